@@ -1,0 +1,49 @@
+// An entry says where it came from and how long it still lives.
+import { describe, expect, it } from 'vitest'
+import { onStore, stores } from './stores'
+
+describe.each(stores)('getEntry on %s', (store) => {
+  const { holdfast } = onStore(store)
+  const { cacheManager, AICacheManager, fallbackManager } = holdfast
+
+  it('says where a value came from', async () => {
+    await cacheManager.set('entry', { a: 1 }, { ttl: 60 })
+    const entry = await cacheManager.getEntry<{ a: number }>('entry')
+    expect(entry).toEqual({ value: { a: 1 }, source: store, ttlMs: expect.any(Number) })
+  })
+
+  it('tells a cached null from a miss', async () => {
+    await cacheManager.set('null', null)
+    expect(await cacheManager.getEntry('null')).toMatchObject({ value: null, source: store })
+    expect(await cacheManager.getEntry('missing')).toBeNull()
+  })
+
+  it('reads where get reads', async () => {
+    await cacheManager.set('elsewhere', 1, { prefix: 'views' })
+    expect(await cacheManager.getEntry('elsewhere')).toBeNull()
+    expect(await cacheManager.getEntry('elsewhere', { prefix: 'views' })).toMatchObject({ value: 1 })
+  })
+
+  it('says memory while the fallback is forced, and the store again afterwards', async () => {
+    await cacheManager.set('before', 1)
+    await fallbackManager.forceFallbackMode(true)
+    await cacheManager.set('during', 2)
+    expect(await cacheManager.getEntry('during')).toMatchObject({ value: 2, source: 'memory' })
+    await fallbackManager.forceFallbackMode(false)
+    expect(await cacheManager.getEntry('before')).toMatchObject({ value: 1, source: store })
+    expect(await cacheManager.getEntry('during')).toMatchObject({ value: 2, source: store })
+  })
+
+  it('gives an AI response with its model, its time and its source', async () => {
+    const before = Date.now()
+    await AICacheManager.cacheResponse('prompt', { text: 'answer' }, 'model-1')
+    const entry = await AICacheManager.getCachedEntry('prompt', 'model-1')
+    expect(entry).toMatchObject({ source: store })
+    expect(JSON.stringify(entry)).toContain('"text":"answer"')
+    expect(JSON.stringify(entry)).toContain('model-1')
+    const timestamp = Number(/"timestamp":(\d+)/.exec(JSON.stringify(entry))?.[1])
+    expect(timestamp).toBeGreaterThanOrEqual(before)
+    expect(timestamp).toBeLessThanOrEqual(Date.now())
+    expect(await AICacheManager.getCachedEntry('prompt', 'model-2')).toBeNull()
+  })
+})

@@ -1,0 +1,2 @@
+// What an app's own `@/lib/cache` is.
+module.exports = require('holdfast')

@@ -1,0 +1,1 @@
+export { cacheManager, fallbackManager, getSystemStatus, initializeRedisSystem, redisClient } from 'holdfast'

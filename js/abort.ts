@@ -1,0 +1,42 @@
+// Giving a call up. The operation itself can't be called back once it is handed over: its late reply is
+// read and dropped, and only then its slot is free.
+
+import { HoldfastError, describe, invalid } from './errors.js'
+
+const ABORTED = Symbol('aborted')
+
+/** Throws when the signal was aborted before anything was sent, or is no signal. */
+export function checkSignal(signal: AbortSignal | undefined, operation: string): void {
+  if (signal === undefined) return
+  if (typeof signal !== 'object' || signal === null || typeof signal.aborted !== 'boolean') {
+    throw invalid('options.signal', `options.signal is ${describe(signal)}; allowed: an AbortSignal`, operation)
+  }
+  if (signal.aborted) throw aborted(signal, 'no', operation)
+}
+
+/** The answer, or the error of an abort that comes first. */
+export async function abortable<Value>(answer: Promise<Value>, signal: AbortSignal, operation: string): Promise<Value> {
+  let listener = (): void => {}
+  const abort = new Promise<typeof ABORTED>((resolve) => {
+    listener = () => resolve(ABORTED)
+  })
+  signal.addEventListener('abort', listener, { once: true })
+  try {
+    const first = await Promise.race([answer, abort])
+    // Thrown here and not in the listener, so that the stack leads to who made the call.
+    if (first === ABORTED) throw aborted(signal, 'unknown', operation)
+    return first as Value
+  } finally {
+    signal.removeEventListener('abort', listener)
+  }
+}
+
+function aborted(signal: AbortSignal, applied: 'no' | 'unknown', operation: string): HoldfastError {
+  return new HoldfastError({
+    code: 'E_TIMEOUT',
+    message: applied === 'no' ? 'the call was aborted before it was sent' : 'the call was aborted after it was sent',
+    applied,
+    operation,
+    cause: signal.reason,
+  })
+}

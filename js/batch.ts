@@ -1,0 +1,141 @@
+// The operations of one instance in one tick: they leave together, in one native call.
+//
+// A call that is alone is handed over at once, where answers are known to come at once (memory): then
+// it costs neither the tick nor a promise that waits. What is answered at once can starve I/O, so
+// after a thousand such answers in a row the next batch waits for the event loop.
+
+import type { Bridge } from './bridge.js'
+import { closed, fromThrown, toRecord } from './errors.js'
+import { Outbox } from './outbox.js'
+import type { Slot } from './slots.js'
+
+const MOST_OPERATIONS = 256
+const MOST_TEXT = 64 * 1024
+/** Above this a batch leaves even when the event loop is owed a turn. */
+const TOO_MUCH_TEXT = 16 * 1024 * 1024
+const ANSWERS_BEFORE_YIELD = 1000
+
+const settled = Promise.resolve()
+
+export class Batch {
+  readonly outbox = new Outbox()
+  /** Operations written since the last turn. */
+  private count = 0
+  private turn = 0
+  private scheduled = false
+  /** Whether the last turn was one operation that was answered at once. */
+  private alone = false
+  /** Whether a call was already handed over directly in this run of the caller's code. */
+  private inRun = false
+  private inFlight = 0
+  private closed = false
+  private idle: (() => void) | null = null
+
+  /** `owner` stays reachable while operations are in flight. */
+  constructor(
+    private readonly bridge: Bridge,
+    readonly handle: number,
+    readonly owner: object,
+  ) {}
+
+  /** A slot for an operation that the caller writes next and then commits. Throws when closed. */
+  begin(decoder: number, soft: number, operation: string, size: number): Slot {
+    if (this.closed) throw closed(operation)
+    if (this.outbox.text.length + size > TOO_MUCH_TEXT) this.flush()
+    const slot = this.bridge.take(operation)
+    slot.batch = this
+    slot.turn = this.turn
+    slot.decoder = decoder
+    slot.soft = soft
+    slot.operation = operation
+    this.inFlight++
+    return slot
+  }
+
+  /** Queues what was written. */
+  commit(slot: Slot): Promise<unknown> {
+    const promise = slot.open()
+    const outbox = this.outbox
+    this.count++
+    if (outbox.urgent) this.flush()
+    else if (this.count >= MOST_OPERATIONS || outbox.text.length + outbox.extraBytes >= MOST_TEXT) this.leaveEarly()
+    else if (!this.scheduled) this.schedule()
+    return promise
+  }
+
+  /** The same for a read, which is handed over at once where that is likely to be answered at once. */
+  commitRead(slot: Slot): Promise<unknown> {
+    if (!this.alone || this.inRun || this.count > 0 || this.bridge.streak >= ANSWERS_BEFORE_YIELD) {
+      return this.commit(slot)
+    }
+    this.inRun = true
+    void settled.then(this.endRun)
+    slot.direct = true
+    this.count = 1
+    this.flush()
+    if (slot.done) return slot.take()
+    slot.direct = false
+    return slot.open()
+  }
+
+  /** Hands over what is queued and settles what is answered at once. */
+  readonly flush = (): void => {
+    this.scheduled = false
+    const count = this.count
+    if (count === 0) return
+    const { outbox, bridge } = this
+    this.count = 0
+    const turn = this.turn++
+    let pending: number
+    try {
+      pending = bridge.submit(this.handle, outbox)
+    } catch (thrown) {
+      this.failTurn(turn, thrown)
+      pending = count
+    } finally {
+      outbox.clear()
+    }
+    bridge.streak += count - pending
+    this.alone = count === 1 && pending === 0
+  }
+
+  /** Sends what is queued, lets what is in flight finish, and refuses everything else from now on. */
+  async close(): Promise<void> {
+    if (this.closed) return
+    this.flush()
+    this.closed = true
+    if (this.inFlight > 0) await new Promise<void>((resolve) => (this.idle = resolve))
+  }
+
+  release(slot: Slot): void {
+    this.bridge.giveBack(slot)
+    this.inFlight--
+    if (this.inFlight === 0 && this.idle !== null) this.idle()
+  }
+
+  private schedule(): void {
+    this.scheduled = true
+    if (this.bridge.streak < ANSWERS_BEFORE_YIELD) process.nextTick(this.flush)
+    else setImmediate(this.flushLate)
+  }
+
+  private leaveEarly(): void {
+    if (this.bridge.streak < ANSWERS_BEFORE_YIELD) this.flush()
+    else if (!this.scheduled) this.schedule()
+  }
+
+  private readonly flushLate = (): void => {
+    this.bridge.streak = 0
+    this.flush()
+  }
+
+  private readonly endRun = (): void => {
+    this.inRun = false
+  }
+
+  /** The native call itself failed: nothing of this turn was taken, and nobody else will answer. */
+  private failTurn(turn: number, thrown: unknown): void {
+    const record = toRecord(fromThrown(thrown, ''))
+    for (const slot of this.bridge.slotsOf(this)) if (slot.turn === turn) slot.answer(undefined, record)
+  }
+}

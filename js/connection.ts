@@ -1,0 +1,138 @@
+// One instance's hold on the native side: opened at the first call that needs it, closed once, opened
+// again when the system is initialised anew. The managers keep this object for life.
+
+import { Batch } from './batch.js'
+import { bridgeTo, type Bridge, type EventReceiver, type NativeEvent } from './bridge.js'
+import { HoldfastError, closed, fromRecord, fromThrown, type ErrorRecord } from './errors.js'
+import { Emitter } from './events.js'
+import { nativeModule } from './native-module.js'
+import { configText, type ConfigView, type FallbackSettings, type HoldfastOptions } from './options.js'
+import { SingleFlight } from './single-flight.js'
+
+/** What is open. */
+interface Open {
+  readonly bridge: Bridge
+  readonly batch: Batch
+  readonly config: string
+  readonly view: ConfigView
+}
+
+/** Closes what an instance that was dropped without close() left open. */
+const dropped = new FinalizationRegistry<{ bridge: Bridge; handle: number }>(({ bridge, handle }) => {
+  bridge.forget(handle)
+  bridge.native.close(handle)
+})
+
+/** Instances with listeners: they live as long as somebody wants to hear from them. */
+const heard = new Set<Connection>()
+
+export class Connection implements EventReceiver {
+  readonly events = new Emitter()
+  readonly flights = new SingleFlight()
+  /** Counts how often the instance was opened for use; a manager that was shut down stays so within one. */
+  generation = 0
+  private open: Open | null = null
+  private isClosed = false
+  private systemFallback: FallbackSettings = {}
+
+  constructor(private readonly options: HoldfastOptions) {}
+
+  /** Where operations are written. Opens the instance; throws when it is closed or the settings are wrong. */
+  batch(operation: string): Batch {
+    return (this.open ?? this.reach(operation)).batch
+  }
+
+  /** The decided settings. */
+  view(operation: string): ConfigView {
+    return (this.open ?? this.reach(operation)).view
+  }
+
+  /** A question or a switch, answered at once, after what was called before it. */
+  inspect<Answer>(what: string, argument: string, operation: string): Answer {
+    const { bridge, batch } = this.open ?? this.reach(operation)
+    batch.flush()
+    return ask<Answer>(bridge, batch.handle, what, argument, operation)
+  }
+
+  get closed(): boolean {
+    return this.isClosed
+  }
+
+  /** Whether anything was asked of it yet. */
+  get isOpen(): boolean {
+    return this.open !== null
+  }
+
+  /**
+   * Opens with these settings: a no-op when it is open with the same ones, else afresh. What was called
+   * before finishes on the old ones. Throws `E_INVALID` and leaves everything as it was when they are wrong.
+   */
+  reopen(fallback: FallbackSettings, operation: string): void {
+    const config = configText(this.options, fallback, operation)
+    if (this.open?.config !== config) {
+      const before = this.open
+      this.open = this.connect(config, operation)
+      if (before !== null) void this.leave(before)
+    }
+    this.systemFallback = fallback
+    this.isClosed = false
+    this.generation++
+  }
+
+  /** Lets what is in flight finish, then closes. Everything called from now on gets `E_CLOSED`. */
+  async close(): Promise<void> {
+    this.isClosed = true
+    const { open } = this
+    this.open = null
+    if (open !== null) await this.leave(open)
+  }
+
+  receive(event: NativeEvent): void {
+    this.events.emit(event.type, event)
+  }
+
+  on(name: string, listener: unknown, operation: string): void {
+    this.events.on(name, listener, operation)
+    heard.add(this)
+  }
+
+  off(name: string, listener: unknown, operation: string): void {
+    this.events.off(name, listener, operation)
+    if (!this.events.isHeard) heard.delete(this)
+  }
+
+  private reach(operation: string): Open {
+    if (this.isClosed) throw closed(operation)
+    const open = this.connect(configText(this.options, this.systemFallback, operation), operation)
+    this.open = open
+    return open
+  }
+
+  private connect(config: string, operation: string): Open {
+    const native = nativeModule()
+    const bridge = bridgeTo(native)
+    let handle: number
+    try {
+      handle = native.open(config)
+    } catch (thrown) {
+      throw fromThrown(thrown, operation)
+    }
+    bridge.listen(handle, this)
+    dropped.register(this, { bridge, handle }, bridge)
+    const view = ask<ConfigView>(bridge, handle, 'config', '', operation)
+    return { bridge, batch: new Batch(bridge, handle, this), config, view }
+  }
+
+  private async leave({ bridge, batch }: Open): Promise<void> {
+    await batch.close()
+    bridge.forget(batch.handle)
+    bridge.native.close(batch.handle)
+  }
+}
+
+function ask<Answer>(bridge: Bridge, handle: number, what: string, argument: string, operation: string): Answer {
+  const answer = JSON.parse(bridge.native.inspect(handle, what, argument)) as { ok?: Answer; error?: ErrorRecord }
+  if (answer.error !== undefined) throw fromRecord(answer.error, operation)
+  if (!('ok' in answer)) throw new HoldfastError({ code: 'E_INTERNAL', message: `a defect in holdfast: no answer to ${what}`, operation })
+  return answer.ok as Answer
+}

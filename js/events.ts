@@ -1,0 +1,109 @@
+// Events of an instance, typed. Delivery never holds the process open and no listener can break
+// another one, or the instance: what a listener throws becomes a process warning.
+
+import { describe, invalid } from './errors.js'
+
+/** What the connection is doing. */
+export type BackendState =
+  | 'idle'
+  | 'connecting'
+  | 'online'
+  | 'suspect'
+  | 'degraded'
+  | 'resyncing'
+  | 'forced'
+  | 'closed'
+
+/** The events of an instance with what each carries. Times are milliseconds. */
+export interface HoldfastEvents {
+  /** The state changed. */
+  'state-change': { from: BackendState; to: BackendState }
+  /** Redis answers, for the first time or again. */
+  'backend-connected': Record<never, never>
+  /** The connection to Redis is gone. */
+  'backend-disconnected': { reason: string }
+  /** Memory answers from now on. */
+  'backend-degraded': { reason: string }
+  /** Redis answers again, and the journal has been replayed. */
+  'backend-recovered': Record<never, never>
+  /** The journal is about to be replayed; `depth` is its length. */
+  'resync-start': { depth: number }
+  /** The journal was replayed, as far as it could be. */
+  'resync-end': { replayed: number; conflicts: number; failed: number; durationMs: number }
+  /** The journal was full, and so many intents were folded or dropped. */
+  'journal-overflow': { dropped: number }
+  /** Memory was full, and entries had to go. */
+  'memory-eviction': { evicted: number }
+}
+
+/** The name of an event. */
+export type HoldfastEventName = keyof HoldfastEvents
+
+/** A listener of one event. */
+export type HoldfastListener<Name extends HoldfastEventName> = (event: HoldfastEvents[Name]) => void
+
+type AnyListener = (event: never) => unknown
+
+const NAMES: ReadonlySet<string> = new Set<HoldfastEventName>([
+  'state-change',
+  'backend-connected',
+  'backend-disconnected',
+  'backend-degraded',
+  'backend-recovered',
+  'resync-start',
+  'resync-end',
+  'journal-overflow',
+  'memory-eviction',
+])
+
+export class Emitter {
+  /** Listeners by event; an array is replaced, never changed, so that a delivery sees one state. */
+  private readonly listeners = new Map<string, readonly AnyListener[]>()
+
+  /** Whether anybody listens. */
+  get isHeard(): boolean {
+    return this.listeners.size > 0
+  }
+
+  on(name: string, listener: unknown, operation: string): void {
+    const known = checked(name, listener, operation)
+    this.listeners.set(name, [...(this.listeners.get(name) ?? []), known])
+  }
+
+  /** Removes the listener once; not there is no error. */
+  off(name: string, listener: unknown, operation: string): void {
+    const known = checked(name, listener, operation)
+    const present = this.listeners.get(name) ?? []
+    const index = present.lastIndexOf(known)
+    if (index < 0) return
+    const left = present.filter((_, at) => at !== index)
+    if (left.length > 0) this.listeners.set(name, left)
+    else this.listeners.delete(name)
+  }
+
+  emit(name: string, event: object): void {
+    for (const listener of this.listeners.get(name) ?? []) {
+      try {
+        const result = listener(event as never)
+        if (result instanceof Promise) result.catch((thrown: unknown) => warn(name, thrown))
+      } catch (thrown) {
+        warn(name, thrown)
+      }
+    }
+  }
+}
+
+function checked(name: string, listener: unknown, operation: string): AnyListener {
+  if (!NAMES.has(name)) {
+    throw invalid('event', `event is no name of an event; allowed: ${[...NAMES].join(', ')}`, operation)
+  }
+  if (typeof listener !== 'function') {
+    throw invalid('listener', `listener is ${describe(listener)}; allowed: a function`, operation)
+  }
+  return listener as AnyListener
+}
+
+function warn(name: string, thrown: unknown): void {
+  const text = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
+  process.emitWarning(`a listener of '${name}' failed: ${text}`, 'HoldfastWarning')
+}

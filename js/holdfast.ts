@@ -1,0 +1,98 @@
+// One instance with everything it offers, under the names that the package exports for the shared one.
+
+import { Connection } from './connection.js'
+import type { HoldfastEventName, HoldfastListener } from './events.js'
+import { aiCacheOf, type AICacheManager } from './managers/ai-cache.js'
+import { CacheManager, type CacheInfo, type CacheStats } from './managers/cache.js'
+import { RedisClient, type RedisHealthStatus } from './managers/client.js'
+import { fallbackCacheOf, type FallbackCache } from './managers/fallback-cache.js'
+import { FallbackManager, type FallbackStats } from './managers/fallback.js'
+import type { HoldfastOptions } from './options.js'
+import { initialize, shutdown, status, type InitializeOptions, type InitializeResult, type SystemStatus } from './system.js'
+
+/**
+ * An instance: a connection, a memory store and the managers over them. Instances with the same settings
+ * share their connection and memory within the process. Functions are bound, so they can be taken apart.
+ */
+export class Holdfast {
+  /** @internal */
+  readonly connection: Connection
+  /** Raw commands and the state of the connection. */
+  readonly redisClient: RedisClient
+  /** The cache. */
+  readonly cacheManager: CacheManager
+  /** Cached answers of models, and conversations. */
+  readonly AICacheManager: AICacheManager
+  /** Values that survive an outage. */
+  readonly fallbackManager: FallbackManager
+  /** Results of functions that survive an outage. */
+  readonly FallbackCache: FallbackCache
+
+  /** @internal */
+  constructor(options: HoldfastOptions) {
+    this.connection = new Connection(options)
+    this.redisClient = new RedisClient(this.connection)
+    this.cacheManager = new CacheManager(this.connection, this.redisClient)
+    this.AICacheManager = aiCacheOf(this.cacheManager)
+    this.fallbackManager = new FallbackManager(this.connection)
+    this.FallbackCache = fallbackCacheOf(this.fallbackManager)
+  }
+
+  /** Whether Redis answers now; see `redisClient.isAvailable`. */
+  readonly isRedisAvailable = (): boolean => this.redisClient.isAvailable()
+  /** How the server is. Never rejects. */
+  readonly getRedisHealth = (): Promise<RedisHealthStatus> => this.redisClient.healthCheck()
+  /** Removes everything of the cache family; see `cacheManager.clear`. */
+  readonly clearAllCache = (): Promise<void> => this.cacheManager.clear()
+  /** The cache's counts. */
+  readonly getCacheStats = (): CacheStats => this.cacheManager.getStats()
+  /** What Redis and memory hold, with the cache's counts. */
+  readonly getCacheInfo = (): Promise<CacheInfo> => this.cacheManager.getInfo()
+  /** How memory and the journal stand. */
+  readonly getFallbackStats = (): FallbackStats => this.fallbackManager.getStats()
+  /** Replays what was written while Redis was away. */
+  readonly syncWithRedis = (): Promise<void> => this.fallbackManager.syncWithRedis()
+  /** Forgets the fallback manager's values in memory. */
+  readonly clearFallback = (): void => this.fallbackManager.clearFallbackData()
+
+  /**
+   * Opens, and waits until it is known whether Redis answers. Never rejects over a server, only over wrong
+   * options (`E_INVALID`). Again with the same options it is a no-op; with others, or after a shutdown, it
+   * opens afresh.
+   */
+  readonly initializeRedisSystem = (options?: InitializeOptions): Promise<InitializeResult> => initialize(this, options)
+  /** Lets what is in flight finish and closes everything. Never rejects. */
+  readonly shutdownRedisSystem = (): Promise<void> => shutdown(this)
+  /** How every part is. Never rejects. */
+  readonly getSystemStatus = (): Promise<SystemStatus> => status(this)
+
+  /** Adds a listener; it never holds the process open. Unknown names throw `E_INVALID`. */
+  on<Name extends HoldfastEventName>(event: Name, listener: HoldfastListener<Name>): void {
+    this.connection.on(event, listener, 'holdfast.on')
+  }
+
+  /** Removes a listener. */
+  off<Name extends HoldfastEventName>(event: Name, listener: HoldfastListener<Name>): void {
+    this.connection.off(event, listener, 'holdfast.off')
+  }
+
+  /** Lets what is in flight finish and closes; later calls get `E_CLOSED`. Again, it does nothing. */
+  async close(): Promise<void> {
+    await this.shutdownRedisSystem()
+  }
+
+  /** The same, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+/**
+ * An instance of its own, beside the shared one. Settings are checked at once (`E_INVALID` names the
+ * field or the variable); nothing connects before the first call.
+ */
+export function createHoldfast(options: HoldfastOptions = {}): Holdfast {
+  const instance = new Holdfast(options)
+  instance.connection.view('createHoldfast')
+  return instance
+}

@@ -1,0 +1,43 @@
+// `holdfast`: everything. The shared instance is configured from the environment at its first use;
+// importing connects nothing.
+
+import { root } from './root.js'
+
+/**
+ * Opens the shared instance and waits until it is known whether Redis answers. Never rejects over a
+ * server, only over wrong options or variables (`E_INVALID`) and a missing platform package
+ * (`E_UNSUPPORTED`). Again with the same options it is a no-op; with others, or after a shutdown, it
+ * opens afresh. Without it the first call opens.
+ */
+export const initializeRedisSystem = root.initializeRedisSystem
+
+/** Lets what is in flight finish and closes the shared instance. Never rejects. */
+export const shutdownRedisSystem = root.shutdownRedisSystem
+
+/** How every part of the shared instance is. Never rejects. */
+export const getSystemStatus = root.getSystemStatus
+
+export { redisClient, isRedisAvailable, getRedisHealth } from './redis-client.js'
+export { cacheManager, AICacheManager, clearAllCache, getCacheStats, getCacheInfo } from './cache-manager.js'
+export { fallbackManager, FallbackCache, getFallbackStats, syncWithRedis, clearFallback } from './fallback-manager.js'
+export { createHoldfast } from './holdfast.js'
+export { HoldfastError } from './errors.js'
+
+export type { CommandArgument, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealthStatus } from './redis-client.js'
+export type {
+  AIParameters,
+  CacheEntry,
+  CacheInfo,
+  CacheManager,
+  CacheOptions,
+  CacheStats,
+  CachedAIResponse,
+  CachedEntry,
+  Duration,
+} from './cache-manager.js'
+export type { FallbackEventName, FallbackManager, FallbackOptions, FallbackStats, MemoizeOptions } from './fallback-manager.js'
+export type { HoldfastErrorCode, HoldfastErrorFields } from './errors.js'
+export type { BackendState, HoldfastEventName, HoldfastEvents, HoldfastListener } from './events.js'
+export type { Holdfast } from './holdfast.js'
+export type { FallbackSettings, HoldfastOptions, TlsOptions } from './options.js'
+export type { AbsentPart, InitializeOptions, InitializeResult, SystemComponents, SystemStatus } from './system.js'

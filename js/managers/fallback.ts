@@ -1,0 +1,229 @@
+// Values that survive an outage: kept by Redis, by memory while Redis is away, and replayed on return.
+// A text is stored as it is and comes back as the same text; everything else is JSON and comes back as
+// what it was. The keys are a family of their own, apart from the cache's.
+
+import type { Connection } from '../connection.js'
+import { NO_EXPIRY, lifetimeMs, type Duration } from '../durations.js'
+import { deleteEntry, flightKey, getEntry, hasEntry, loadEntry, setEntry, type Written } from '../entries.js'
+import { closed, describe, invalid } from '../errors.js'
+import type { HoldfastEventName, HoldfastListener } from '../events.js'
+import { FLAG_UNCOUNTED, FORMAT_JSON, FORMAT_TEXT, encodeResync } from '../generated/operations.js'
+import { DECODE_LENIENT, DECODE_RAW, DECODE_VALUE } from '../inbox.js'
+import { checkKey } from '../keys.js'
+import { SOFT_NULL } from '../slots.js'
+import { toJson, toText } from '../values.js'
+
+/** How memory stands in for Redis. */
+export interface FallbackOptions {
+  /** Whether what was written meanwhile is replayed by itself when Redis is back. Default: true. */
+  enableAutoSync?: boolean | undefined
+  /** Bound of the memory store, MB. Default: 100. */
+  maxMemorySize?: number | undefined
+  /** Seconds. Checked and without effect: the replay begins when Redis is back, not at intervals. */
+  syncInterval?: number | undefined
+  /** Keeping the journal on disk. Only false (the default) is available. */
+  persistentFallback?: boolean | undefined
+}
+
+/** How memory and the journal stand. */
+export interface FallbackStats {
+  /** Whether memory answers instead of Redis. */
+  isUsingFallback: boolean
+  /** MB. */
+  memoryUsage: number
+  /** Entries in memory. */
+  totalKeys: number
+  syncStatus: 'synced' | 'syncing' | 'failed' | 'never'
+  /** ms since 1970. */
+  lastSyncTime?: number
+  redisAvailable: boolean
+  /** Whether `forceFallbackMode(true)` holds. */
+  forced: boolean
+  /** Writes that wait for the replay. */
+  journalDepth: number
+  journalBytes: number
+  /** Writes that met a newer one, or could not be decided, and were not made. */
+  conflicts: number
+  /** Writes that the full journal could not keep. */
+  dropped: number
+}
+
+/** The names of `on` and `off`: three short ones, and those of the instance. */
+export type FallbackEventName = 'fallback:activated' | 'redis:connected' | 'redis:disconnected' | HoldfastEventName
+
+const ALIASES: Readonly<Record<string, string>> = {
+  'fallback:activated': 'backend-degraded',
+  'redis:connected': 'backend-connected',
+  'redis:disconnected': 'backend-disconnected',
+}
+
+const FAMILY = 'fallback'
+const DECODER = DECODE_VALUE + DECODE_LENIENT
+const MEGABYTE = 1024 * 1024
+
+/**
+ * The fallback manager. No call rejects because Redis is down. Wrong arguments reject with `E_INVALID`,
+ * calls after a shutdown with `E_CLOSED`.
+ */
+export class FallbackManager {
+  private readonly connection: Connection
+  private closedIn = -1
+
+  /** @internal */
+  constructor(connection: Connection) {
+    this.connection = connection
+  }
+
+  /** The value, of the type that was set, or null. `ttlSeconds` is checked and does not change a lifetime. */
+  async get<T = unknown>(key: string, ttlSeconds?: Duration): Promise<T | null> {
+    const operation = 'fallbackManager.get'
+    checkKey(key, 'key', operation)
+    lifetimeMs(ttlSeconds, NO_EXPIRY, 'ttlSeconds', operation)
+    return (await getEntry(this.reach(operation), DECODER, FAMILY, key, FLAG_UNCOUNTED, operation)) as T | null
+  }
+
+  /**
+   * Stores a text or what JSON can hold. `ttlSeconds`: seconds or `'1h'`; without it, or 0, the value never
+   * expires. True when Redis or memory has it.
+   */
+  async set<T>(key: string, value: T, ttlSeconds?: Duration): Promise<boolean> {
+    const operation = 'fallbackManager.set'
+    checkKey(key, 'key', operation)
+    const { text, format } = written(value, 'value', operation)
+    const ttlMs = lifetimeMs(ttlSeconds, NO_EXPIRY, 'ttlSeconds', operation)
+    return (await this.write(key, text, format, ttlMs, operation)) as boolean
+  }
+
+  /** Removes a key. True when there was something. */
+  async delete(key: string): Promise<boolean> {
+    const operation = 'fallbackManager.delete'
+    checkKey(key, 'key', operation)
+    const batch = this.reach(operation)
+    this.connection.flights.detach(flightKey(FAMILY, key))
+    return (await deleteEntry(batch, FAMILY, key, FLAG_UNCOUNTED, operation)) as boolean
+  }
+
+  /** Whether the key holds a value. */
+  async exists(key: string): Promise<boolean> {
+    const operation = 'fallbackManager.exists'
+    checkKey(key, 'key', operation)
+    return (await hasEntry(this.reach(operation), FAMILY, key, FLAG_UNCOUNTED, operation)) as boolean
+  }
+
+  /** The values of keys in order, null for a miss; one trip for all. */
+  async mget<T = unknown>(keys: readonly string[]): Promise<(T | null)[]> {
+    const operation = 'fallbackManager.mget'
+    if (!Array.isArray(keys)) throw invalid('keys', `keys is ${describe(keys)}; allowed: an array of keys`, operation)
+    keys.forEach((key, index) => checkKey(key, `keys[${index}]`, operation))
+    const batch = this.reach(operation)
+    const answers = keys.map((key: string) => getEntry(batch, DECODER, FAMILY, key, FLAG_UNCOUNTED, operation))
+    return (await Promise.all(answers)) as (T | null)[]
+  }
+
+  /** Stores several values; one trip for all, not a transaction. True when every one is kept. */
+  async mset(record: Readonly<Record<string, unknown>>, ttlSeconds?: Duration): Promise<boolean> {
+    const operation = 'fallbackManager.mset'
+    if (typeof record !== 'object' || record === null || Array.isArray(record)) {
+      throw invalid('record', `record is ${describe(record)}; allowed: an object of values by key`, operation)
+    }
+    const ttlMs = lifetimeMs(ttlSeconds, NO_EXPIRY, 'ttlSeconds', operation)
+    // Everything is checked before anything is sent.
+    const writes = Object.entries(record).map(([key, value]) => {
+      checkKey(key, 'key', operation)
+      return { key, ...written(value, `record[${JSON.stringify(key)}]`, operation) }
+    })
+    this.reach(operation)
+    const kept = await Promise.all(writes.map(({ key, text, format }) => this.write(key, text, format, ttlMs, operation)))
+    return kept.every((one) => one === true)
+  }
+
+  /** Replays what was written while Redis was away. Resolves when that is done or has failed: see `syncStatus`. */
+  async syncWithRedis(): Promise<void> {
+    const operation = 'fallbackManager.syncWithRedis'
+    const batch = this.reach(operation)
+    const slot = batch.begin(DECODE_RAW, SOFT_NULL, operation, 0)
+    encodeResync(batch.outbox, slot.id)
+    await batch.commit(slot)
+  }
+
+  /** A copy of how memory and the journal stand. */
+  getStats(): FallbackStats {
+    const { memoryBytes, ...stats } = this.connection.inspect<NativeFallbackStats>('fallback', '', 'fallbackManager.getStats')
+    return { ...stats, memoryUsage: memoryBytes / MEGABYTE }
+  }
+
+  /** Forgets this manager's values in memory. What Redis holds stays. */
+  clearFallbackData(): void {
+    for (const family of [FAMILY, MEMOIZED]) this.connection.inspect('clearMemory', family, 'fallbackManager.clearFallbackData')
+  }
+
+  /** The keys of this manager that are in memory. */
+  getFallbackKeys(): string[] {
+    return this.connection.inspect<string[]>('memoryKeys', FAMILY, 'fallbackManager.getFallbackKeys')
+  }
+
+  /** true: memory alone answers, even when Redis is up, until false. Takes effect before this returns. */
+  async forceFallbackMode(enabled: boolean): Promise<void> {
+    const operation = 'fallbackManager.forceFallbackMode'
+    if (typeof enabled !== 'boolean') {
+      throw invalid('enabled', `enabled is ${describe(enabled)}; allowed: true or false`, operation)
+    }
+    this.connection.inspect('force', String(enabled), operation)
+  }
+
+  /** Adds a listener; it never holds the process open. Unknown names throw `E_INVALID`. */
+  on(event: 'fallback:activated' | 'redis:connected' | 'redis:disconnected', listener: () => void): void
+  on<Name extends HoldfastEventName>(event: Name, listener: HoldfastListener<Name>): void
+  on(event: string, listener: unknown): void {
+    this.connection.on(ALIASES[event] ?? event, listener, 'fallbackManager.on')
+  }
+
+  /** Removes a listener. */
+  off(event: 'fallback:activated' | 'redis:connected' | 'redis:disconnected', listener: () => void): void
+  off<Name extends HoldfastEventName>(event: Name, listener: HoldfastListener<Name>): void
+  off(event: string, listener: unknown): void {
+    this.connection.off(ALIASES[event] ?? event, listener, 'fallbackManager.off')
+  }
+
+  /** Replays what waits, if Redis is there, and refuses every later call of this manager with `E_CLOSED`. Never rejects. */
+  async shutdown(): Promise<void> {
+    if (this.closedIn === this.connection.generation || this.connection.closed) return
+    const { generation } = this.connection
+    try {
+      if (this.connection.isOpen && this.getStats().journalDepth > 0) await this.syncWithRedis()
+    } catch {
+      // What could not be replayed stays in the journal, which the process keeps.
+    }
+    this.closedIn = generation
+  }
+
+  /** @internal The value, or what the factory makes of its absence. */
+  load<T>(family: string, key: string, factory: () => T | Promise<T>, ttlMs: number, operation: string): Promise<T> {
+    this.reach(operation)
+    const place = { family, key, flags: FLAG_UNCOUNTED }
+    return loadEntry(this.connection, place, ttlMs, factory, (value) => written(value, 'value', operation), true, operation)
+  }
+
+  private write(key: string, text: string, format: number, ttlMs: number, operation: string): Promise<unknown> {
+    const batch = this.reach(operation)
+    this.connection.flights.detach(flightKey(FAMILY, key))
+    return setEntry(batch, FAMILY, key, text, format, ttlMs, FLAG_UNCOUNTED, operation)
+  }
+
+  private reach(operation: string) {
+    if (this.closedIn === this.connection.generation) throw closed(operation)
+    return this.connection.batch(operation)
+  }
+}
+
+const MEMOIZED = 'memoized'
+
+interface NativeFallbackStats extends Omit<FallbackStats, 'memoryUsage'> {
+  memoryBytes: number
+}
+
+function written(value: unknown, path: string, operation: string): Written {
+  return typeof value === 'string'
+    ? { text: toText(value, path, operation), format: FORMAT_TEXT }
+    : { text: toJson(value, path, operation), format: FORMAT_JSON }
+}

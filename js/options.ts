@@ -1,0 +1,103 @@
+// The settings of an instance, and how they cross. Checking them is the native side's, in one place for
+// options and environment: it names the option or the variable, what was given and what is allowed.
+
+import { describe, invalid } from './errors.js'
+import { toJson } from './values.js'
+
+/** How a TLS connection is checked. */
+export interface TlsOptions {
+  /** A PEM file with roots that are trusted besides the usual ones. */
+  caFile?: string | undefined
+  /** The name that the certificate must carry. Default: the host. */
+  serverName?: string | undefined
+}
+
+/** What memory does while Redis doesn't answer. */
+export interface FallbackSettings {
+  /** Whether memory answers then. Default: true (`REDIS_FALLBACK_ENABLED`). */
+  enabled?: boolean | undefined
+  /** Bound of the memory store in MB of 1,048,576 bytes. Default: 100 (`REDIS_FALLBACK_MAX_MEMORY`). */
+  maxMemoryMb?: number | undefined
+  /** Whether the journal is replayed by itself when Redis is back. Default: true. */
+  autoSync?: boolean | undefined
+  /** How a replayed write meets what Redis holds by then. Default: `'newest'`. */
+  syncMode?: 'newest' | 'overwrite' | 'if-absent' | 'off' | undefined
+}
+
+/**
+ * Settings of `createHoldfast`. What is left out comes from the environment, then from the defaults.
+ * A server that is named here is taken whole: no password or database of the environment goes with it.
+ */
+export interface HoldfastOptions {
+  /** `redis://`, `rediss://`, or `memory:` for memory for good. Instead of `host` and `port`. Default: `REDIS_URL`. */
+  url?: string | URL | undefined
+  /** Default: localhost (`REDIS_HOST`). */
+  host?: string | undefined
+  /** Default: 6379 (`REDIS_PORT`). */
+  port?: number | undefined
+  /** ACL user. Default: the server's default user (`REDIS_USERNAME`). */
+  username?: string | undefined
+  /** Default: none (`REDIS_PASSWORD`). */
+  password?: string | undefined
+  /** Database number. Default: 0 (`REDIS_DB`). */
+  db?: number | undefined
+  /** Default: false, or what the URL says (`REDIS_TLS`). */
+  tls?: boolean | TlsOptions | undefined
+  /** In front of every key. Default: `ai-chatbot:` (`REDIS_KEY_PREFIX`). */
+  keyPrefix?: string | undefined
+  /** Deadline of a dial. Default: 10000 (`REDIS_CONNECTION_TIMEOUT`). */
+  connectTimeoutMs?: number | undefined
+  /** Deadline of a call, queueing and connecting included. Default: 5000 (`REDIS_COMMAND_TIMEOUT`). */
+  commandTimeoutMs?: number | undefined
+  /** How long an owed reply may stay away with no byte moving before the server is probed. Default: 500. */
+  silenceMs?: number | undefined
+  /** Retries of an idempotent call on a broken connection. Default: 3 (`REDIS_MAX_RETRIES`). */
+  maxRetries?: number | undefined
+  /** Connections, 1 to 64, opened on demand. Default: 5 (`REDIS_POOL_SIZE`). */
+  poolSize?: number | undefined
+  /** What memory does while Redis doesn't answer. */
+  fallback?: FallbackSettings | undefined
+  /** The largest value that is taken. Default: 64 MB. */
+  maxValueBytes?: number | undefined
+  /** Lifetime of a cache entry that names none: seconds, or a text such as `'1h'`. Default: 3600. */
+  defaultTtl?: number | string | undefined
+  /** How long a delete leaves its mark on the server: seconds, or a text. Default: 600. */
+  tombstoneTtl?: number | string | undefined
+  /** Takes the place of `process.env`. */
+  env?: Readonly<Record<string, string | undefined>> | undefined
+  /** Lets tests provoke failures. Default: false. */
+  testHooks?: boolean | undefined
+}
+
+/** The decided settings, without secrets. */
+export interface ConfigView {
+  readonly memoryOnly: boolean
+  readonly configured: boolean
+  readonly fallbackEnabled: boolean
+  readonly keyPrefix: string
+  readonly maxValueBytes: number
+  /** Seconds. */
+  readonly defaultTtl: number
+}
+
+/** Variables that can matter; the others, and whatever secrets they hold, stay where they are. */
+const VARIABLE = /^(?:REDIS_|USE_REDIS$|NEXT_PUBLIC_ENABLE_|NEXT_PHASE$|NODE_ENV$)/
+
+/** The settings as the native side takes them. Throws `E_INVALID` for what can't cross at all. */
+export function configText(options: HoldfastOptions, fallback: FallbackSettings, operation: string): string {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw invalid('options', `options is ${describe(options)}; allowed: an object`, operation)
+  }
+  const { env = process.env, ...rest } = options
+  if (typeof env !== 'object' || env === null || Array.isArray(env)) {
+    throw invalid('options.env', `options.env is ${describe(env)}; allowed: an object`, operation)
+  }
+  const own = rest.fallback
+  const merged = typeof own === 'object' && own !== null ? { ...own, ...fallback } : Object.keys(fallback).length > 0 ? fallback : own
+  const variables: Record<string, string> = {}
+  for (const name of Object.keys(env).sort()) {
+    const value = env[name]
+    if (value !== undefined && VARIABLE.test(name)) variables[name] = value
+  }
+  return `{"options":${toJson({ ...rest, fallback: merged }, 'options', operation)},"env":${toJson(variables, 'options.env', operation)}}`
+}

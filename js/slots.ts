@@ -1,0 +1,124 @@
+// A slot stands for one operation from the call to its reply. Slots are reused, and never before the
+// reply has come: an id that still belongs to a late reply must not name a new call.
+
+import type { Batch } from './batch.js'
+import { HoldfastError, fromRecord, toRecord, type ErrorRecord, type HoldfastErrorCode } from './errors.js'
+import { REPLY_ERROR } from './generated/operations.js'
+import type { Inbox } from './inbox.js'
+
+/** What a call answers when there is no server and memory can't: the error itself, */
+export const SOFT_NEVER = 0
+/** or null, */
+export const SOFT_NULL = 1
+/** or false, */
+export const SOFT_FALSE = 2
+/** or 0. */
+export const SOFT_ZERO = 3
+
+const SOFT_ANSWERS: readonly unknown[] = [undefined, null, false, 0]
+
+type Resolve = (value: unknown) => void
+
+const ignore: Resolve = () => {}
+let grabbed: Resolve = ignore
+// One function for all promises: a closure for each call would cost more than the call.
+const grab = (resolve: Resolve): void => {
+  grabbed = resolve
+}
+
+export class Slot {
+  batch: Batch | null = null
+  /** The batch's turn in which the operation was written. */
+  turn = 0
+  decoder = 0
+  soft = SOFT_NEVER
+  operation = ''
+  /** Whether the caller takes the answer from here, in the same call, instead of by a promise. */
+  direct = false
+  done = false
+  value: unknown = undefined
+  failure: ErrorRecord | null = null
+  private resolve: Resolve = ignore
+
+  constructor(readonly id: number) {}
+
+  /** The promise of the answer. */
+  open(): Promise<unknown> {
+    const promise = new Promise<unknown>(grab)
+    this.resolve = grabbed
+    return promise
+  }
+
+  /** Takes the reply that comes next in the inbox. The slot is free afterwards, unless it is direct. */
+  settle(inbox: Inbox): void {
+    let value: unknown
+    let failure: ErrorRecord | null = null
+    if (inbox.kind === REPLY_ERROR) {
+      const record = inbox.readRecord()
+      if (this.soft !== SOFT_NEVER && isOutage(record.code)) value = SOFT_ANSWERS[this.soft]
+      else failure = record
+    } else {
+      try {
+        value = inbox.decode(this.decoder)
+      } catch (thrown) {
+        failure = recordOf(thrown)
+      }
+    }
+    this.answer(value, failure)
+  }
+
+  answer(value: unknown, failure: ErrorRecord | null): void {
+    if (this.direct) {
+      this.value = value
+      this.failure = failure
+      this.done = true
+      return
+    }
+    const { resolve, operation } = this
+    this.free()
+    resolve(failure === null ? value : failLater(failure, operation))
+  }
+
+  /** Takes the answer that came in the same call. */
+  take(): Promise<unknown> {
+    const { value, failure, operation } = this
+    this.free()
+    return failure === null ? Promise.resolve(value) : Promise.reject(fromRecord(failure, operation))
+  }
+
+  /** Lets go of everything and goes back to its bridge. */
+  free(): void {
+    const batch = this.batch as Batch
+    this.batch = null
+    this.resolve = ignore
+    this.value = undefined
+    this.failure = null
+    this.direct = false
+    this.done = false
+    batch.release(this)
+  }
+}
+
+/**
+ * Rejects with an error whose stack leads into the caller's code. The engine follows a promise to who
+ * awaits it only while a reaction to that promise runs, so the error is made there: after the outer
+ * promise has followed this one, which takes one turn of the microtask queue, and not at all for success.
+ */
+async function failLater(record: ErrorRecord, operation: string): Promise<never> {
+  await undefined
+  await undefined
+  const error = fromRecord(record, operation)
+  Error.captureStackTrace(error, failLater)
+  throw error
+}
+
+/** Whether a call failed only because nobody could serve it now. */
+export function isOutage(code: HoldfastErrorCode): boolean {
+  return code === 'E_UNAVAILABLE' || code === 'E_TIMEOUT' || code === 'E_OVERLOADED' || code === 'E_FULL'
+}
+
+function recordOf(thrown: unknown): ErrorRecord {
+  if (HoldfastError.isInstance(thrown)) return toRecord(thrown)
+  const message = `a defect in holdfast: ${thrown instanceof Error ? thrown.message : String(thrown)}`
+  return { code: 'E_INTERNAL', message, retryable: false, applied: 'unknown', operation: '' }
+}

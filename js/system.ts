@@ -1,0 +1,184 @@
+// The system as a whole: opened, closed, and asked how it is. Parts that don't exist yet say so.
+
+import { describe, invalid } from './errors.js'
+import type { Holdfast } from './holdfast.js'
+import type { CacheStats } from './managers/cache.js'
+import type { RedisHealthStatus } from './managers/client.js'
+import type { FallbackOptions, FallbackStats } from './managers/fallback.js'
+import type { FallbackSettings } from './options.js'
+
+/** A part of the system that this version does not have. */
+export type AbsentPart = 'sessions' | 'pubsub' | 'rateLimiters' | 'healthMonitoring'
+
+/** Options of `initializeRedisSystem`. */
+export interface InitializeOptions {
+  /** Default: true. Accepted; see `absent` of the result. */
+  enableHealthMonitoring?: boolean | undefined
+  /** ms. Default: 30000. Accepted; see `absent` of the result. */
+  healthCheckInterval?: number | undefined
+  /** Whether memory answers while Redis doesn't. Default: true, or what the environment says. */
+  enableFallback?: boolean | undefined
+  /** How it does. */
+  fallbackOptions?: FallbackOptions | undefined
+}
+
+/** Which parts are at work. */
+export interface SystemComponents {
+  redis: boolean
+  cache: boolean
+  sessions: boolean
+  pubsub: boolean
+  fallback: boolean
+}
+
+/** What `initializeRedisSystem` answers. */
+export interface InitializeResult {
+  /** Whether at least one part is at work. */
+  success: boolean
+  components: SystemComponents
+  /** Counts the parts at work. */
+  message: string
+  /** The parts that this version does not have. */
+  absent: AbsentPart[]
+}
+
+/** What `getSystemStatus` answers. */
+export interface SystemStatus {
+  redis: { available: boolean; status?: RedisHealthStatus }
+  cache: { backend: CacheStats['backend']; stats: CacheStats }
+  /** Not in this version. */
+  sessions: { backend: 'absent'; stats: null }
+  /** Not in this version. */
+  pubsub: { channels: number; stats: never[] }
+  fallback: { active: boolean; stats: FallbackStats }
+  /** Redis down with memory answering is `degraded`, without it `unhealthy`; else how Redis is. Memory for good is `healthy`. */
+  overall: 'healthy' | 'degraded' | 'unhealthy'
+  /** The parts that this version does not have. */
+  absent: AbsentPart[]
+}
+
+const PARTS = 5
+const absent = (): AbsentPart[] => ['sessions', 'pubsub', 'rateLimiters', 'healthMonitoring']
+
+/** @internal */
+export async function initialize(instance: Holdfast, options: InitializeOptions = {}): Promise<InitializeResult> {
+  const operation = 'initializeRedisSystem'
+  const { connection, redisClient } = instance
+  connection.reopen(settingsOf(options, operation), operation)
+  const redis = await redisClient.verdict(operation).catch(() => false)
+  const { memoryOnly, fallbackEnabled } = connection.view(operation)
+  const fallback = memoryOnly || fallbackEnabled
+  const components = { redis, cache: redis || fallback, sessions: false, pubsub: false, fallback }
+  const active = Object.values(components).filter(Boolean).length
+  const without = redis ? '' : memoryOnly ? ', in memory' : fallback ? ', memory answers until Redis does' : ', Redis does not answer'
+  return {
+    success: active > 0,
+    components,
+    message: `Redis system: ${active} of ${PARTS} components active${without}`,
+    absent: absent(),
+  }
+}
+
+/** @internal */
+export async function shutdown(instance: Holdfast): Promise<void> {
+  await instance.fallbackManager.shutdown()
+  await instance.cacheManager.shutdown()
+  await instance.redisClient.shutdown()
+}
+
+/** @internal */
+export async function status(instance: Holdfast): Promise<SystemStatus> {
+  try {
+    const { memoryOnly } = instance.connection.view('getSystemStatus')
+    const health = await instance.redisClient.healthCheck()
+    const available = health.details.connected
+    const cache = instance.cacheManager.getStats()
+    const fallback = instance.fallbackManager.getStats()
+    const active = fallback.isUsingFallback
+    return {
+      redis: { available, status: health },
+      cache: { backend: cache.backend, stats: cache },
+      sessions: { backend: 'absent', stats: null },
+      pubsub: { channels: 0, stats: [] },
+      fallback: { active, stats: fallback },
+      overall: available ? health.status : memoryOnly ? 'healthy' : active ? 'degraded' : 'unhealthy',
+      absent: absent(),
+    }
+  } catch {
+    return nothing()
+  }
+}
+
+/** The answer when nothing can be asked: closed, or settings that can't be opened. */
+function nothing(): SystemStatus {
+  const backend = 'memory'
+  return {
+    redis: { available: false },
+    cache: { backend, stats: { hits: 0, misses: 0, sets: 0, deletes: 0, errors: 0, backend } },
+    sessions: { backend: 'absent', stats: null },
+    pubsub: { channels: 0, stats: [] },
+    fallback: {
+      active: false,
+      stats: {
+        isUsingFallback: false,
+        memoryUsage: 0,
+        totalKeys: 0,
+        syncStatus: 'never',
+        redisAvailable: false,
+        forced: false,
+        journalDepth: 0,
+        journalBytes: 0,
+        conflicts: 0,
+        dropped: 0,
+      },
+    },
+    overall: 'unhealthy',
+    absent: absent(),
+  }
+}
+
+/** The options as settings of the connection. */
+function settingsOf(options: InitializeOptions, operation: string): FallbackSettings {
+  const given = named(options, 'options', ['enableHealthMonitoring', 'healthCheckInterval', 'enableFallback', 'fallbackOptions'], operation)
+  boolean(given['enableHealthMonitoring'], 'options.enableHealthMonitoring', operation)
+  positive(given['healthCheckInterval'], 'options.healthCheckInterval', operation)
+  const enabled = boolean(given['enableFallback'], 'options.enableFallback', operation)
+  const path = 'options.fallbackOptions'
+  const fallback = named(
+    given['fallbackOptions'] ?? {},
+    path,
+    ['enableAutoSync', 'maxMemorySize', 'syncInterval', 'persistentFallback'],
+    operation,
+  )
+  const autoSync = boolean(fallback['enableAutoSync'], `${path}.enableAutoSync`, operation)
+  const maxMemoryMb = positive(fallback['maxMemorySize'], `${path}.maxMemorySize`, operation)
+  positive(fallback['syncInterval'], `${path}.syncInterval`, operation)
+  if (boolean(fallback['persistentFallback'], `${path}.persistentFallback`, operation) === true) {
+    throw invalid(`${path}.persistentFallback`, `${path}.persistentFallback is true; allowed: false, for this version keeps no journal on disk`, operation)
+  }
+  return {
+    ...(enabled === undefined ? {} : { enabled }),
+    ...(autoSync === undefined ? {} : { autoSync }),
+    ...(maxMemoryMb === undefined ? {} : { maxMemoryMb }),
+  }
+}
+
+function named(value: unknown, path: string, names: readonly string[], operation: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw invalid(path, `${path} is ${describe(value)}; allowed: an object`, operation)
+  }
+  for (const name of Object.keys(value)) {
+    if (!names.includes(name)) throw invalid(`${path}.${name}`, `${path}.${name} is no option; allowed: ${names.join(', ')}`, operation)
+  }
+  return value as Record<string, unknown>
+}
+
+function boolean(value: unknown, path: string, operation: string): boolean | undefined {
+  if (value === undefined || typeof value === 'boolean') return value
+  throw invalid(path, `${path} is ${describe(value)}; allowed: true or false`, operation)
+}
+
+function positive(value: unknown, path: string, operation: string): number | undefined {
+  if (value === undefined || (typeof value === 'number' && Number.isFinite(value) && value > 0)) return value
+  throw invalid(path, `${path} is ${describe(value)}; allowed: a number above 0`, operation)
+}

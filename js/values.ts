@@ -1,0 +1,84 @@
+// Values to text and back. JSON, by JSON's own rules: inside a value, undefined, functions and symbols
+// are left out of objects and null in arrays, and NaN and Infinity are null. What JSON can't hold at
+// all is refused, and the error names where it stands.
+
+import { describe, invalid } from './errors.js'
+
+/** The JSON of a value. `path` is what the caller calls it. */
+export function toJson(value: unknown, path: string, operation: string): string {
+  let text: string | undefined
+  try {
+    text = JSON.stringify(value)
+  } catch (cause) {
+    const at = culprit(value, path, [])
+    const why = at === null ? `${path} can't be written as JSON` : `${at.path} ${at.reason}`
+    throw invalid(at?.path ?? path, `${why}; allowed: what JSON can hold`, operation, at === null ? cause : undefined)
+  }
+  if (text !== undefined) return text
+  throw invalid(
+    path,
+    value === undefined
+      ? `${path} is undefined; allowed: what JSON can hold (null is a value, and delete() removes)`
+      : `${path} is ${describe(value)}, which can't be written as JSON; allowed: what JSON can hold`,
+    operation,
+  )
+}
+
+/** A text that is stored as it is. A lone surrogate can't be written as UTF-8, so it would come back changed. */
+export function toText(value: string, path: string, operation: string): string {
+  if (value.isWellFormed()) return value
+  throw invalid(path, `${path} holds a lone surrogate, half of a character; allowed: well-formed text`, operation)
+}
+
+/**
+ * One text for one value, whatever the order in which its fields were set: keys sorted by UTF-16 units,
+ * arrays in order, fields that are undefined left out.
+ */
+export function canonicalJson(value: unknown, path: string, operation: string): string {
+  // The round trip applies toJSON, drops what JSON drops, and refuses what it refuses.
+  return sorted(JSON.parse(toJson(value, path, operation)) as unknown)
+}
+
+function sorted(value: unknown): string {
+  if (value === null || typeof value !== 'object') return JSON.stringify(value)
+  if (Array.isArray(value)) return `[${value.map(sorted).join(',')}]`
+  const fields = value as Record<string, unknown>
+  const parts = Object.keys(fields)
+    .sort()
+    .map((name) => `${JSON.stringify(name)}:${sorted(fields[name])}`)
+  return `{${parts.join(',')}}`
+}
+
+interface Culprit {
+  path: string
+  reason: string
+}
+
+/** Where a BigInt or a cycle stands. Only for an error, so it may take its time. */
+function culprit(value: unknown, path: string, parents: object[]): Culprit | null {
+  if (typeof value === 'bigint') return { path, reason: 'is a BigInt' }
+  if (typeof value !== 'object' || value === null) return null
+  if (parents.includes(value)) return { path, reason: 'refers back to an object that holds it (a cycle)' }
+  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return null
+  parents.push(value)
+  const found = Array.isArray(value) ? culpritOfArray(value, path, parents) : culpritOfFields(value, path, parents)
+  parents.pop()
+  return found
+}
+
+function culpritOfArray(values: readonly unknown[], path: string, parents: object[]): Culprit | null {
+  for (let index = 0; index < values.length; index++) {
+    const found = culprit(values[index], `${path}[${index}]`, parents)
+    if (found !== null) return found
+  }
+  return null
+}
+
+function culpritOfFields(value: object, path: string, parents: object[]): Culprit | null {
+  for (const name of Object.keys(value)) {
+    const step = /^[A-Za-z_$][\w$]*$/.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`
+    const found = culprit((value as Record<string, unknown>)[name], `${path}${step}`, parents)
+    if (found !== null) return found
+  }
+  return null
+}

@@ -1,0 +1,86 @@
+//! A call on its way: the operation, and the one place where its answer goes.
+use std::sync::Arc;
+
+use super::{Answer, Operation};
+use crate::base::error::Error;
+
+/// Where answers are collected: an environment's ring, or a test's channel.
+pub trait Sink: Send + Sync {
+    /// Puts one answer down; nobody is woken yet.
+    fn put(&self, id: u32, answer: Answer);
+    /// Wakes the reader, once for all that was put down.
+    fn wake(&self);
+}
+
+/// Settles one call. Dropped without an answer, it settles the call with `E_INTERNAL`, so that a
+/// panic or a forgotten branch never leaves a promise pending.
+pub struct Settler {
+    sink: Option<Arc<dyn Sink>>,
+    id: u32,
+}
+
+impl Settler {
+    pub fn new(sink: Arc<dyn Sink>, id: u32) -> Self {
+        Self { sink: Some(sink), id }
+    }
+
+    /// Answers and wakes the reader.
+    pub fn settle(mut self, answer: Answer) {
+        if let Some(sink) = self.sink.take() {
+            sink.put(self.id, answer);
+            sink.wake();
+        }
+    }
+
+    fn put(mut self, answer: Answer) -> Option<Arc<dyn Sink>> {
+        let sink = self.sink.take()?;
+        sink.put(self.id, answer);
+        Some(sink)
+    }
+}
+
+impl Drop for Settler {
+    fn drop(&mut self) {
+        if let Some(sink) = self.sink.take() {
+            sink.put(self.id, Err(Error::internal("a call was dropped without an answer")));
+            sink.wake();
+        }
+    }
+}
+
+/// Settles many calls and wakes each reader once.
+pub fn settle_all(answers: impl IntoIterator<Item = (Settler, Answer)>) {
+    let mut woken: Option<Arc<dyn Sink>> = None;
+    for (settler, answer) in answers {
+        let Some(sink) = settler.put(answer) else { continue };
+        match &woken {
+            Some(last) if Arc::ptr_eq(last, &sink) => {}
+            _ => {
+                if let Some(last) = woken.replace(sink) {
+                    last.wake();
+                }
+            }
+        }
+    }
+    if let Some(last) = woken {
+        last.wake();
+    }
+}
+
+/// An operation with its settler.
+pub struct Call {
+    pub operation: Operation,
+    pub settler: Settler,
+    /// When it entered, in microseconds of the boot clock; its deadline counts from here.
+    pub since: u64,
+    /// How often it was sent before, on a connection that broke.
+    pub attempts: u32,
+    /// Whether memory may answer it when no server does.
+    pub memory: bool,
+}
+
+impl Call {
+    pub fn new(operation: Operation, settler: Settler, since: u64, memory: bool) -> Self {
+        Self { operation, settler, since, attempts: 0, memory }
+    }
+}

@@ -1,0 +1,31 @@
+//! Writes that were acknowledged while Redis did not answer, as they are replayed later.
+use bytes::Bytes;
+
+use super::Value;
+use crate::base::stamp::Stamp;
+
+/// The last thing that was asked for one key.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    pub key: Bytes,
+    pub stamp: Stamp,
+    pub wish: Wish,
+}
+
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// Removes what is not newer.
+    Delete,
+    /// Writes unless something newer stands there. The expiry is on the boot clock.
+    Set { value: Value, expires_at: Option<u64> },
+}
+
+/// How a replay ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Applied,
+    /// Something newer stands there; the intent is settled.
+    Superseded,
+    /// A value of somebody else stands there, or the case can't be decided. Reported.
+    Conflict,
+}

@@ -1,0 +1,124 @@
+//! Removing a whole family: SCAN and, per key, a tombstone and an UNLINK. Never KEYS, never FLUSH.
+use bytes::Bytes;
+use redis::aio::MultiplexedConnection;
+use redis::{Pipeline, Value as Resp};
+
+use super::hub::Hub;
+use super::wire::Wire;
+use super::{Replayer, failure, wire};
+use crate::backend::intent::{Intent, Outcome};
+use crate::backend::{Call, Operation, Reply};
+use crate::base::error::Result;
+use crate::base::keys::scan_pattern;
+use crate::base::stamp::Stamp;
+
+const PAGE: &str = "512";
+
+impl Hub {
+    pub fn start_clear(&mut self, call: Call) {
+        let Operation::Clear { prefix, stamp } = &call.operation else { return };
+        if let Some(keeper) = self.shared.keeper() {
+            let _ = keeper.sending(&call);
+        }
+        let Some(link) = self.links.first() else { return };
+        let (connection, wire) = (link.connection.clone(), self.shared.wire.clone());
+        let (prefix, stamp, keeper) = (prefix.clone(), *stamp, self.shared.keeper());
+        let timeout = self.shared.config.command_timeout;
+        self.side_jobs.push(Box::pin(async move {
+            match clear(connection, &wire, &prefix, stamp, timeout).await {
+                Ok(removed) => call.settler.settle(Ok(Reply::Count(removed))),
+                Err(error) => match keeper {
+                    // The journal has it from here.
+                    Some(keeper) if failure::means_unavailable(&error) => {
+                        let error = failure::maybe_applied(error);
+                        keeper.unanswered(vec![(call, super::Failure { error })]);
+                    }
+                    _ => call.settler.settle(Err(error)),
+                },
+            }
+        }));
+    }
+}
+
+/// Removes what begins with the prefix and is not newer than the stamp; answers how many went.
+async fn clear(
+    mut connection: MultiplexedConnection,
+    wire: &Wire,
+    prefix: &Bytes,
+    stamp: Stamp,
+    timeout: std::time::Duration,
+) -> Result<u64> {
+    let pattern = scan_pattern(prefix);
+    let mut cursor = b"0".to_vec();
+    let mut removed = 0;
+    loop {
+        let mut scan = Pipeline::new();
+        scan.add_command(wire::command(&[
+            b"SCAN",
+            &cursor,
+            b"MATCH",
+            &pattern,
+            b"COUNT",
+            PAGE.as_bytes(),
+        ]));
+        let replies = ask(&mut connection, &scan, 1, timeout).await?;
+        let Some((next, keys)) = page(replies) else { return Err(wire::unexpected()) };
+        if !keys.is_empty() {
+            let mut pipeline = Pipeline::new();
+            for key in &keys {
+                pipeline.add_command(wire.replay_delete(key, stamp));
+            }
+            for reply in ask(&mut connection, &pipeline, keys.len(), timeout).await? {
+                removed += u64::from(wire::outcome(&reply)? == Outcome::Applied);
+            }
+        }
+        if next == b"0" {
+            return Ok(removed);
+        }
+        cursor = next;
+    }
+}
+
+async fn ask(
+    connection: &mut MultiplexedConnection,
+    pipeline: &Pipeline,
+    count: usize,
+    timeout: std::time::Duration,
+) -> Result<Vec<Resp>> {
+    match tokio::time::timeout(timeout, connection.send_packed_commands(pipeline, 0, count)).await {
+        Ok(Ok(values)) => Ok(values),
+        Ok(Err(error)) => Err(failure::from_redis(&error)),
+        Err(_) => Err(crate::base::error::Error::unavailable("it does not answer in time")),
+    }
+}
+
+fn page(mut replies: Vec<Resp>) -> Option<(Vec<u8>, Vec<Bytes>)> {
+    let Some(Resp::Array(parts)) = replies.pop() else { return None };
+    let [Resp::BulkString(next), Resp::Array(keys)] = <[Resp; 2]>::try_from(parts).ok()? else {
+        return None;
+    };
+    let keys = keys.into_iter().filter_map(|key| match key {
+        Resp::BulkString(bytes) => Some(Bytes::from(bytes)),
+        _ => None,
+    });
+    Some((next, keys.collect()))
+}
+
+impl Replayer {
+    /// Replays deletes; answers each one's outcome, in order.
+    pub async fn deletes(&mut self, intents: &[Intent]) -> Result<Vec<Outcome>> {
+        let mut pipeline = Pipeline::new();
+        for intent in intents {
+            pipeline.add_command(self.wire.replay_delete(&intent.key, intent.stamp));
+        }
+        let timeout = self.wire.config.command_timeout;
+        let replies = ask(&mut self.connection, &pipeline, intents.len(), timeout).await?;
+        replies.iter().map(wire::outcome).collect()
+    }
+
+    /// Removes what begins with the prefix and is not newer than the stamp.
+    pub async fn clear(&mut self, prefix: &Bytes, stamp: Stamp) -> Result<u64> {
+        let timeout = self.wire.config.command_timeout;
+        clear(self.connection.clone(), &self.wire, prefix, stamp, timeout).await
+    }
+}

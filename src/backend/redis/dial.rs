@@ -1,0 +1,260 @@
+//! Opens one connection: name look-up on every dial, TCP, TLS, login, and the questions by which the
+//! server is known. Everything here is bounded by the caller's timeout.
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Pipeline, ProtocolVersion, RedisConnectionInfo, Value as Resp};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::failure;
+use super::link::{Identity, Link, Meter, Metered};
+use super::script;
+use super::tls;
+use crate::base::clock::Clock;
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::keys::Keys;
+use crate::base::stamp::Stamps;
+use crate::config::Endpoint;
+
+/// What every dial of one endpoint needs.
+pub struct Dialer {
+    pub endpoint: Endpoint,
+    pub keys: Keys,
+    pub stamps: Arc<Stamps>,
+    pub clock: Arc<dyn Clock>,
+    pub timeout: Duration,
+    /// Hears the number of a connection that ended.
+    pub lost: UnboundedSender<u64>,
+}
+
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
+/// The oldest server with every command that the scripts use.
+const OLDEST: (u32, u32) = (7, 0);
+
+impl Dialer {
+    /// Opens a connection that is ready for commands.
+    pub async fn dial(&self) -> Result<Link> {
+        match tokio::time::timeout(self.timeout, self.open()).await {
+            Ok(opened) => opened,
+            Err(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                format!("Redis at {} did not answer within {:?}", self.place(), self.timeout),
+            )),
+        }
+    }
+
+    fn place(&self) -> String {
+        format!("{}:{}", self.endpoint.host, self.endpoint.port)
+    }
+
+    async fn open(&self) -> Result<Link> {
+        let stream = self.connect().await?;
+        let meter = Arc::new(Meter::new(self.clock.clone()));
+        match &self.endpoint.tls {
+            None => self.login(Metered { stream, meter: meter.clone() }, meter).await,
+            Some(settings) => {
+                // The meter sits below TLS: it must see the bytes that really move.
+                let metered = Metered { stream, meter: meter.clone() };
+                let stream = tls::handshake(settings, &self.endpoint.host, metered).await?;
+                self.login(stream, meter).await
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<TcpStream> {
+        let failed = |error: io::Error| {
+            Error::unavailable(format_args!("{} can't be reached", self.place()))
+                .cause(error.to_string())
+        };
+        let addresses: Vec<SocketAddr> =
+            tokio::net::lookup_host((self.endpoint.host.as_str(), self.endpoint.port))
+                .await
+                .map_err(failed)?
+                .collect();
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    tune(&stream).map_err(failed)?;
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(failed(last))
+    }
+
+    async fn login<S>(&self, stream: S, meter: Arc<Meter>) -> Result<Link>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut info = RedisConnectionInfo::default()
+            .set_protocol(ProtocolVersion::RESP3)
+            .set_lib_name("holdfast", env!("CARGO_PKG_VERSION"))
+            .set_db(i64::from(self.endpoint.db));
+        if let Some(username) = &self.endpoint.username {
+            info = info.set_username(username);
+        }
+        if let Some(password) = &self.endpoint.password {
+            info = info.set_password(password.expose());
+        }
+        // Deadlines are ours; see `hub.rs`.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let (mut connection, driver) =
+            MultiplexedConnection::new_with_config(&info, stream, config)
+                .await
+                .map_err(|error| login_error(&error))?;
+        let id = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let lost = self.lost.clone();
+        let driver = tokio::spawn(async move {
+            driver.await;
+            let _ = lost.send(id);
+        });
+        let mut link = Link {
+            id,
+            connection: connection.clone(),
+            client_id: 0,
+            meter,
+            identity: Identity::default(),
+            driver,
+            outstanding: 0,
+            busy_since: 0,
+        };
+        self.ask(&mut connection, &mut link).await?;
+        Ok(link)
+    }
+
+    /// Asks who the server is, what time it has, and hands it the scripts.
+    async fn ask(&self, connection: &mut MultiplexedConnection, link: &mut Link) -> Result<()> {
+        let mut questions = Pipeline::new();
+        questions.cmd("TIME").cmd("CLIENT").arg("ID").cmd("INFO").arg("server");
+        questions.cmd("INFO").arg("stats").cmd("EXISTS").arg(self.keys.life().as_ref());
+        for script in script::ALL {
+            questions.cmd("SCRIPT").arg("LOAD").arg(script.text);
+        }
+        let before = self.clock.micros();
+        let replies = connection
+            .send_packed_commands(&questions, 0, 5 + script::ALL.len())
+            .await
+            .map_err(|error| failure::from_redis(&error))?;
+        let after = self.clock.micros();
+        let mut replies = replies.into_iter();
+        let mut next = || replies.next().unwrap_or(Resp::Nil);
+        let (time, client, server, stats, life) = (next(), next(), next(), next(), next());
+        if let Resp::ServerError(error) = &time {
+            return Err(failure::from_server(error));
+        }
+        self.stamps.learn(time_micros(&time).ok_or_else(super::wire::unexpected)?, before, after);
+        if let Resp::Int(id) = client {
+            link.client_id = id;
+        }
+        let server = text(&server);
+        link.identity = Identity {
+            run_id: info_field(&server, "run_id").map(str::to_owned),
+            life_found: life == Resp::Int(1),
+            evicted_keys: info_field(&text(&stats), "evicted_keys")
+                .and_then(|number| number.parse().ok())
+                .unwrap_or(0),
+            version: info_field(&server, "redis_version").unwrap_or_default().to_owned(),
+        };
+        check_version(&link.identity.version)?;
+        for (script, reply) in script::ALL.iter().zip(replies) {
+            if let Resp::ServerError(error) = reply {
+                let error = failure::from_server(&error);
+                if failure::means_unavailable(&error) {
+                    return Err(error);
+                }
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    format!("this server denies scripts (EVAL), which {} needs", script.name),
+                )
+                .cause(error.cause.unwrap_or_default()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn login_error(error: &redis::RedisError) -> Error {
+    match failure::from_redis(error) {
+        // HELLO with a wrong password comes back wrapped in the client's own words.
+        error if error.cause.as_deref().is_some_and(|cause| cause.contains("WRONGPASS")) => {
+            Error::new(ErrorKind::Auth, "Redis refuses this user or password")
+        }
+        error => error,
+    }
+}
+
+/// No delay for small packets; and a peer that vanished without a word is noticed in the end even when
+/// nothing is asked of it.
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = socket2::SockRef::from(stream);
+    let alive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(15));
+    #[cfg(not(target_os = "windows"))]
+    let alive = alive.with_interval(Duration::from_secs(5)).with_retries(3);
+    socket.set_tcp_keepalive(&alive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(Duration::from_secs(10)))?;
+    Ok(())
+}
+
+fn time_micros(value: &Resp) -> Option<u64> {
+    let Resp::Array(parts) = value else { return None };
+    let mut numbers = parts.iter().map(|part| text(part).parse::<u64>());
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(seconds)), Some(Ok(micros))) => Some(seconds * 1_000_000 + micros),
+        _ => None,
+    }
+}
+
+fn text(value: &Resp) -> String {
+    match value {
+        Resp::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Resp::SimpleString(text) | Resp::VerbatimString { text, .. } => text.clone(),
+        _ => String::new(),
+    }
+}
+
+fn info_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+}
+
+fn check_version(version: &str) -> Result<()> {
+    let mut parts = version.split('.').map_while(|part| part.parse::<u32>().ok());
+    match (parts.next(), parts.next()) {
+        (Some(major), minor) if (major, minor.unwrap_or(0)) < OLDEST => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("Redis {version} is too old; the oldest supported version is 7.0"),
+        )),
+        // A server that hides its version is given the benefit of the doubt.
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_server_is_refused_with_its_version() {
+        assert!(check_version("6.2.14").unwrap_err().message.contains("6.2.14"));
+        for version in ["7.0.15", "7.2", "8.2.1", "9.1.0", ""] {
+            assert!(check_version(version).is_ok(), "{version}");
+        }
+    }
+
+    #[test]
+    fn fields_are_found_in_what_info_prints() {
+        let info = "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\n";
+        assert_eq!(info_field(info, "run_id"), Some("abc"));
+        assert_eq!(info_field(info, "run"), None);
+    }
+}

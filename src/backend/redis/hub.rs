@@ -1,0 +1,642 @@
+//! The supervisor: the one task that owns an endpoint's connections and its state.
+//!
+//! Everything that happens arrives here as an event and is handled to its end before the next, so no
+//! lock guards the state. Nothing in here waits: what takes time is a future in one of the sets.
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc::{UnboundedReceiver, error::TryRecvError};
+
+use super::dial::Dialer;
+use super::lane::Lane;
+use super::link::Link;
+use super::state::{Change, State};
+use super::traffic::{Batch, Flight, Item};
+use super::{Failure, Message, Replayer, Shared};
+use crate::backend::{Call, Raw, Reply, Settler, settle_all};
+use crate::base::error::{Applied, Error, Result};
+use crate::base::random;
+
+const MILLI: u64 = 1000;
+const REDIAL_FIRST: u64 = 50 * MILLI;
+const REDIAL_MOST: u64 = 5_000 * MILLI;
+/// Where nothing is configured, localhost is only looked at now and then.
+const REDIAL_UNCONFIGURED: u64 = 30_000 * MILLI;
+/// How often deadlines and silence are looked at while something is outstanding.
+const WATCH: u64 = 50 * MILLI;
+/// A server that stayed up for less is flapping: the next return is held back, each time for longer.
+const STEADY: u64 = 10_000 * MILLI;
+const HOLD_MOST: u64 = 30_000 * MILLI;
+
+pub(super) struct Hub {
+    pub shared: Arc<Shared>,
+    pub dialer: Arc<Dialer>,
+    lost: UnboundedReceiver<u64>,
+    pub state: State,
+    pub links: Vec<Link>,
+    /// Calls that wait for a verdict.
+    waiting: VecDeque<Call>,
+    /// Sent on a connection that broke, before it is known whether the server is well.
+    pub orphans: Vec<Item>,
+    verdicts: Vec<Settler>,
+    resyncs: Vec<Settler>,
+    pub batches: BTreeMap<u64, Batch>,
+    pub next_batch: u64,
+    pub flights: FuturesUnordered<Flight>,
+    dial: Option<BoxFuture<'static, Result<Link>>>,
+    /// An extra connection of the pool that is being opened.
+    pub growing: Option<BoxFuture<'static, Result<Link>>>,
+    pub grown: Option<Link>,
+    pub held: VecDeque<Call>,
+    verdict_by: Option<u64>,
+    redial_at: Option<u64>,
+    backoff: u64,
+    hold: u64,
+    online_since: u64,
+    returning: Option<BoxFuture<'static, (Link, Result<()>)>>,
+    /// The server's numbers of connections that we had; killed before anything is replayed.
+    old_clients: Vec<i64>,
+    pub replaying: usize,
+    pub lane: Lane,
+    pub side_jobs: FuturesUnordered<BoxFuture<'static, ()>>,
+    forced: bool,
+    close_by: Option<u64>,
+}
+
+impl Hub {
+    pub fn new(shared: Arc<Shared>, dialer: Arc<Dialer>, lost: UnboundedReceiver<u64>) -> Self {
+        Self {
+            shared,
+            dialer,
+            lost,
+            state: State::Idle,
+            links: Vec::new(),
+            waiting: VecDeque::new(),
+            orphans: Vec::new(),
+            verdicts: Vec::new(),
+            resyncs: Vec::new(),
+            batches: BTreeMap::new(),
+            next_batch: 0,
+            flights: FuturesUnordered::new(),
+            dial: None,
+            growing: None,
+            grown: None,
+            held: VecDeque::new(),
+            verdict_by: None,
+            redial_at: None,
+            backoff: REDIAL_FIRST,
+            hold: 0,
+            online_since: 0,
+            returning: None,
+            old_clients: Vec::new(),
+            replaying: 0,
+            lane: Lane::default(),
+            side_jobs: FuturesUnordered::new(),
+            forced: false,
+            close_by: None,
+        }
+    }
+
+    pub async fn run(mut self, mut messages: UnboundedReceiver<Message>) {
+        let timer = tokio::time::sleep(Duration::from_secs(3600));
+        tokio::pin!(timer);
+        let mut armed = false;
+        loop {
+            if !armed && let Some(wait) = self.next_wake() {
+                timer.as_mut().reset(tokio::time::Instant::now() + Duration::from_micros(wait));
+                armed = true;
+            }
+            tokio::select! {
+                message = messages.recv() => match message {
+                    Some(message) => self.take(message, &mut messages),
+                    None => self.take(Message::Close, &mut messages),
+                },
+                Some((batch, result)) = self.flights.next() => self.landed(batch, result),
+                Some(id) = self.lost.recv() => self.link_lost(id),
+                result = poll_option(&mut self.dial) => {
+                    self.dial = None;
+                    self.dialled(result);
+                }
+                result = poll_option(&mut self.growing) => {
+                    self.growing = None;
+                    self.grown_by(result);
+                }
+                (link, result) = poll_option(&mut self.returning) => {
+                    self.returning = None;
+                    self.returned(link, result);
+                }
+                done = self.lane.next() => self.lane_done(done),
+                Some(()) = self.side_jobs.next() => {}
+                () = &mut timer, if armed => {
+                    armed = false;
+                    self.watch();
+                }
+            }
+            if self.close_by.is_some_and(|by| self.quiet() || self.now() >= by) {
+                self.end();
+                return;
+            }
+        }
+    }
+
+    pub fn now(&self) -> u64 {
+        self.shared.clock.micros()
+    }
+
+    fn quiet(&self) -> bool {
+        self.batches.is_empty() && self.lane.is_empty() && self.side_jobs.is_empty()
+    }
+
+    fn next_wake(&self) -> Option<u64> {
+        let now = self.now();
+        let watched = !self.quiet() || !self.waiting.is_empty() || self.close_by.is_some();
+        [watched.then_some(now + WATCH), self.verdict_by, self.redial_at]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|at| at.saturating_sub(now).max(MILLI))
+    }
+
+    fn take(&mut self, message: Message, more: &mut UnboundedReceiver<Message>) {
+        match message {
+            Message::Calls(mut calls) => {
+                // Ticks that came together are sent together.
+                let mut rest = None;
+                while calls.len() < 1024 {
+                    match more.try_recv() {
+                        Ok(Message::Calls(next)) => calls.extend(next),
+                        Ok(other) => {
+                            rest = Some(other);
+                            break;
+                        }
+                        Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                    }
+                }
+                self.enter(calls);
+                if let Some(other) = rest {
+                    self.take(other, more);
+                }
+            }
+            Message::Touch => self.start(),
+            Message::Verdict(settler) => {
+                self.start();
+                if matches!(self.state, State::Connecting | State::Suspect) {
+                    self.verdicts.push(settler);
+                } else {
+                    settler.settle(Ok(self.verdict()));
+                }
+            }
+            Message::Reconnect(settler) => self.reconnect(settler),
+            Message::Resync(settler) => {
+                self.resyncs.push(settler);
+                match self.state {
+                    State::Online => self.return_by(None),
+                    State::Invalidating | State::Resyncing => {}
+                    _ => self.answer_resyncs(),
+                }
+            }
+            Message::Force(forced) => self.force(forced),
+            Message::Close => {
+                if self.close_by.is_none() {
+                    // What was handed over before is still sent; nobody waits for it any more.
+                    self.close_by = Some(self.now() + 1_000 * MILLI);
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self, calls: Vec<Call>) {
+        match self.state {
+            State::Online | State::Resyncing => self.dispatch(calls),
+            State::Idle => {
+                self.waiting.extend(calls);
+                self.start();
+            }
+            State::Connecting | State::Suspect => self.waiting.extend(calls),
+            _ => self.unanswered(calls, Applied::No),
+        }
+    }
+
+    /// The first dial; a no-op later.
+    fn start(&mut self) {
+        if self.state == State::Idle {
+            self.step(State::Connecting, None);
+            self.verdict_by = Some(self.now() + 2 * micros(self.shared.config.silence));
+            self.redial(None);
+        }
+    }
+
+    fn redial(&mut self, proof: Option<u64>) {
+        self.redial_at = None;
+        if self.dial.is_some() {
+            return;
+        }
+        self.shared.view.lock().attempts += 1;
+        let dialer = self.dialer.clone();
+        self.dial = Some(Box::pin(async move {
+            let link = dialer.dial().await?;
+            // Whoever comes back from an outage answers three times before it is believed.
+            for _ in 0..proof.map_or(0, |_| 3) {
+                let mut connection = link.connection.clone();
+                let command = redis::cmd("PING");
+                let ping = connection.send_packed_command(&command);
+                match tokio::time::timeout(Duration::from_millis(500), ping).await {
+                    Ok(Ok(redis::Value::SimpleString(_) | redis::Value::Okay)) => {}
+                    Ok(Ok(_)) => {
+                        return Err(Error::unavailable("it answers PING with something else"));
+                    }
+                    Ok(Err(error)) => return Err(super::failure::from_redis(&error)),
+                    Err(_) => return Err(Error::unavailable("it does not answer PING")),
+                }
+            }
+            if let Some(hold) = proof {
+                tokio::time::sleep(Duration::from_micros(hold)).await;
+            }
+            Ok(link)
+        }));
+    }
+
+    fn dialled(&mut self, result: Result<Link>) {
+        let link = match result {
+            Ok(link) => link,
+            Err(error) => return self.dial_failed(error),
+        };
+        self.backoff = REDIAL_FIRST;
+        self.note_connected(&link);
+        match self.state {
+            State::Connecting => {
+                if let Some(keeper) = self.shared.keeper() {
+                    keeper.met(&link.identity);
+                }
+                self.touch_life(&link);
+                self.links = vec![link];
+                self.online(None);
+            }
+            State::Suspect => self.replace_by(link),
+            State::Degraded => self.return_by(Some(link)),
+            // Forced meanwhile, or closing: the connection is kept for later.
+            _ => self.links = vec![link],
+        }
+    }
+
+    fn dial_failed(&mut self, error: Error) {
+        self.shared.view.lock().last_error = Some(error.clone());
+        match self.state {
+            State::Connecting | State::Suspect => self.degrade(error),
+            State::Degraded => {
+                self.schedule_redial();
+                self.answer_verdicts();
+            }
+            _ => {}
+        }
+    }
+
+    fn schedule_redial(&mut self) {
+        let wait = if self.shared.config.configured {
+            let wait = self.backoff / 2 + random::up_to(self.backoff / 2);
+            self.backoff = (self.backoff * 2).min(REDIAL_MOST);
+            wait
+        } else {
+            REDIAL_UNCONFIGURED
+        };
+        self.redial_at = Some(self.now() + wait);
+    }
+
+    /// The server is well; calls go there.
+    pub fn online(&mut self, reason: Option<String>) {
+        self.verdict_by = None;
+        self.online_since = self.now();
+        self.step(State::Online, reason);
+        self.answer_verdicts();
+        let waiting: Vec<Call> = self.waiting.drain(..).collect();
+        self.dispatch(waiting);
+    }
+
+    /// A fresh connection answers, so only the old ones are replaced: nobody notices.
+    fn replace_by(&mut self, link: Link) {
+        self.forget_links();
+        self.kill_old(&link);
+        self.links = vec![link];
+        let orphans = std::mem::take(&mut self.orphans);
+        self.online(Some("a fresh connection answers".to_owned()));
+        self.resend(orphans);
+        self.pump_replay();
+    }
+
+    /// Closes what is open; what was sent there waits as orphans.
+    fn forget_links(&mut self) {
+        for link in self.links.drain(..) {
+            self.old_clients.push(link.client_id);
+        }
+        if let Some(link) = self.lane.drop_link() {
+            self.old_clients.push(link);
+        }
+        self.growing = None;
+        self.grown = None;
+        self.flights.clear();
+        for batch in std::mem::take(&mut self.batches).into_values() {
+            self.orphans.extend(batch.items);
+        }
+        let held: Vec<Call> = self.held.drain(..).collect();
+        self.waiting.extend(held);
+    }
+
+    fn kill_old(&mut self, link: &Link) {
+        let ids = std::mem::take(&mut self.old_clients);
+        let mut connection = link.connection.clone();
+        if ids.is_empty() {
+            return;
+        }
+        let mut kills = redis::Pipeline::new();
+        for id in &ids {
+            kills.cmd("CLIENT").arg("KILL").arg("ID").arg(*id);
+        }
+        let mut sent: BoxFuture<'static, ()> = Box::pin(async move {
+            // Refusals are the server's right; most of these are gone already.
+            let _ = connection.send_packed_commands(&kills, 0, ids.len()).await;
+        });
+        // Polled once, so that it stands before everything that is sent from now on.
+        if !super::traffic::poll_once(&mut sent) {
+            self.side_jobs.push(sent);
+        }
+    }
+
+    fn touch_life(&mut self, link: &Link) {
+        let mut connection = link.connection.clone();
+        let mut touch = redis::cmd("SET");
+        touch.arg(self.shared.wire.keys.life().as_ref()).arg("1");
+        self.side_jobs.push(Box::pin(async move {
+            let _ = connection.send_packed_command(&touch).await;
+        }));
+    }
+
+    /// Nobody answers any more: everything in flight is handed back at once.
+    pub fn degrade(&mut self, error: Error) {
+        if !matches!(self.state, State::Degraded | State::Forced | State::Closed) {
+            let steady = self.now().saturating_sub(self.online_since) > STEADY;
+            let was_online = self.online_since != 0;
+            self.hold = match (was_online, steady) {
+                (false, _) | (_, true) => 0,
+                (true, false) => (self.hold * 2).clamp(250 * MILLI, HOLD_MOST),
+            };
+            self.step(State::Degraded, Some(error.message.clone()));
+        }
+        self.shared.view.lock().last_error = Some(error);
+        self.verdict_by = None;
+        self.forget_links();
+        self.hand_back();
+        if self.dial.is_none() {
+            self.schedule_redial();
+        }
+        self.answer_verdicts();
+        self.answer_resyncs();
+    }
+
+    fn hand_back(&mut self) {
+        let orphans = std::mem::take(&mut self.orphans);
+        let mut calls = Vec::new();
+        let mut replays = Vec::new();
+        for item in orphans {
+            match item {
+                Item::Call { call, .. } => calls.push(call),
+                Item::Replay(intent) => replays.push((intent, None)),
+            }
+        }
+        self.replaying = 0;
+        if let Some(keeper) = self.shared.keeper() {
+            keeper.replayed(replays);
+        }
+        calls.extend(self.lane.drain());
+        self.unanswered(calls, Applied::Unknown);
+        let waiting: Vec<Call> = self.waiting.drain(..).collect();
+        self.unanswered(waiting, Applied::No);
+    }
+
+    /// Hands calls to the layer above, which answers from memory what it can.
+    pub fn unanswered(&mut self, calls: Vec<Call>, applied: Applied) {
+        if calls.is_empty() {
+            return;
+        }
+        let reason = self.shared.view.lock().last_error.clone();
+        let error =
+            reason.unwrap_or_else(|| Error::unavailable("no server answers")).applied(applied);
+        let failure = Failure { error };
+        match self.shared.keeper() {
+            Some(keeper) => {
+                keeper.unanswered(calls.into_iter().map(|call| (call, failure.clone())).collect());
+            }
+            None => {
+                settle_all(calls.into_iter().map(|call| (call.settler, Err(failure.error.clone()))))
+            }
+        }
+    }
+
+    /// Something is wrong with a connection; a fresh one decides whether it is the server.
+    pub fn suspect(&mut self, reason: String) {
+        if !self.state.live() {
+            return;
+        }
+        self.step(State::Suspect, Some(reason));
+        self.verdict_by = Some(self.now() + micros(self.shared.config.silence));
+        self.redial(None);
+    }
+
+    fn link_lost(&mut self, id: u64) {
+        if self.lane.lost(id) {
+            return;
+        }
+        if self.links.iter().any(|link| link.id == id) {
+            if self.state == State::Forced {
+                self.forget_links();
+                self.hand_back();
+                return;
+            }
+            self.suspect("the connection was closed".to_owned());
+        }
+    }
+
+    /// The server is back after an outage.
+    fn return_by(&mut self, link: Option<Link>) {
+        let Some(link) = link.or_else(|| self.links.pop()) else { return };
+        let Some(keeper) = self.shared.keeper() else {
+            self.links = vec![link];
+            return self.online(None);
+        };
+        self.step(State::Invalidating, None);
+        self.kill_old(&link);
+        keeper.met(&link.identity);
+        self.touch_life(&link);
+        let wire = self.shared.wire.clone();
+        self.returning = Some(Box::pin(async move {
+            let replayer = Replayer { connection: link.connection.clone(), wire };
+            let result = keeper.invalidate(replayer).await;
+            (link, result)
+        }));
+    }
+
+    fn returned(&mut self, link: Link, result: Result<()>) {
+        if let Err(error) = result {
+            self.old_clients.push(link.client_id);
+            drop(link);
+            return self.degrade(error);
+        }
+        if self.forced {
+            self.links = vec![link];
+            return self.step(State::Forced, None);
+        }
+        let live = self.shared.keeper().is_none_or(|keeper| keeper.go_live());
+        if !live {
+            return self.return_by(Some(link));
+        }
+        self.links = vec![link];
+        self.online_since = self.now();
+        self.step(State::Resyncing, None);
+        self.answer_verdicts();
+        self.pump_replay();
+    }
+
+    fn force(&mut self, forced: bool) {
+        self.forced = forced;
+        if forced {
+            if self.state != State::Forced {
+                self.step(State::Forced, Some("by request".to_owned()));
+                let waiting: Vec<Call> = self.waiting.drain(..).collect();
+                self.unanswered(waiting, Applied::No);
+                self.answer_verdicts();
+            }
+        } else if self.state == State::Forced {
+            self.step(State::Degraded, Some("no longer forced".to_owned()));
+            match self.links.pop() {
+                Some(link) => self.return_by(Some(link)),
+                None => self.redial(Some(0)),
+            }
+        }
+    }
+
+    fn reconnect(&mut self, settler: Settler) {
+        match self.state {
+            State::Idle => self.start(),
+            State::Online | State::Resyncing => {
+                self.step(State::Suspect, Some("by request".to_owned()));
+                self.verdict_by = Some(self.now() + 2 * micros(self.shared.config.silence));
+                self.redial(None);
+            }
+            State::Degraded => {
+                self.backoff = REDIAL_FIRST;
+                self.redial(Some(self.hold));
+            }
+            State::Connecting | State::Suspect => {}
+            _ => return settler.settle(Ok(self.verdict())),
+        }
+        self.verdicts.push(settler);
+    }
+
+    /// Looks at deadlines and at silence.
+    fn watch(&mut self) {
+        let now = self.now();
+        if self.verdict_by.is_some_and(|by| now >= by) {
+            self.verdict_by = None;
+            // The dial goes on; those who wait are answered from memory.
+            let error = Error::unavailable("it does not answer in time");
+            self.shared.view.lock().last_error = Some(error.clone());
+            self.degrade(error);
+        }
+        if self.redial_at.is_some_and(|at| now >= at) && self.state == State::Degraded {
+            self.redial(Some(self.hold));
+        }
+        if self.state.live() {
+            let silence = micros(self.shared.config.silence);
+            let silent = self.links.iter().any(|link| {
+                link.outstanding > 0
+                    && now.saturating_sub(link.meter.last_moved().max(link.busy_since)) > silence
+            });
+            if silent {
+                self.suspect("the connection fell silent".to_owned());
+            }
+        }
+        self.expire(now);
+        let timeout = micros(self.shared.config.command_timeout);
+        let late =
+            self.waiting.iter().filter(|call| now.saturating_sub(call.since) > timeout).count();
+        if late > 0 {
+            let late: Vec<Call> = self.waiting.drain(..late).collect();
+            self.unanswered(late, Applied::No);
+        }
+    }
+
+    pub fn step(&mut self, to: State, reason: Option<String>) {
+        if self.state == to {
+            return;
+        }
+        let change = Change { from: self.state, to, reason };
+        self.state = to;
+        self.shared.view.lock().state = to;
+        if let Some(keeper) = self.shared.keeper() {
+            keeper.changed(&change);
+        }
+    }
+
+    fn note_connected(&self, link: &Link) {
+        let mut view = self.shared.view.lock();
+        let now = self.shared.wire.stamps.server_micros() / MILLI;
+        if view.connected_at.is_some() {
+            view.reconnected_at = Some(now);
+        }
+        view.connected_at = Some(now);
+        view.last_error = None;
+        view.attempts = 0;
+        view.version = Some(link.identity.version.clone());
+    }
+
+    fn verdict(&self) -> Reply {
+        let text = |text: &str| Raw::Bytes(text.to_owned().into());
+        Reply::Raw(Raw::Map(vec![
+            (text("state"), text(self.state.name())),
+            (text("available"), Raw::Boolean(self.state.live())),
+        ]))
+    }
+
+    fn answer_verdicts(&mut self) {
+        let verdict = self.verdict();
+        settle_all(self.verdicts.drain(..).map(|settler| (settler, Ok(verdict.clone()))));
+    }
+
+    pub fn answer_resyncs(&mut self) {
+        let verdict = self.verdict();
+        settle_all(self.resyncs.drain(..).map(|settler| (settler, Ok(verdict.clone()))));
+    }
+
+    /// The last act: whatever is left is settled, then the connections close.
+    fn end(&mut self) {
+        self.step(State::Closed, None);
+        self.forget_links();
+        let orphans = std::mem::take(&mut self.orphans);
+        let sent = orphans.into_iter().filter_map(|item| match item {
+            Item::Call { call, .. } => Some(call),
+            Item::Replay(_) => None,
+        });
+        let left = sent.chain(self.waiting.drain(..)).chain(self.lane.drain());
+        settle_all(left.map(|call| (call.settler, Err(Error::closed()))));
+        settle_all(
+            self.verdicts
+                .drain(..)
+                .chain(self.resyncs.drain(..))
+                .map(|settler| (settler, Err(Error::closed()))),
+        );
+    }
+}
+
+pub(super) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+async fn poll_option<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}

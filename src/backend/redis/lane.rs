@@ -1,0 +1,290 @@
+//! The slow lane: values so large that writing or reading them would hold up everybody else.
+//!
+//! They go one after the other over a connection of their own, prepared off the I/O thread. While an
+//! operation on a key is in the lane, every other operation on that key follows it there, and before it
+//! is sent everything that was sent earlier on the other connections has been answered: so the
+//! operations on one key stay in order.
+use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use lru::LruCache;
+use redis::{Pipeline, Value as Resp};
+use tokio::sync::oneshot;
+
+use super::failure;
+use super::hub::Hub;
+use super::link::Link;
+use super::wire;
+use crate::backend::{Answer, Call, Operation, Reply};
+use crate::base::error::{Applied, Error, Result};
+
+/// A payload beyond this is compressed and sent in the lane.
+const LARGE: usize = 64 * 1024;
+/// How many keys of large values are remembered for their reads.
+const REMEMBERED: usize = 1024;
+
+type Done = (Call, Option<Link>, Result<Vec<Resp>>);
+
+pub(super) struct Lane {
+    queue: VecDeque<Call>,
+    /// How many operations of each key are in the lane.
+    keys: HashMap<Bytes, usize>,
+    /// Keys whose values were large when last seen.
+    large: LruCache<Bytes, ()>,
+    link: Option<Link>,
+    /// The number of the lane's connection while a job has it.
+    link_id: u64,
+    job: Option<BoxFuture<'static, Done>>,
+    /// Opens when every batch up to this number has been answered.
+    barrier: Option<(u64, oneshot::Sender<()>)>,
+}
+
+impl Default for Lane {
+    fn default() -> Self {
+        let size = NonZeroUsize::new(REMEMBERED).unwrap_or(NonZeroUsize::MIN);
+        Self {
+            queue: VecDeque::new(),
+            keys: HashMap::new(),
+            large: LruCache::new(size),
+            link: None,
+            link_id: 0,
+            job: None,
+            barrier: None,
+        }
+    }
+}
+
+impl Lane {
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.job.is_none()
+    }
+
+    /// Whether an operation belongs in the lane.
+    pub fn wants(&mut self, operation: &Operation) -> bool {
+        let Some(key) = operation.key() else { return false };
+        if !self.keys.is_empty() && self.keys.contains_key(key) {
+            return true;
+        }
+        match operation {
+            Operation::Set { value, .. } | Operation::Fill { value, .. } => {
+                let large = value.payload.len() > LARGE;
+                if large {
+                    self.large.put(key.clone(), ());
+                } else if !self.large.is_empty() {
+                    self.large.pop(key);
+                }
+                large
+            }
+            Operation::Get { .. } => !self.large.is_empty() && self.large.get(key).is_some(),
+            _ => false,
+        }
+    }
+
+    pub fn remember(&mut self, key: &Bytes) {
+        self.large.put(key.clone(), ());
+    }
+
+    pub async fn next(&mut self) -> Done {
+        match &mut self.job {
+            Some(job) => {
+                let done = job.await;
+                self.job = None;
+                done
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A batch was answered; the oldest one that is still out has this number.
+    pub fn landed(&mut self, oldest: Option<u64>) {
+        if self
+            .barrier
+            .as_ref()
+            .is_some_and(|(until, _)| oldest.is_none_or(|number| number > *until))
+            && let Some((_, open)) = self.barrier.take()
+        {
+            let _ = open.send(());
+        }
+    }
+
+    /// Whether the connection that ended was the lane's.
+    pub fn lost(&mut self, id: u64) -> bool {
+        if self.link.as_ref().is_some_and(|link| link.id == id) {
+            self.link = None;
+            return true;
+        }
+        self.link_id == id
+    }
+
+    pub fn drop_link(&mut self) -> Option<i64> {
+        self.barrier = None;
+        self.link.take().map(|link| link.client_id)
+    }
+
+    /// Empties the lane. The call under way settles by itself when its connection ends.
+    pub fn drain(&mut self) -> Vec<Call> {
+        let calls: Vec<Call> = self.queue.drain(..).collect();
+        for call in &calls {
+            self.leave(call);
+        }
+        calls
+    }
+
+    fn leave(&mut self, call: &Call) {
+        if let Some(key) = call.operation.key()
+            && let Some(count) = self.keys.get_mut(key)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.keys.remove(key);
+            }
+        }
+    }
+}
+
+impl Hub {
+    pub fn queue_in_lane(&mut self, call: Call) {
+        if let Some(key) = call.operation.key() {
+            *self.lane.keys.entry(key.clone()).or_default() += 1;
+        }
+        self.lane.queue.push_back(call);
+        self.start_lane();
+    }
+
+    fn start_lane(&mut self) {
+        if self.lane.job.is_some() || !self.state.live() {
+            return;
+        }
+        let Some(call) = self.lane.queue.pop_front() else { return };
+        if let Some(keeper) = self.shared.keeper() {
+            // What is older and waits for its replay goes first; the barrier waits for it.
+            if let Some(intent) = call.operation.key().and_then(|key| keeper.take_intent(key)) {
+                self.replay_now(intent);
+            }
+            if let Err(answer) = keeper.sending(&call) {
+                self.lane.leave(&call);
+                call.settler.settle(answer);
+                return self.start_lane();
+            }
+        }
+        let barrier = self.barrier();
+        let link = self.lane.link.take();
+        self.lane.link_id = link.as_ref().map_or(0, |link| link.id);
+        let (dialer, wire) = (self.dialer.clone(), self.shared.wire.clone());
+        let timeout = self.shared.config.command_timeout;
+        self.lane.job = Some(Box::pin(async move {
+            let operation = call.operation.clone();
+            let repeated = call.attempts > 0;
+            let encoded = tokio::task::spawn_blocking(move || {
+                let mut pipeline = Pipeline::new();
+                let count = wire.encode(&operation, repeated, &mut pipeline);
+                (pipeline, count)
+            });
+            if let Some(barrier) = barrier {
+                let _ = barrier.await;
+            }
+            let (pipeline, count) = match encoded.await {
+                Ok(encoded) => encoded,
+                Err(error) => return (call, link, Err(Error::internal(error))),
+            };
+            let mut link = match link {
+                Some(link) => link,
+                None => match dialer.dial().await {
+                    Ok(link) => link,
+                    Err(error) => return (call, None, Err(error)),
+                },
+            };
+            let sent = send_while_bytes_move(&mut link, &pipeline, count, timeout, &dialer).await;
+            match sent {
+                Ok(values) => (call, Some(link), Ok(values)),
+                Err(error) => (call, None, Err(error)),
+            }
+        }));
+    }
+
+    fn barrier(&mut self) -> Option<oneshot::Receiver<()>> {
+        let newest = *self.batches.keys().next_back()?;
+        let (open, wait) = oneshot::channel();
+        self.lane.barrier = Some((newest, open));
+        Some(wait)
+    }
+
+    pub fn lane_done(&mut self, (mut call, link, result): Done) {
+        self.lane.link_id = 0;
+        self.lane.leave(&call);
+        if let Some(link) = link
+            && self.state.live()
+        {
+            self.lane.link = Some(link);
+        }
+        match result.and_then(|values| self.lane_answer(&call, values)) {
+            Ok(Some(answer)) => call.settler.settle(answer),
+            // Unfolded and settled elsewhere.
+            Ok(None) => {}
+            Err(error) if failure::means_unavailable(&error) => {
+                call.attempts += 1;
+                if self.state.live() && call.attempts <= self.shared.config.max_retries {
+                    self.suspect(error.message);
+                    self.queue_in_lane(call);
+                } else {
+                    self.unanswered(vec![call], Applied::Unknown);
+                }
+            }
+            Err(error) => call.settler.settle(Err(error)),
+        }
+        self.start_lane();
+    }
+
+    fn lane_answer(&mut self, call: &Call, mut values: Vec<Resp>) -> Result<Option<Answer>> {
+        if !matches!(call.operation, Operation::Get { .. }) {
+            return wire::simple_answer(&call.operation, call.attempts > 0, values)
+                .map(|reply| Some(Ok(reply)));
+        }
+        match values.pop() {
+            Some(Resp::Nil) => Ok(Some(Ok(Reply::Nothing))),
+            Some(Resp::BulkString(stored)) => {
+                let read = self.shared.wire.read(stored)?;
+                let limit = self.shared.config.max_value_bytes;
+                // The lane serves one at a time, so unfolding here holds up nobody but the lane;
+                // block_in_place would stop the I/O thread, hence the bound on what is unfolded.
+                let payload = read.payload.unfold(limit)?;
+                Ok(Some(Ok(Reply::Entry(self.shared.wire.found(
+                    payload,
+                    read.format,
+                    read.expires,
+                )))))
+            }
+            Some(Resp::ServerError(error)) => Err(failure::from_server(&error)),
+            _ => Err(wire::unexpected()),
+        }
+    }
+}
+
+/// A large value on a slow link may take long; only silence ends it.
+async fn send_while_bytes_move(
+    link: &mut Link,
+    pipeline: &Pipeline,
+    count: usize,
+    timeout: std::time::Duration,
+    dialer: &Arc<super::dial::Dialer>,
+) -> Result<Vec<Resp>> {
+    let mut connection = link.connection.clone();
+    let sending = connection.send_packed_commands(pipeline, 0, count);
+    tokio::pin!(sending);
+    let begun = dialer.clock.micros();
+    loop {
+        match tokio::time::timeout(timeout, &mut sending).await {
+            Ok(result) => return result.map_err(|error| failure::from_redis(&error)),
+            Err(_) => {
+                let still =
+                    dialer.clock.micros().saturating_sub(link.meter.last_moved().max(begun));
+                if still > super::hub::micros(timeout) {
+                    return Err(Error::unavailable("the connection fell silent"));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Redis: one server, a few connections, and a supervisor of our own over the `redis` crate's
+//! multiplexed connection. See docs/decisions/0003-supervisor-over-multiplexed-connection.md.
+//!
+//! `hub.rs` is the one task that owns the connections and the state; `traffic.rs` is how it sends and
+//! settles; `lane.rs` is the slow lane for large values; the rest has no state.
+mod clear;
+mod dial;
+mod failure;
+mod hub;
+mod key_table;
+mod lane;
+mod link;
+mod raw;
+pub mod script;
+mod state;
+mod tls;
+mod traffic;
+pub mod wire;
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use redis::aio::MultiplexedConnection;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use super::intent::{Intent, Outcome};
+use super::{Answer, Backend, Call, Operation, Settler, Value};
+use crate::base::clock::Clock;
+use crate::base::error::{Error, Result};
+use crate::base::keys::Keys;
+use crate::base::stamp::{Stamp, Stamps};
+use crate::config::{Config, Endpoint};
+pub use link::Identity;
+pub use state::{Change, ConnectionView, State};
+pub use traffic::NO_LEASE;
+pub use wire::Wire;
+
+/// Why a call comes back unanswered.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// With `applied` as far as it is known.
+    pub error: Error,
+}
+
+/// A value that passed by, to be kept aside for an outage.
+pub struct Copy {
+    pub key: Bytes,
+    pub seen: u32,
+    pub value: Value,
+    pub stamp: Stamp,
+    /// On the boot clock.
+    pub expires_at: Option<u64>,
+}
+
+/// What the supervisor asks of the layer above it. All methods are quick and never wait.
+pub trait Keeper: Send + Sync {
+    /// A call is about to be sent. Voids copies and leases of what it writes. Answers the mark that
+    /// a copy of this read must carry, or the answer itself when the call must not be sent at all.
+    fn sending(&self, call: &Call) -> std::result::Result<u32, Answer>;
+    /// A load found nothing and will ask for its lease.
+    fn leasing(&self, key: &Bytes, token: u64);
+    /// Values that were read or written, each kept if its mark still holds.
+    fn keep(&self, copies: Vec<Copy>);
+    /// Calls that no server answered.
+    fn unanswered(&self, calls: Vec<(Call, Failure)>);
+    fn changed(&self, change: &Change);
+    /// What must be done before anybody reads from the server again: invalidations and deletes.
+    /// Called again until it answers that nothing is left.
+    fn invalidate(&self, replayer: Replayer) -> BoxFuture<'static, Result<()>>;
+    /// Nothing is left to invalidate, so reads may go to the server again. Answers false when an
+    /// invalidation came in the meantime.
+    fn go_live(&self) -> bool;
+    /// The intent of this key, if it still waits; it is sent before the key's own operation.
+    fn take_intent(&self, key: &Bytes) -> Option<Intent>;
+    fn take_intents(&self, at_most: usize) -> Vec<Intent>;
+    /// Replays that ended, or came back for another try.
+    fn replayed(&self, ended: Vec<(Intent, Option<Outcome>)>);
+    /// Everything was replayed.
+    fn resynced(&self);
+    /// Who answers now, compared to who answered before; decides what an absent key means.
+    fn met(&self, identity: &Identity);
+    /// Whether an intent may write a key that it finds absent.
+    fn may_write_absent(&self, intent: &Intent) -> bool;
+}
+
+/// Replays deletes and clears on a connection that serves nobody yet.
+pub struct Replayer {
+    pub connection: MultiplexedConnection,
+    pub wire: Arc<Wire>,
+}
+
+pub(crate) enum Message {
+    Calls(Vec<Call>),
+    /// Answered when it is known whether the server answers.
+    Verdict(Settler),
+    Reconnect(Settler),
+    Resync(Settler),
+    Force(bool),
+    /// Starts the first dial.
+    Touch,
+    Close,
+}
+
+/// What the hub and everybody else share.
+pub(crate) struct Shared {
+    pub config: Arc<Config>,
+    pub clock: Arc<dyn Clock>,
+    pub wire: Arc<Wire>,
+    pub keeper: OnceLock<Weak<dyn Keeper>>,
+    pub view: Mutex<ConnectionView>,
+}
+
+impl Shared {
+    pub fn keeper(&self) -> Option<Arc<dyn Keeper>> {
+        self.keeper.get().and_then(Weak::upgrade)
+    }
+}
+
+/// The Redis backend. Without a keeper above it, calls that no server answers fail.
+pub struct Redis {
+    sender: UnboundedSender<Message>,
+    shared: Arc<Shared>,
+}
+
+impl Redis {
+    /// Nothing is dialled before the first call.
+    pub fn new(
+        endpoint: Endpoint,
+        config: Arc<Config>,
+        stamps: Arc<Stamps>,
+        clock: Arc<dyn Clock>,
+        runtime: &Handle,
+    ) -> Self {
+        let (sender, receiver) = unbounded_channel();
+        let (lost, lost_receiver) = unbounded_channel();
+        let keys = Keys::new(&config.key_prefix);
+        let wire =
+            Arc::new(Wire { keys: keys.clone(), stamps: stamps.clone(), config: config.clone() });
+        let dialer = Arc::new(dial::Dialer {
+            endpoint,
+            keys,
+            stamps,
+            clock: clock.clone(),
+            timeout: config.connect_timeout,
+            lost,
+        });
+        let shared = Arc::new(Shared {
+            config,
+            clock,
+            wire,
+            keeper: OnceLock::new(),
+            view: Mutex::new(ConnectionView::default()),
+        });
+        runtime.spawn(hub::Hub::new(shared.clone(), dialer, lost_receiver).run(receiver));
+        Self { sender, shared }
+    }
+
+    /// Sets the layer above; once.
+    pub fn keep_with(&self, keeper: Weak<dyn Keeper>) {
+        let _ = self.shared.keeper.set(keeper);
+    }
+
+    pub fn view(&self) -> ConnectionView {
+        self.shared.view.lock().clone()
+    }
+
+    pub fn touch(&self) {
+        self.send(Message::Touch);
+    }
+
+    pub fn verdict(&self, settler: Settler) {
+        self.send(Message::Verdict(settler));
+    }
+
+    pub fn reconnect(&self, settler: Settler) {
+        self.send(Message::Reconnect(settler));
+    }
+
+    pub fn resync(&self, settler: Settler) {
+        self.send(Message::Resync(settler));
+    }
+
+    pub fn force(&self, forced: bool) {
+        self.send(Message::Force(forced));
+    }
+
+    pub fn close(&self) {
+        self.send(Message::Close);
+    }
+
+    fn send(&self, message: Message) {
+        // The hub is gone only after `close`; what is sent then settles as closed.
+        if let Err(unsent) = self.sender.send(message) {
+            match unsent.0 {
+                Message::Calls(calls) => super::settle_all(
+                    calls.into_iter().map(|call| (call.settler, Err(Error::closed()))),
+                ),
+                Message::Verdict(settler)
+                | Message::Reconnect(settler)
+                | Message::Resync(settler) => {
+                    settler.settle(Err(Error::closed()));
+                }
+                Message::Force(_) | Message::Touch | Message::Close => {}
+            }
+        }
+    }
+}
+
+impl Backend for Redis {
+    fn now(&self, operation: Operation, _: bool) -> std::result::Result<Answer, Operation> {
+        Err(operation)
+    }
+
+    fn submit(&self, calls: Vec<Call>) {
+        self.send(Message::Calls(calls));
+    }
+}

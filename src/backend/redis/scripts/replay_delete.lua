@@ -1,0 +1,38 @@
+-- Removes a value that is not newer than this delete, and leaves the tombstone: a journalled delete, or
+-- one that was sent on a connection that broke.
+-- KEYS: 1 value, 2 side record (same slot)
+-- ARGV: 1 stamp in microseconds, 2 stamp's process, 3 tombstone record, 4 tombstone TTL in ms
+-- Returns: 1 removed, 0 nothing was there, -1 a newer value stays. A foreign value is removed.
+local micros = tonumber(ARGV[1])
+local process = tonumber(ARGV[2])
+local function newer(record, at)
+  local other = struct.unpack('>I8', record, at)
+  if other ~= micros then
+    return other > micros
+  end
+  return struct.unpack('>I8', record, at + 8) > process
+end
+local kind = redis.call('TYPE', KEYS[1])['ok']
+if kind == 'string' then
+  local value = redis.call('GET', KEYS[1])
+  if string.byte(value, 1) == 246 and string.byte(value, 2) == 1 and #value >= 28 and newer(value, 5) then
+    return -1
+  end
+end
+local side = redis.call('GET', KEYS[2])
+local at = nil
+if side then
+  if string.byte(side, 1) == 84 then
+    at = 2
+  elseif #side >= 33 then
+    at = 18
+  end
+end
+if not (at and newer(side, at)) then
+  redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
+end
+if kind == 'none' then
+  return 0
+end
+redis.call('UNLINK', KEYS[1])
+return 1

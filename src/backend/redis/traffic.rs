@@ -1,0 +1,613 @@
+//! How calls are sent and settled: one pipeline per connection for all that came together.
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use redis::{Pipeline, RedisResult, Value as Resp};
+
+use super::hub::{Hub, micros};
+use super::state::State;
+use super::wire::{self, LeaseAnswer};
+use super::{Copy, failure, raw};
+use crate::backend::intent::Intent;
+use crate::backend::{Answer, Call, Lease, Operation, Reply, Settler, Value, settle_all};
+use crate::base::error::{Applied, Error, ErrorKind};
+use crate::base::slot::slot;
+use crate::codec::envelope::Payload;
+
+/// Work on more bytes than this runs off the I/O thread.
+const OFF_THREAD: usize = 64 * 1024;
+/// From so many outstanding calls on, another connection of the pool is opened.
+const GROW_AT: usize = 4096;
+/// A value of so many bytes on the wire is read in the slow lane the next time.
+const LARGE_READ: usize = 1024 * 1024;
+const REPLAY_BATCH: usize = 512;
+
+pub(super) type Flight = Pin<Box<dyn Future<Output = (u64, RedisResult<Vec<Resp>>)> + Send>>;
+
+/// What stands behind the replies of a pipeline, in order.
+pub(super) enum Item {
+    Call {
+        call: Call,
+        /// The second step of a load: it asks for the lease.
+        leasing: bool,
+        /// The mark of the key when it was sent; see `Keeper::sending`.
+        seen: u32,
+        replies: usize,
+    },
+    Replay(Intent),
+}
+
+pub(super) struct Batch {
+    pub link: u64,
+    pub items: Vec<Item>,
+    pub sent_at: u64,
+}
+
+/// Gathers what one pipeline brings about.
+#[derive(Default)]
+struct Landing {
+    answers: Vec<(Settler, Answer)>,
+    copies: Vec<Copy>,
+    leases: Vec<Call>,
+    again: Vec<Item>,
+    failed: Option<Error>,
+    reopen: bool,
+    /// Keys whose values are better read in the slow lane from now on.
+    large: Vec<Bytes>,
+}
+
+impl Hub {
+    /// Sends calls that came together.
+    pub fn dispatch(&mut self, calls: Vec<Call>) {
+        if calls.is_empty() {
+            return;
+        }
+        if self.grown.is_some() {
+            self.held.extend(calls);
+            return;
+        }
+        let mut outgoing = self.outgoing();
+        let mut refused = Vec::new();
+        let keeper = self.shared.keeper();
+        for mut call in calls {
+            if self.lane.wants(&call.operation) {
+                self.queue_in_lane(call);
+                continue;
+            }
+            let mut at = 0;
+            match &mut call.operation {
+                Operation::Clear { .. } => {
+                    self.start_clear(call);
+                    continue;
+                }
+                Operation::Command { args } => match raw::prepare(args, &self.shared.wire.keys) {
+                    Ok(prepared) if prepared.blocking => {
+                        self.start_blocking(call, prepared.args);
+                        continue;
+                    }
+                    Ok(prepared) => {
+                        at = self.link_of(prepared.key.as_ref());
+                        *args = prepared.args;
+                    }
+                    Err(error) => {
+                        refused.push((call.settler, Err(error)));
+                        continue;
+                    }
+                },
+                Operation::Pipeline { commands } => {
+                    match prepare_all(commands, &self.shared.wire.keys) {
+                        Ok(prepared) => *commands = prepared,
+                        Err(error) => {
+                            refused.push((call.settler, Err(error)));
+                            continue;
+                        }
+                    }
+                }
+                operation => at = self.link_of(operation.key()),
+            }
+            let mut seen = 0;
+            if let Some(keeper) = &keeper {
+                if self.state == State::Resyncing
+                    && let Some(key) = call.operation.key()
+                    && let Some(intent) = keeper.take_intent(key)
+                {
+                    self.replaying += 1;
+                    self.add_replay(&mut outgoing[at], intent);
+                }
+                match keeper.sending(&call) {
+                    Ok(mark) => seen = mark,
+                    Err(answer) => {
+                        refused.push((call.settler, answer));
+                        continue;
+                    }
+                }
+            }
+            let (pipeline, items) = &mut outgoing[at];
+            let replies = self.shared.wire.encode(&call.operation, call.attempts > 0, pipeline);
+            items.push(Item::Call { call, leasing: false, seen, replies });
+        }
+        settle_all(refused);
+        self.send(outgoing);
+        self.grow_if_busy();
+    }
+
+    fn outgoing(&self) -> Vec<(Pipeline, Vec<Item>)> {
+        (0..self.links.len().max(1)).map(|_| (Pipeline::new(), Vec::new())).collect()
+    }
+
+    fn link_of(&self, key: Option<&Bytes>) -> usize {
+        match key {
+            Some(key) if self.links.len() > 1 => usize::from(slot(key)) % self.links.len(),
+            _ => 0,
+        }
+    }
+
+    fn add_replay(&self, (pipeline, items): &mut (Pipeline, Vec<Item>), intent: Intent) {
+        let may = self.shared.keeper().is_none_or(|keeper| keeper.may_write_absent(&intent));
+        self.shared.wire.encode_intent(&intent, self.now(), may, pipeline);
+        items.push(Item::Replay(intent));
+    }
+
+    pub fn replay_now(&mut self, intent: Intent) {
+        let mut outgoing = self.outgoing();
+        let at = self.link_of(Some(&intent.key));
+        self.replaying += 1;
+        self.add_replay(&mut outgoing[at], intent);
+        self.send(outgoing);
+    }
+
+    fn send(&mut self, outgoing: Vec<(Pipeline, Vec<Item>)>) {
+        let now = self.now();
+        for (at, (pipeline, items)) in outgoing.into_iter().enumerate() {
+            if items.is_empty() {
+                continue;
+            }
+            let Some(link) = self.links.get_mut(at) else {
+                self.orphans.extend(items);
+                continue;
+            };
+            let number = self.next_batch;
+            self.next_batch += 1;
+            if link.outstanding == 0 {
+                link.busy_since = now;
+            }
+            link.outstanding += items.len();
+            let mut connection = link.connection.clone();
+            let mut flight: Flight = Box::pin(async move {
+                let count = pipeline.len();
+                (number, connection.send_packed_commands(&pipeline, 0, count).await)
+            });
+            self.batches.insert(number, Batch { link: link.id, items, sent_at: now });
+            // Polled once here: the connection takes what is handed to it in the order of the first
+            // polls, and the order of one key's operations is promised.
+            match flight.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(done) => self.flights.push(Box::pin(std::future::ready(done))),
+                Poll::Pending => self.flights.push(flight),
+            }
+        }
+    }
+
+    /// Sends again what was sent on a connection that broke.
+    pub fn resend(&mut self, items: Vec<Item>) {
+        let most = self.shared.config.max_retries;
+        let mut outgoing = self.outgoing();
+        let mut given_up = Vec::new();
+        let mut cleared = Vec::new();
+        for item in items {
+            match item {
+                Item::Replay(intent) => {
+                    let at = self.link_of(Some(&intent.key));
+                    self.add_replay(&mut outgoing[at], intent);
+                }
+                Item::Call { mut call, leasing, seen, .. } => {
+                    call.attempts += 1;
+                    let raw = matches!(
+                        call.operation,
+                        Operation::Command { .. } | Operation::Pipeline { .. }
+                    );
+                    if raw || call.attempts > most {
+                        given_up.push(call);
+                    } else if matches!(call.operation, Operation::Clear { .. }) {
+                        cleared.push(call);
+                    } else {
+                        let at = self.link_of(call.operation.key());
+                        let (pipeline, items) = &mut outgoing[at];
+                        let replies = match &call.operation {
+                            Operation::Load { key, token } if leasing => {
+                                self.shared.wire.encode_lease(key, *token, pipeline)
+                            }
+                            operation => self.shared.wire.encode(operation, true, pipeline),
+                        };
+                        items.push(Item::Call { call, leasing, seen, replies });
+                    }
+                }
+            }
+        }
+        self.send(outgoing);
+        for call in cleared {
+            self.start_clear(call);
+        }
+        self.give_up(given_up);
+    }
+
+    /// Calls that a well server did not answer: a raw one may have been carried out; a managed write
+    /// goes into the journal and is replayed at once, with its old stamp.
+    fn give_up(&mut self, calls: Vec<Call>) {
+        if calls.is_empty() {
+            return;
+        }
+        self.shared.view.lock().last_error.get_or_insert_with(|| {
+            Error::new(ErrorKind::Unavailable, "the connection broke before the answer came")
+        });
+        self.unanswered(calls, Applied::Unknown);
+        if self.state == State::Online {
+            self.step(State::Resyncing, None);
+        }
+        self.pump_replay();
+    }
+
+    /// A pipeline was answered, or its connection broke.
+    pub fn landed(&mut self, number: u64, result: RedisResult<Vec<Resp>>) {
+        let Some(batch) = self.batches.remove(&number) else { return };
+        if let Some(link) = self.links.iter_mut().find(|link| link.id == batch.link) {
+            link.outstanding = link.outstanding.saturating_sub(batch.items.len());
+            link.busy_since = self.shared.clock.micros();
+        }
+        self.lane.landed(self.batches.keys().next().copied());
+        let values = match result {
+            Ok(values) => values,
+            Err(error) => {
+                self.orphans.extend(batch.items);
+                self.suspect(failure::from_redis(&error).message);
+                return;
+            }
+        };
+        let mut landing = Landing::default();
+        let mut ended = Vec::new();
+        let mut values = values.into_iter();
+        for item in batch.items {
+            match item {
+                Item::Replay(intent) => {
+                    self.replaying = self.replaying.saturating_sub(1);
+                    match wire::outcome(&values.next().unwrap_or(Resp::Nil)) {
+                        Ok(outcome) => ended.push((intent, Some(outcome))),
+                        Err(error) => {
+                            landing.note(error);
+                            ended.push((intent, None));
+                        }
+                    }
+                }
+                Item::Call { call, leasing, seen, replies } => {
+                    let replies: Vec<Resp> = values.by_ref().take(replies).collect();
+                    self.land(call, leasing, seen, replies, &mut landing);
+                }
+            }
+        }
+        if let Some(keeper) = self.shared.keeper() {
+            keeper.keep(landing.copies);
+            keeper.replayed(ended);
+        }
+        landing.large.iter().for_each(|key| self.lane.remember(key));
+        settle_all(landing.answers);
+        self.ask_for_leases(landing.leases);
+        self.orphans.extend(landing.again);
+        match landing.failed {
+            Some(error) if self.state.live() || self.state == State::Suspect => self.degrade(error),
+            _ if landing.reopen => self.suspect("the server forgot the scripts".to_owned()),
+            _ => {}
+        }
+        self.take_grown();
+        self.pump_replay();
+    }
+
+    fn land(
+        &self,
+        call: Call,
+        leasing: bool,
+        seen: u32,
+        mut replies: Vec<Resp>,
+        out: &mut Landing,
+    ) {
+        let wire = &self.shared.wire;
+        let repeated = call.attempts > 0;
+        let stored = match &call.operation {
+            Operation::Load { token, .. } if leasing => {
+                let value = replies.pop().unwrap_or(Resp::Nil);
+                if let Resp::ServerError(error) = &value {
+                    return self.refuse(call, leasing, seen, failure::from_server(error), out);
+                }
+                match wire::lease_answer(value, *token, wire.stamps.process()) {
+                    Ok(LeaseAnswer::Value(stored)) => Some(stored),
+                    Ok(LeaseAnswer::Taken(lease)) => {
+                        out.answers.push((call.settler, Ok(Reply::Lease(lease))));
+                        return;
+                    }
+                    Err(error) => {
+                        out.answers.push((call.settler, Err(error)));
+                        return;
+                    }
+                }
+            }
+            Operation::Get { .. } | Operation::Load { .. } => match replies.pop() {
+                Some(Resp::BulkString(stored)) => Some(stored),
+                Some(Resp::Nil) if matches!(call.operation, Operation::Load { .. }) => {
+                    out.leases.push(call);
+                    return;
+                }
+                Some(Resp::Nil) => {
+                    out.answers.push((call.settler, Ok(Reply::Nothing)));
+                    return;
+                }
+                Some(Resp::ServerError(error)) => {
+                    return self.refuse(call, leasing, seen, failure::from_server(&error), out);
+                }
+                _ => {
+                    out.answers.push((call.settler, Err(wire::unexpected())));
+                    return;
+                }
+            },
+            _ => None,
+        };
+        let Some(stored) = stored else {
+            return match wire::simple_answer(&call.operation, repeated, replies) {
+                Ok(reply) => {
+                    if reply == Reply::Flag(true) {
+                        out.copies.extend(self.written(&call, seen));
+                    }
+                    out.answers.push((call.settler, Ok(reply)));
+                }
+                Err(error) => self.refuse(call, leasing, seen, error, out),
+            };
+        };
+        match wire.read(stored) {
+            Ok(read) => self.hand_over(call, seen, read, out),
+            Err(error) => out.answers.push((call.settler, Err(error))),
+        }
+    }
+
+    fn hand_over(&self, call: Call, seen: u32, read: wire::Read, out: &mut Landing) {
+        let limit = self.shared.config.max_value_bytes;
+        let wire = &self.shared.wire;
+        let wire::Read { payload, format, stamp, expires } = read;
+        if let (Payload::Plain(bytes) | Payload::Zstd(bytes), Some(key)) =
+            (&payload, call.operation.key())
+            && bytes.len() > LARGE_READ
+        {
+            out.large.push(key.clone());
+        }
+        if let Payload::Zstd(frame) = &payload
+            && frame.len() > OFF_THREAD / 8
+        {
+            // Unfolding may take long: others' replies don't wait for it.
+            let wire = wire.clone();
+            let settler = call.settler;
+            tokio::task::spawn_blocking(move || {
+                let answer = payload.unfold(limit);
+                settler.settle(
+                    answer.map(|payload| Reply::Entry(wire.found(payload, format, expires))),
+                );
+            });
+            return;
+        }
+        match payload.unfold(limit) {
+            Ok(payload) => {
+                if let Some(key) = call.operation.key() {
+                    out.copies.push(Copy {
+                        key: key.clone(),
+                        seen,
+                        value: Value { payload: payload.clone(), format, compress: true },
+                        stamp,
+                        expires_at: expires.map(|at| wire.stamps.to_boot(at)),
+                    });
+                }
+                let found = wire.found(payload, format, expires);
+                out.answers.push((call.settler, Ok(Reply::Entry(found))));
+            }
+            Err(error) => out.answers.push((call.settler, Err(error))),
+        }
+    }
+
+    /// A server's error for one call.
+    fn refuse(&self, call: Call, leasing: bool, seen: u32, error: Error, out: &mut Landing) {
+        let forgot = error.cause.as_deref().is_some_and(|cause| cause.starts_with("NOSCRIPT"));
+        let raw = matches!(call.operation, Operation::Command { .. } | Operation::Pipeline { .. });
+        if !raw && (forgot || failure::means_unavailable(&error)) {
+            let replies = 0;
+            out.again.push(Item::Call { call, leasing, seen, replies });
+            if forgot {
+                out.reopen = true;
+            } else {
+                out.failed = Some(error);
+            }
+            return;
+        }
+        out.answers.push((call.settler, Err(error)));
+    }
+
+    fn written(&self, call: &Call, seen: u32) -> Option<Copy> {
+        let (key, value, ttl_ms, stamp) = match &call.operation {
+            Operation::Set { key, value, ttl_ms, stamp } => (key, value, ttl_ms, *stamp),
+            Operation::Fill { key, value, ttl_ms, lease } => (key, value, ttl_ms, lease.start),
+            _ => return None,
+        };
+        let expires_at = ttl_ms.map(|ms| call.since.saturating_add(ms.saturating_mul(1000)));
+        Some(Copy { key: key.clone(), seen, value: value.clone(), stamp, expires_at })
+    }
+
+    fn ask_for_leases(&mut self, calls: Vec<Call>) {
+        if calls.is_empty() {
+            return;
+        }
+        if !self.state.live() {
+            let items = calls.into_iter().map(|call| Item::Call {
+                call,
+                leasing: false,
+                seen: 0,
+                replies: 1,
+            });
+            self.orphans.extend(items);
+            return;
+        }
+        let keeper = self.shared.keeper();
+        let mut outgoing = self.outgoing();
+        for call in calls {
+            let Operation::Load { key, token } = &call.operation else { continue };
+            if let Some(keeper) = &keeper {
+                keeper.leasing(key, *token);
+            }
+            let at = self.link_of(Some(key));
+            let (pipeline, items) = &mut outgoing[at];
+            let replies = self.shared.wire.encode_lease(key, *token, pipeline);
+            items.push(Item::Call { call, leasing: true, seen: u32::MAX, replies });
+        }
+        self.send(outgoing);
+    }
+
+    /// Replays the journal in batches, between live traffic.
+    pub fn pump_replay(&mut self) {
+        if self.state != State::Resyncing || self.replaying > 0 {
+            return;
+        }
+        let Some(keeper) = self.shared.keeper() else { return };
+        let intents = keeper.take_intents(REPLAY_BATCH);
+        if intents.is_empty() {
+            keeper.resynced();
+            self.answer_resyncs();
+            return self.online(None);
+        }
+        self.replaying += intents.len();
+        let mut outgoing = self.outgoing();
+        for intent in intents {
+            let at = self.link_of(Some(&intent.key));
+            self.add_replay(&mut outgoing[at], intent);
+        }
+        self.send(outgoing);
+    }
+
+    /// Calls whose deadline passed although bytes still move.
+    pub fn expire(&mut self, now: u64) {
+        let timeout = micros(self.shared.config.command_timeout);
+        let late: Vec<u64> = self
+            .batches
+            .iter()
+            .take_while(|(_, batch)| now.saturating_sub(batch.sent_at) > timeout)
+            .map(|(&number, _)| number)
+            .collect();
+        for number in late {
+            let Some(batch) = self.batches.remove(&number) else { continue };
+            let mut calls = Vec::new();
+            for item in batch.items {
+                match item {
+                    Item::Call { call, .. } => calls.push(call),
+                    Item::Replay(intent) => self.orphans.push(Item::Replay(intent)),
+                }
+            }
+            self.shared.view.lock().last_error =
+                Some(Error::new(ErrorKind::Timeout, "Redis did not answer before the deadline"));
+            self.suspect("a deadline passed".to_owned());
+            self.unanswered(calls, Applied::Unknown);
+        }
+    }
+
+    fn grow_if_busy(&mut self) {
+        let outstanding: usize = self.links.iter().map(|link| link.outstanding).sum();
+        if self.links.len() < self.shared.config.pool_size
+            && self.growing.is_none()
+            && self.grown.is_none()
+            && outstanding > GROW_AT * self.links.len()
+        {
+            let dialer = self.dialer.clone();
+            self.growing = Some(Box::pin(async move { dialer.dial().await }));
+        }
+    }
+
+    pub fn grown_by(&mut self, result: crate::base::error::Result<super::link::Link>) {
+        // A refusal is no reason to worry: the connections at hand go on.
+        if let Ok(link) = result
+            && self.state.live()
+        {
+            self.grown = Some(link);
+            self.take_grown();
+        }
+    }
+
+    /// Keys move to other connections now, so nothing may be outstanding on the old ones.
+    fn take_grown(&mut self) {
+        if self.batches.is_empty()
+            && let Some(link) = self.grown.take()
+        {
+            self.links.push(link);
+            self.shared.view.lock().connections = self.links.len();
+            let held: Vec<Call> = self.held.drain(..).collect();
+            self.dispatch(held);
+        }
+    }
+
+    /// A command that may hold its connection for long gets one of its own.
+    fn start_blocking(&mut self, call: Call, args: Vec<Bytes>) {
+        let dialer = self.dialer.clone();
+        tokio::spawn(async move {
+            let answer = async {
+                let mut link = dialer.dial().await?;
+                let mut pipeline = Pipeline::new();
+                let operation = Operation::Command { args };
+                let mut cmd = redis::Cmd::new();
+                if let Operation::Command { args } = &operation {
+                    for arg in args {
+                        cmd.arg(arg.as_ref());
+                    }
+                }
+                pipeline.add_command(cmd);
+                let replies = link
+                    .connection
+                    .send_packed_commands(&pipeline, 0, 1)
+                    .await
+                    .map_err(|error| failure::maybe_applied(failure::from_redis(&error)))?;
+                wire::simple_answer(&operation, false, replies)
+            }
+            .await;
+            call.settler.settle(answer);
+        });
+    }
+}
+
+impl Landing {
+    fn note(&mut self, error: Error) {
+        if error.cause.as_deref().is_some_and(|cause| cause.starts_with("NOSCRIPT")) {
+            self.reopen = true;
+        } else {
+            self.failed = Some(error);
+        }
+    }
+}
+
+fn prepare_all(
+    commands: &[Vec<Bytes>],
+    keys: &crate::base::keys::Keys,
+) -> crate::base::error::Result<Vec<Vec<Bytes>>> {
+    let mut out = Vec::with_capacity(commands.len());
+    for (at, args) in commands.iter().enumerate() {
+        let mut prepared = raw::prepare(args, keys)?;
+        if prepared.blocking {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "commands[{at}] may block; call it alone, so that it gets its own connection"
+                ),
+            ));
+        }
+        out.push(std::mem::take(&mut prepared.args));
+    }
+    Ok(out)
+}
+
+/// Polls a future once; answers whether it ended.
+pub(super) fn poll_once(future: &mut Pin<Box<dyn Future<Output = ()> + Send>>) -> bool {
+    future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+/// A lease that nobody can hold, for loads that run while nothing may be cached.
+pub const NO_LEASE: Lease =
+    Lease { token: 0, start: crate::base::stamp::Stamp { micros: 0, process: 0 } };

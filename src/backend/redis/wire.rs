@@ -1,0 +1,310 @@
+//! Operations as Redis commands, and Redis' answers as replies.
+use bytes::Bytes;
+use redis::{Cmd, Pipeline, Value as Resp};
+
+use super::failure;
+use super::script::{FILL, LEASE, REPLAY_DELETE, REPLAY_SET};
+use crate::backend::intent::{Intent, Outcome, Wish};
+use crate::backend::{Answer, Found, Lease, Operation, Raw, Reply, Source, Value};
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::keys::Keys;
+use crate::base::stamp::{Stamp, Stamps};
+use crate::codec::envelope::{self, Decoded, Payload};
+use crate::config::{Config, SyncMode};
+
+/// What encoding and decoding need to know of the instance.
+pub struct Wire {
+    pub keys: Keys,
+    pub stamps: std::sync::Arc<Stamps>,
+    pub config: std::sync::Arc<Config>,
+}
+
+/// A value that was read, with what the keeper of copies needs.
+pub struct Read {
+    pub payload: Payload,
+    pub format: u8,
+    pub stamp: Stamp,
+    pub expires: Option<u64>,
+}
+
+impl Wire {
+    /// Adds an operation's commands to a pipeline; answers how many replies it will have.
+    /// A call that was sent before goes as a comparing script, since it is no longer live.
+    pub fn encode(&self, operation: &Operation, repeated: bool, out: &mut Pipeline) -> usize {
+        match operation {
+            Operation::Get { key } | Operation::Load { key, .. } => {
+                out.add_command(command(&[b"GET", key]));
+                1
+            }
+            Operation::Exists { key } => {
+                out.add_command(command(&[b"EXISTS", key]));
+                1
+            }
+            Operation::Set { key, value, ttl_ms, stamp } => {
+                if repeated {
+                    out.add_command(self.replay_set(key, value, *ttl_ms, *stamp, true));
+                } else {
+                    out.add_command(self.set(key, value, *ttl_ms, *stamp));
+                }
+                1
+            }
+            Operation::Delete { key, stamp } => {
+                if repeated {
+                    out.add_command(self.replay_delete(key, *stamp));
+                    return 1;
+                }
+                let ttl = self.config.tombstone_ttl.as_millis().to_string();
+                let tomb = envelope::tombstone(self.stamps.settle(*stamp));
+                out.add_command(command(&[
+                    b"SET",
+                    &self.keys.side(key),
+                    &tomb,
+                    b"PX",
+                    ttl.as_bytes(),
+                ]));
+                out.add_command(command(&[b"UNLINK", key]));
+                2
+            }
+            Operation::Fill { key, lease, value, ttl_ms } => {
+                let envelope = self.envelope(value, *ttl_ms, lease.start);
+                out.add_command(FILL.call(
+                    &[key, &self.keys.side(key)],
+                    &[
+                        &lease.token.to_be_bytes(),
+                        lease.start.micros.to_string().as_bytes(),
+                        &envelope,
+                        ttl_ms.unwrap_or(0).to_string().as_bytes(),
+                    ],
+                ));
+                1
+            }
+            Operation::Command { args } => {
+                out.add_command(words(args));
+                1
+            }
+            Operation::Pipeline { commands } => {
+                for args in commands {
+                    out.add_command(words(args));
+                }
+                commands.len()
+            }
+            // Scans several times; it is no pipeline. See `clear.rs`.
+            Operation::Clear { .. } => 0,
+        }
+    }
+
+    /// The second step of a load that found nothing.
+    pub fn encode_lease(&self, key: &Bytes, token: u64, out: &mut Pipeline) -> usize {
+        let ms = LEASE_MS.to_string();
+        out.add_command(
+            LEASE.call(&[key, &self.keys.side(key)], &[&token.to_be_bytes(), ms.as_bytes()]),
+        );
+        1
+    }
+
+    pub fn encode_intent(&self, intent: &Intent, now: u64, write_absent: bool, out: &mut Pipeline) {
+        let remaining = match &intent.wish {
+            Wish::Delete => None,
+            Wish::Set { expires_at, .. } => {
+                Some(expires_at.map(|at| at.saturating_sub(now) / 1000))
+            }
+        };
+        out.add_command(match (&intent.wish, remaining) {
+            // A value that expired while Redis was away leaves only "delete older than".
+            (Wish::Delete, _) | (_, Some(Some(0))) => self.replay_delete(&intent.key, intent.stamp),
+            (Wish::Set { value, .. }, remaining) => {
+                self.replay_set(&intent.key, value, remaining.flatten(), intent.stamp, write_absent)
+            }
+        });
+    }
+
+    pub fn replay_delete(&self, key: &Bytes, stamp: Stamp) -> Cmd {
+        let stamp = self.stamps.settle(stamp);
+        REPLAY_DELETE.call(
+            &[key, &self.keys.side(key)],
+            &[
+                stamp.micros.to_string().as_bytes(),
+                stamp.process.to_string().as_bytes(),
+                &envelope::tombstone(stamp),
+                self.config.tombstone_ttl.as_millis().to_string().as_bytes(),
+            ],
+        )
+    }
+
+    fn replay_set(
+        &self,
+        key: &Bytes,
+        value: &Value,
+        ttl_ms: Option<u64>,
+        stamp: Stamp,
+        write_absent: bool,
+    ) -> Cmd {
+        let settled = self.stamps.settle(stamp);
+        let mode: &[u8] = match self.config.sync_mode {
+            SyncMode::Overwrite => b"overwrite",
+            SyncMode::IfAbsent => b"if-absent",
+            SyncMode::Newest | SyncMode::Off => b"newest",
+        };
+        REPLAY_SET.call(
+            &[key, &self.keys.side(key)],
+            &[
+                settled.micros.to_string().as_bytes(),
+                settled.process.to_string().as_bytes(),
+                &self.envelope(value, ttl_ms, stamp),
+                ttl_ms.unwrap_or(0).to_string().as_bytes(),
+                mode,
+                if write_absent { b"1" } else { b"0" },
+            ],
+        )
+    }
+
+    fn set(&self, key: &Bytes, value: &Value, ttl_ms: Option<u64>, stamp: Stamp) -> Cmd {
+        let envelope = self.envelope(value, ttl_ms, stamp);
+        match ttl_ms {
+            None => command(&[b"SET", key, &envelope]),
+            Some(ms) => command(&[b"SET", key, &envelope, b"PX", ms.to_string().as_bytes()]),
+        }
+    }
+
+    fn envelope(&self, value: &Value, ttl_ms: Option<u64>, stamp: Stamp) -> Bytes {
+        let expires =
+            ttl_ms.map(|ms| self.stamps.server_micros().saturating_add(ms.saturating_mul(1000)));
+        envelope::encode(
+            &value.payload,
+            value.format,
+            self.stamps.settle(stamp),
+            expires,
+            value.compress,
+        )
+    }
+
+    /// A stored value as it is read. Notes its stamp, so that own later writes stand above it.
+    pub fn read(&self, stored: Vec<u8>) -> Result<Read> {
+        Ok(match envelope::decode(Bytes::from(stored))? {
+            Decoded::Managed { payload, format, stamp, expires } => {
+                self.stamps.observe(stamp);
+                Read { payload, format, stamp, expires }
+            }
+            // A foreign value has no stamp: everything managed is newer.
+            Decoded::Foreign(bytes) => Read {
+                payload: Payload::Plain(bytes),
+                format: 0,
+                stamp: Stamp::default(),
+                expires: None,
+            },
+        })
+    }
+
+    pub fn found(&self, payload: Bytes, format: u8, expires: Option<u64>) -> Found {
+        let now = self.stamps.server_micros();
+        let ttl_ms = expires.map(|at| at.saturating_sub(now).div_ceil(1000).max(1));
+        Found { payload, format, ttl_ms, source: Source::Redis }
+    }
+}
+
+/// How long a load may take before its fill is refused.
+const LEASE_MS: u64 = 120_000;
+
+/// The answer to a lease request.
+pub enum LeaseAnswer {
+    Value(Vec<u8>),
+    Taken(Lease),
+}
+
+pub fn lease_answer(value: Resp, token: u64, process: u64) -> Result<LeaseAnswer> {
+    let Resp::Array(items) = value else { return Err(unexpected()) };
+    match <[Resp; 2]>::try_from(items) {
+        Ok([Resp::Int(1), Resp::BulkString(stored)]) => Ok(LeaseAnswer::Value(stored)),
+        Ok([Resp::Int(0), Resp::Int(start)]) => {
+            let micros = u64::try_from(start).unwrap_or(0);
+            Ok(LeaseAnswer::Taken(Lease { token, start: Stamp { micros, process } }))
+        }
+        _ => Err(unexpected()),
+    }
+}
+
+/// The answer to an operation without a value to read.
+pub fn simple_answer(operation: &Operation, repeated: bool, mut replies: Vec<Resp>) -> Answer {
+    match operation {
+        Operation::Pipeline { .. } => {
+            return Ok(Reply::Raw(Raw::Array(replies.into_iter().map(raw).collect())));
+        }
+        Operation::Command { .. } => {
+            return match replies.pop().map(raw) {
+                Some(Raw::Error(error)) => Err(*error),
+                Some(value) => Ok(Reply::Raw(value)),
+                None => Err(unexpected()),
+            };
+        }
+        _ => {}
+    }
+    for reply in &mut replies {
+        if let Resp::ServerError(error) = reply {
+            return Err(failure::from_server(error));
+        }
+    }
+    let last = replies.pop().unwrap_or(Resp::Nil);
+    Ok(match (operation, last) {
+        (Operation::Set { .. }, Resp::Int(code)) if repeated => Reply::Flag(code >= 0),
+        (Operation::Set { .. }, Resp::Okay) => Reply::Flag(true),
+        (
+            Operation::Delete { .. } | Operation::Exists { .. } | Operation::Fill { .. },
+            Resp::Int(n),
+        ) => Reply::Flag(n > 0),
+        _ => return Err(unexpected()),
+    })
+}
+
+pub fn outcome(value: &Resp) -> std::result::Result<Outcome, Error> {
+    match value {
+        Resp::Int(1) => Ok(Outcome::Applied),
+        Resp::Int(0) => Ok(Outcome::Superseded),
+        Resp::Int(_) => Ok(Outcome::Conflict),
+        Resp::ServerError(error) => Err(failure::from_server(error)),
+        _ => Err(unexpected()),
+    }
+}
+
+/// A raw answer. Push data never arrives here.
+pub fn raw(value: Resp) -> Raw {
+    match value {
+        Resp::Nil => Raw::Nil,
+        Resp::Int(number) => Raw::Integer(number),
+        Resp::BulkString(bytes) => Raw::Bytes(bytes.into()),
+        Resp::SimpleString(text) => Raw::Bytes(text.into()),
+        Resp::Okay => Raw::Bytes(Bytes::from_static(b"OK")),
+        Resp::Double(number) => Raw::Double(number),
+        Resp::Boolean(flag) => Raw::Boolean(flag),
+        Resp::VerbatimString { text, .. } => Raw::Bytes(text.into()),
+        Resp::BigNumber(digits) => Raw::Bytes(digits.into()),
+        Resp::Array(items) | Resp::Set(items) | Resp::Push { data: items, .. } => {
+            Raw::Array(items.into_iter().map(raw).collect())
+        }
+        Resp::Map(pairs) => {
+            Raw::Map(pairs.into_iter().map(|(key, value)| (raw(key), raw(value))).collect())
+        }
+        Resp::Attribute { data, .. } => raw(*data),
+        Resp::ServerError(error) => Raw::Error(Box::new(failure::from_server(&error))),
+        _ => Raw::Nil,
+    }
+}
+
+pub fn command(args: &[&[u8]]) -> Cmd {
+    let mut cmd = Cmd::with_capacity(args.len(), args.iter().map(|arg| arg.len()).sum());
+    for arg in args {
+        cmd.arg(*arg);
+    }
+    cmd
+}
+
+fn words(args: &[Bytes]) -> Cmd {
+    let mut cmd = Cmd::with_capacity(args.len(), args.iter().map(Bytes::len).sum());
+    for arg in args {
+        cmd.arg(arg.as_ref());
+    }
+    cmd
+}
+
+pub fn unexpected() -> Error {
+    Error::new(ErrorKind::Data, "Redis sent an answer of an unexpected shape")
+}

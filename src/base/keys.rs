@@ -1,0 +1,154 @@
+//! Every key is built here.
+//!
+//! A managed value lives at `{prefix}{family}:{key}`, its side record (tombstone or lease) at
+//! `{prefix}h:{…}` with the whole value key in literal braces, so that both hash to one cluster slot.
+//! Braces of families and keys are escaped for that reason, and the percent sign with them, so that
+//! two different keys never meet.
+use bytes::{BufMut, Bytes, BytesMut};
+use sha2::{Digest, Sha256};
+
+const PERCENT: u8 = b'%';
+
+/// Builds the keys of one instance.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    prefix: Bytes,
+}
+
+impl Keys {
+    /// The prefix holds no brace, or one whole tag; configuration checked that.
+    pub fn new(prefix: &str) -> Self {
+        Self { prefix: Bytes::copy_from_slice(prefix.as_bytes()) }
+    }
+
+    /// The key of a managed value.
+    pub fn entry(&self, family: &str, key: &str) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.prefix.len() + family.len() + key.len() + 1);
+        out.put_slice(&self.prefix);
+        escape(family.as_bytes(), &mut out);
+        out.put_u8(b':');
+        escape(key.as_bytes(), &mut out);
+        out.freeze()
+    }
+
+    /// The key of a managed value whose name is the SHA-256 of a text, in hex.
+    pub fn hashed(&self, family: &str, text: &str) -> Bytes {
+        let digest = Sha256::digest(text.as_bytes());
+        let mut name = String::with_capacity(64);
+        for byte in digest {
+            name.push(char::from(HEX[usize::from(byte >> 4)]));
+            name.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+        self.entry(family, &name)
+    }
+
+    /// What all keys of a family begin with.
+    pub fn family(&self, family: &str) -> Bytes {
+        self.entry(family, "")
+    }
+
+    /// The key of the side record of a managed value.
+    pub fn side(&self, entry: &[u8]) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.prefix.len() + entry.len() + 4);
+        out.put_slice(&self.prefix);
+        out.put_slice(b"h:{");
+        out.put_slice(entry);
+        out.put_u8(b'}');
+        out.freeze()
+    }
+
+    /// The key that every process touches, by which an emptied server is known.
+    pub fn life(&self) -> Bytes {
+        let mut out = BytesMut::from(self.prefix.as_ref());
+        out.put_slice(b"h:life");
+        out.freeze()
+    }
+
+    /// A raw command's key: the prefix and nothing else, as users of ioredis' `keyPrefix` expect.
+    pub fn raw(&self, key: &[u8]) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.prefix.len() + key.len());
+        out.put_slice(&self.prefix);
+        out.put_slice(key);
+        out.freeze()
+    }
+
+    /// The name that a value key has in its family, as the caller gave it.
+    pub fn name_in(&self, family: &str, entry: &[u8]) -> Option<String> {
+        let escaped = entry.strip_prefix(self.family(family).as_ref())?;
+        let text = std::str::from_utf8(escaped).ok()?;
+        Some(text.replace("%7B", "{").replace("%7D", "}").replace("%25", "%"))
+    }
+}
+
+/// A `SCAN MATCH` pattern for keys that begin with these bytes, glob characters taken literally.
+pub fn scan_pattern(prefix: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(prefix.len() + 8);
+    for &byte in prefix {
+        if matches!(byte, b'*' | b'?' | b'[' | b']' | b'\\' | b'^') {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+    out.push(b'*');
+    out
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+fn escape(text: &[u8], out: &mut BytesMut) {
+    if !text.iter().any(|byte| matches!(byte, b'{' | b'}' | b'%')) {
+        out.put_slice(text);
+        return;
+    }
+    for &byte in text {
+        match byte {
+            b'{' | b'}' | PERCENT => {
+                out.put_u8(PERCENT);
+                out.put_u8(HEX[usize::from(byte >> 4)].to_ascii_uppercase());
+                out.put_u8(HEX[usize::from(byte & 15)].to_ascii_uppercase());
+            }
+            _ => out.put_u8(byte),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::slot::slot;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_value_and_its_side_record_share_a_slot(
+            prefix in prop_oneof![Just(String::new()), Just("ai-chatbot:".to_owned()), Just("{app}:".to_owned()), Just("a{b}c:".to_owned())],
+            family in ".{0,12}",
+            key in ".{0,40}",
+        ) {
+            let keys = Keys::new(&prefix);
+            let entry = keys.entry(&family, &key);
+            prop_assert_eq!(slot(&entry), slot(&keys.side(&entry)));
+        }
+
+        #[test]
+        fn different_names_never_meet(a in "[{}%a-z0-9]{0,8}", b in "[{}%a-z0-9]{0,8}") {
+            let keys = Keys::new("p:");
+            prop_assert_eq!(a == b, keys.entry("cache", &a) == keys.entry("cache", &b));
+            let name = keys.name_in("cache", &keys.entry("cache", &a));
+            prop_assert_eq!(name, Some(a));
+        }
+    }
+
+    #[test]
+    fn a_plain_key_stays_as_it_is_documented() {
+        assert_eq!(
+            Keys::new("ai-chatbot:").entry("cache", "user:123"),
+            "ai-chatbot:cache:user:123"
+        );
+    }
+
+    #[test]
+    fn glob_characters_of_a_prefix_match_only_themselves() {
+        assert_eq!(scan_pattern(b"a*[b]?:"), b"a\\*\\[b\\]\\?:*");
+    }
+}

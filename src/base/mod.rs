@@ -1,0 +1,7 @@
+//! What everything else stands on: errors, time, randomness, stamps and keys.
+pub mod clock;
+pub mod error;
+pub mod keys;
+pub mod random;
+pub mod slot;
+pub mod stamp;

@@ -1,0 +1,95 @@
+//! The configuration of one instance: read once, checked as a whole, unchanged afterwards.
+//!
+//! Options outrank the environment. A server that the options name is taken whole: neither the
+//! environment's password nor its user, database or `REDIS_TLS` goes with it, for they were set for
+//! another server. `REDIS_URL` outranks `REDIS_TLS_URL`, that one host and port; user, password and
+//! database of the environment fill what the URL lacks.
+mod duration;
+pub mod env;
+mod field;
+mod options;
+mod resolve;
+mod secret;
+mod settings;
+mod target;
+#[cfg(test)]
+mod tests;
+mod url;
+mod view;
+
+pub use resolve::from_json;
+pub use secret::Secret;
+pub use target::{Endpoint, Target, Tls};
+
+use std::time::Duration;
+
+/// Everything that was decided for one instance. Every value has been checked.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The server, or memory for good. Default: localhost:6379.
+    pub target: Target,
+    /// Whether anybody chose the target. When not, localhost is only tried, and nothing is journalled.
+    pub configured: bool,
+    /// In front of every key; at most 512 bytes, braces only as one whole tag. Default `ai-chatbot:`.
+    pub key_prefix: String,
+    /// Deadline of a dial with its handshakes. Default 10 s.
+    pub connect_timeout: Duration,
+    /// Deadline of an operation, queueing and connecting included. Default 5 s.
+    pub command_timeout: Duration,
+    /// How long an owed reply may stay away with no byte moving before the server is probed.
+    /// Default 500 ms.
+    pub silence: Duration,
+    /// Retries of an idempotent operation on a broken connection while online. Default 3.
+    pub max_retries: u32,
+    /// Connections to the server, 1 to 64, opened on demand. Default 5.
+    pub pool_size: usize,
+    /// Whether memory answers while the server doesn't. Default true.
+    pub fallback_enabled: bool,
+    /// Whether the journal is replayed by itself when the server is back. Default true.
+    pub auto_sync: bool,
+    /// How a replayed write meets what the server holds. Default newest.
+    pub sync_mode: SyncMode,
+    /// Bound of the memory store, bytes. Default 100 MB.
+    pub memory_limit_bytes: usize,
+    /// Bound of the journal, bytes. Always 128 MB.
+    pub journal_limit_bytes: usize,
+    /// The largest value that is taken, bytes. Default 64 MB.
+    pub max_value_bytes: usize,
+    /// Lifetime of an entry that names none. Default 3600 s.
+    pub default_ttl: Duration,
+    /// How long a delete leaves its stamp on the server. Default 600 s.
+    pub tombstone_ttl: Duration,
+    /// False while Next.js builds: nothing is dialled then. Default true.
+    pub connect_allowed: bool,
+    /// False: the cache answers nothing and keeps nothing. Default true.
+    pub cache_enabled: bool,
+    /// Whether failures can be provoked on purpose. Default false.
+    pub test_hooks: bool,
+}
+
+/// How a replayed write meets what the server holds by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncMode {
+    /// The newer stamp stays.
+    Newest,
+    /// The replayed write stays.
+    Overwrite,
+    /// The replayed write stays only where the server holds nothing.
+    IfAbsent,
+    /// Nothing is replayed.
+    Off,
+}
+
+impl SyncMode {
+    pub const ALL: [Self; 4] = [Self::Newest, Self::Overwrite, Self::IfAbsent, Self::Off];
+
+    /// The word of the public option.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Newest => "newest",
+            Self::Overwrite => "overwrite",
+            Self::IfAbsent => "if-absent",
+            Self::Off => "off",
+        }
+    }
+}

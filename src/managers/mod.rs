@@ -1,0 +1,2 @@
+//! What users call: each manager turns its own words into operations of a backend.
+pub mod cache;

@@ -1,0 +1,320 @@
+//! A batch of operations as JS wrote it down: read, checked, answered at once or handed over.
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use napi::bindgen_prelude::{Array, Uint8Array};
+
+use super::Handle;
+use super::operations::{OPERATIONS, flag, opcode};
+use super::reply::{Row, Writer};
+use super::ring::{ID_MASK, Ring, tagged};
+use crate::backend::{Answer, Backend, Call, Operation, Raw, Reply, Settler, Sink};
+use crate::base::error::{Error, ErrorKind, Result};
+use crate::managers::cache::{Counted, Keep};
+
+/// What one row asks for.
+enum Wish {
+    Operation { operation: Operation, memory: bool, counted: Counted },
+    Verdict,
+    Reconnect,
+    Resync,
+    Panic,
+}
+
+/// Handles a whole batch; answers how many operations are pending.
+pub fn submit(
+    ring: &Arc<Ring>,
+    handle: Option<&Handle>,
+    meta: &[f64],
+    text: &str,
+    extras: Option<&Array<'_>>,
+    writer: &mut Writer<'_>,
+) -> u32 {
+    ring.submits.fetch_add(1, Ordering::Relaxed);
+    let mut reader = Reader { meta, at: 0, text, text_at: 0, extras };
+    let mut calls = Vec::new();
+    let mut pending = 0;
+    let mut late = Vec::new();
+    while reader.at < meta.len() {
+        ring.operations.fetch_add(1, Ordering::Relaxed);
+        let code = reader.next() as u32;
+        let id = (reader.next() as u32) & ID_MASK;
+        let name = OPERATIONS.get(code as usize).map_or("", |(name, _)| *name);
+        let wish = reader.wish(code, handle);
+        let answer = match (wish, handle) {
+            (Err(error), Some(handle)) => {
+                handle.core.stats.errors.fetch_add(1, Ordering::Relaxed);
+                Err(error.operation(name))
+            }
+            (Err(error), None) => Err(error.operation(name)),
+            (Ok(_), None) => Err(Error::closed().operation(name)),
+            (Ok(wish), Some(handle)) => match start(handle, wish, id, &mut calls) {
+                Some(answer) => answer.map_err(|error| error.operation(name)),
+                None => {
+                    pending += 1;
+                    continue;
+                }
+            },
+        };
+        if let Err(row) = writer.write(Row::Answer(id, answer)) {
+            late.push(row);
+        }
+    }
+    if let Some(handle) = handle
+        && !calls.is_empty()
+    {
+        handle.core.backend.submit(calls);
+    }
+    // There was no room for these: they come through the ring.
+    pending += u32::try_from(late.len()).unwrap_or(0);
+    for row in late {
+        ring.push(row);
+        ring.wake();
+    }
+    pending
+}
+
+/// Starts one operation. Answers what is known at once.
+fn start(handle: &Handle, wish: Wish, id: u32, calls: &mut Vec<Call>) -> Option<Answer> {
+    let core = &handle.core;
+    let sink: Arc<dyn Sink> = handle.sink.clone();
+    match wish {
+        Wish::Operation { operation, memory, counted } => {
+            match core.backend.now(operation, memory) {
+                Ok(answer) => {
+                    core.stats.count(counted, &answer);
+                    Some(answer)
+                }
+                Err(operation) => {
+                    let settler = Settler::new(sink, tagged(id, counted));
+                    calls.push(Call::new(operation, settler, core.clock.micros(), memory));
+                    None
+                }
+            }
+        }
+        Wish::Verdict => match &core.backend.redis {
+            Some(redis) => {
+                redis.verdict(Settler::new(sink, id));
+                None
+            }
+            None => Some(Ok(memory_verdict())),
+        },
+        Wish::Reconnect => match &core.backend.redis {
+            Some(redis) => {
+                redis.reconnect(Settler::new(sink, id));
+                None
+            }
+            None => Some(Ok(memory_verdict())),
+        },
+        Wish::Resync => {
+            core.backend.resync_now(Settler::new(sink, id));
+            None
+        }
+        Wish::Panic => {
+            let settler = Settler::new(sink, id);
+            crate::engine::spawn(async move {
+                let _held = settler;
+                injected_panic();
+            });
+            None
+        }
+    }
+}
+
+#[expect(clippy::panic, reason = "tests ask for it, to see that nothing stays pending")]
+pub fn injected_panic() {
+    panic!("injected by a test");
+}
+
+fn memory_verdict() -> Reply {
+    let text = |text: &'static str| Raw::Bytes(Bytes::from_static(text.as_bytes()));
+    Reply::Raw(Raw::Map(vec![
+        (text("state"), text("memory")),
+        (text("available"), Raw::Boolean(false)),
+    ]))
+}
+
+/// Reads the numbers and the text of a batch, side by side.
+struct Reader<'a> {
+    meta: &'a [f64],
+    at: usize,
+    text: &'a str,
+    text_at: usize,
+    extras: Option<&'a Array<'a>>,
+}
+
+impl Reader<'_> {
+    fn next(&mut self) -> f64 {
+        let number = self.meta.get(self.at).copied().unwrap_or(0.0);
+        self.at += 1;
+        number
+    }
+
+    /// The next text. JS counts UTF-16 units; where the whole text is ASCII, bytes are the same.
+    fn text(&mut self) -> &str {
+        let units = self.next() as usize;
+        let rest = self.text.get(self.text_at..).unwrap_or("");
+        let length = byte_length(rest, units);
+        self.text_at += length;
+        &rest[..length]
+    }
+
+    fn flags(&mut self) -> u32 {
+        self.next() as u32
+    }
+
+    /// Reads every field of a row, whatever becomes of it, so that the next row is found.
+    fn wish(&mut self, code: u32, handle: Option<&Handle>) -> Result<Wish> {
+        match code {
+            opcode::ENTRY_GET
+            | opcode::ENTRY_EXISTS
+            | opcode::ENTRY_LOAD
+            | opcode::ENTRY_DELETE => {
+                let family = self.text().to_owned();
+                let name = self.text().to_owned();
+                let flags = self.flags();
+                let cache = &handle.ok_or_else(Error::closed)?.core.cache;
+                let key = cache.key(&family, &name, flags & flag::HASH_KEY != 0)?;
+                let (operation, counted) = match code {
+                    opcode::ENTRY_GET => (cache.get(key), Counted::Read),
+                    opcode::ENTRY_EXISTS => (cache.exists(key), Counted::Not),
+                    opcode::ENTRY_LOAD => (cache.load(key), Counted::Read),
+                    _ => (cache.delete(key), Counted::Removal),
+                };
+                Ok(wished(operation, counted, flags))
+            }
+            opcode::ENTRY_SET | opcode::ENTRY_FILL => {
+                let family = self.text().to_owned();
+                let name = self.text().to_owned();
+                let token =
+                    if code == opcode::ENTRY_FILL { self.text().to_owned() } else { String::new() };
+                let payload = Bytes::copy_from_slice(self.text().as_bytes());
+                let format = self.next() as u8;
+                let ttl_ms = self.next();
+                let flags = self.flags();
+                let cache = &handle.ok_or_else(Error::closed)?.core.cache;
+                let key = cache.key(&family, &name, flags & flag::HASH_KEY != 0)?;
+                let compress = flags & flag::NO_COMPRESS == 0;
+                let keep = Keep { format, compress, ttl_ms };
+                if code == opcode::ENTRY_SET {
+                    return Ok(wished(cache.set(key, payload, keep)?, Counted::Write, flags));
+                }
+                let operation = cache.fill(key, &token, payload, keep)?;
+                // A refused fill is no error: a delete came first.
+                Ok(wished(operation, Counted::Not, flags))
+            }
+            opcode::ENTRY_CLEAR => {
+                let family = self.text().to_owned();
+                let flags = self.flags();
+                let cache = &handle.ok_or_else(Error::closed)?.core.cache;
+                Ok(wished(cache.clear(&family), Counted::Not, flags))
+            }
+            opcode::COMMAND => {
+                let args = self.args("args");
+                let flags = self.flags();
+                let args = args?;
+                if args.first().is_some_and(|name| name.as_ref() == b"HOLDFAST.PANIC") {
+                    let hooks = handle.is_some_and(|handle| handle.core.config.test_hooks);
+                    if hooks {
+                        return Ok(Wish::Panic);
+                    }
+                }
+                Ok(wished(Operation::Command { args }, Counted::Not, flags))
+            }
+            opcode::PIPELINE => {
+                let count = self.next() as usize;
+                let mut commands = Vec::with_capacity(count.min(1024));
+                let mut wrong = None;
+                for at in 0..count {
+                    match self.args(&format!("commands[{at}].args")) {
+                        Ok(args) => commands.push(args),
+                        Err(error) => wrong = Some(error),
+                    }
+                }
+                let flags = self.flags();
+                match wrong {
+                    Some(error) => Err(error),
+                    None => Ok(wished(Operation::Pipeline { commands }, Counted::Not, flags)),
+                }
+            }
+            opcode::VERDICT => Ok(Wish::Verdict),
+            opcode::RECONNECT => Ok(Wish::Reconnect),
+            opcode::RESYNC => Ok(Wish::Resync),
+            _ => {
+                self.at = self.meta.len();
+                Err(Error::new(ErrorKind::Internal, "JS asked for an operation that is not known"))
+            }
+        }
+    }
+
+    fn args(&mut self, path: &str) -> Result<Vec<Bytes>> {
+        let count = self.next() as usize;
+        let mut args = Vec::with_capacity(count.min(1024));
+        let mut wrong = None;
+        for at in 0..count {
+            let place = self.meta.get(self.at).copied().unwrap_or(0.0);
+            if place >= 0.0 {
+                args.push(Bytes::copy_from_slice(self.text().as_bytes()));
+                continue;
+            }
+            self.at += 1;
+            let index = (-place - 1.0) as u32;
+            match self.extras.and_then(|extras| extras.get::<Uint8Array>(index).ok().flatten()) {
+                Some(bytes) => args.push(Bytes::copy_from_slice(&bytes)),
+                None => {
+                    wrong = Some(Error::invalid(
+                        format!("{path}[{at}]"),
+                        "an argument must be a string, a number or bytes",
+                    ));
+                }
+            }
+        }
+        match wrong {
+            Some(error) => Err(error),
+            None if args.is_empty() => Err(Error::invalid(path, "a command needs a name")),
+            None => Ok(args),
+        }
+    }
+}
+
+fn wished(operation: Operation, counted: Counted, flags: u32) -> Wish {
+    let counted = if flags & flag::UNCOUNTED == 0 { counted } else { Counted::Not };
+    Wish::Operation { operation, memory: flags & flag::NO_MEMORY == 0, counted }
+}
+
+/// The bytes that so many UTF-16 units take at the beginning of a text.
+fn byte_length(text: &str, units: usize) -> usize {
+    if let Some(head) = text.as_bytes().get(..units)
+        && head.is_ascii()
+    {
+        return units;
+    }
+    let mut left = units;
+    for (at, character) in text.char_indices() {
+        if left == 0 {
+            return at;
+        }
+        left = left.saturating_sub(character.len_utf16());
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn text_is_cut_where_js_joined_it(parts in proptest::collection::vec("\\PC{0,12}", 0..8)) {
+            let whole: String = parts.concat();
+            let mut at = 0;
+            for part in parts {
+                let length = byte_length(&whole[at..], part.encode_utf16().count());
+                prop_assert_eq!(&whole[at..at + length], part);
+                at += length;
+            }
+        }
+    }
+}

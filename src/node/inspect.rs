@@ -1,0 +1,147 @@
+//! Synchronous questions and switches, by name; JSON out.
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+
+use super::Handle;
+use super::ring::Ring;
+use crate::backend::redis::State;
+use crate::base::error::{Error, Result};
+
+pub fn answer(
+    ring: &Arc<Ring>,
+    handle: Option<&Handle>,
+    what: &str,
+    argument: &str,
+) -> Result<Value> {
+    if what == "counters" {
+        return Ok(json!({
+            "submits": ring.submits.load(Ordering::Relaxed),
+            "wakes": ring.wakes.load(Ordering::Relaxed),
+            "operations": ring.operations.load(Ordering::Relaxed),
+            "pending": ring.pending(),
+        }));
+    }
+    let core = &handle.ok_or_else(Error::closed)?.core;
+    Ok(match what {
+        "connection" => connection(handle.ok_or_else(Error::closed)?),
+        "cacheStats" => {
+            let mut stats = core.stats.view();
+            stats["backend"] = match (&core.backend.redis, core.config.fallback_enabled) {
+                (None, _) => "memory",
+                (Some(_), true) => "hybrid",
+                (Some(_), false) => "redis",
+            }
+            .into();
+            stats
+        }
+        "resetCacheStats" => {
+            core.stats.reset();
+            Value::Null
+        }
+        "memory" => {
+            let local = core.backend.local.lock();
+            let stats = local.store.stats();
+            json!({
+                "entries": stats.entries,
+                "bytes": stats.bytes,
+                "limitBytes": core.config.memory_limit_bytes,
+                "evicted": stats.evicted,
+                "expired": stats.expired,
+            })
+        }
+        "memoryKeys" => {
+            let local = core.backend.local.lock();
+            let keys = local
+                .store
+                .keys_with_prefix(&core.backend.keys.family(argument), core.clock.micros());
+            keys.iter()
+                .filter_map(|key| core.backend.keys.name_in(argument, key))
+                .collect::<Vec<_>>()
+                .into()
+        }
+        "clearMemory" => {
+            let prefix = core.backend.keys.family(argument);
+            let mut local = core.backend.local.lock();
+            local.store.remove_prefix(&prefix, core.clock.micros());
+            local.journal.forget_prefix(&prefix);
+            Value::Null
+        }
+        "fallback" => fallback(handle.ok_or_else(Error::closed)?),
+        "force" => {
+            core.backend.force(argument == "true");
+            Value::Null
+        }
+        "config" => core.config.public_view(),
+        "panic" if core.config.test_hooks => {
+            super::batch::injected_panic();
+            Value::Null
+        }
+        _ => return Err(Error::invalid("what", format!("there is no question named {what}"))),
+    })
+}
+
+fn connection(handle: &Handle) -> Value {
+    let Some(redis) = &handle.core.backend.redis else {
+        return json!({ "isConnected": false, "isConnecting": false, "state": "memory", "connectionAttempts": 0 });
+    };
+    redis.touch();
+    let view = redis.view();
+    let mut out = json!({
+        "isConnected": view.state.live(),
+        "isConnecting": matches!(view.state, State::Connecting | State::Suspect),
+        "state": view.state.name(),
+        "connectionAttempts": view.attempts,
+        "connections": view.connections,
+    });
+    if let Some(error) = view.last_error {
+        out["lastError"] = error.to_record();
+    }
+    for (name, at) in
+        [("lastConnectedAt", view.connected_at), ("lastReconnectAt", view.reconnected_at)]
+    {
+        if let Some(at) = at {
+            out[name] = at.into();
+        }
+    }
+    if let Some(version) = view.version {
+        out["serverVersion"] = version.into();
+    }
+    out
+}
+
+fn fallback(handle: &Handle) -> Value {
+    let backend = &handle.core.backend;
+    let state = backend.state();
+    let live = backend.redis.is_some() && state.live();
+    let local = backend.local.lock();
+    let resync = &backend.resync;
+    let last = resync.last_at.load(Ordering::Relaxed);
+    let status = if resync.running.load(Ordering::Relaxed) {
+        "syncing"
+    } else if resync.last_failed.load(Ordering::Relaxed) {
+        "failed"
+    } else if last > 0 {
+        "synced"
+    } else {
+        "never"
+    };
+    let stats = local.store.stats();
+    let mut out = json!({
+        "isUsingFallback": local.on_memory() || backend.redis.is_none(),
+        "redisAvailable": live,
+        "forced": local.forced,
+        "memoryBytes": stats.bytes,
+        "totalKeys": stats.entries,
+        "syncStatus": status,
+        "journalDepth": local.journal.depth(),
+        "journalBytes": local.journal.bytes(),
+        "conflicts": resync.conflicts.load(Ordering::Relaxed),
+        "dropped": local.journal.dropped(),
+    });
+    if last > 0 {
+        out["lastSyncTime"] = last.into();
+    }
+    out
+}

@@ -1,0 +1,140 @@
+//! The binding: the only place that names napi. Data in, core, data out; no rule lives here.
+//!
+//! One class, `Environment`, stands for one JS environment: it hands batches of operations over, and
+//! collects their answers in a ring that JS drains. Why one `submit` and no class per manager:
+//! docs/decisions/0001-one-submit-call.md.
+mod batch;
+mod inspect;
+#[allow(dead_code, reason = "the list is whole on both sides; each uses what it needs")]
+mod operations;
+mod reply;
+mod ring;
+
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{Array, Env, Float64ArraySlice, Function, Result, Unknown};
+use napi_derive::napi;
+
+use self::reply::Writer;
+use self::ring::{HandleSink, Ring};
+use crate::base::error::Error;
+use crate::engine::Core;
+
+/// One JS environment's side of the boundary.
+#[napi]
+pub struct Environment {
+    ring: Arc<Ring>,
+    handles: Vec<Option<Handle>>,
+    extras: Vec<reply::Extra>,
+}
+
+pub(crate) struct Handle {
+    core: Arc<Core>,
+    sink: Arc<HandleSink>,
+}
+
+#[napi]
+impl Environment {
+    /// `wake` is called, once for many answers, when `drain` has something to give.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(wake: Function<'_, (), ()>) -> Result<Self> {
+        Ok(Self { ring: Arc::new(Ring::new(&wake)?), handles: Vec::new(), extras: Vec::new() })
+    }
+
+    /// Opens an instance; the answer is its handle. Nothing is dialled.
+    #[napi(catch_unwind)]
+    pub fn open(&mut self, config: String) -> Result<u32> {
+        let core = Core::open(&config).map_err(|error| thrown(&error))?;
+        let number = u32::try_from(self.handles.len()).unwrap_or(u32::MAX);
+        let sink = Arc::new(HandleSink::new(self.ring.clone(), core.clone(), number));
+        let listener: Arc<dyn crate::engine::Listener> = sink.clone();
+        core.listen(Arc::downgrade(&listener));
+        self.handles.push(Some(Handle { core, sink }));
+        Ok(number)
+    }
+
+    /// Hands a batch over; answers what can be answered at once. See `js/bridge.ts` for the layout.
+    #[napi(catch_unwind)]
+    #[allow(clippy::too_many_arguments, reason = "one crossing carries a whole tick")]
+    pub fn submit(
+        &mut self,
+        env: Env,
+        handle: u32,
+        meta: &[f64],
+        used: u32,
+        text: String,
+        extras: Option<Array>,
+        mut inbox: Float64ArraySlice<'_>,
+    ) -> Result<Option<reply::Text>> {
+        // SAFETY: JS does not run during this call, and nothing else has the array's memory.
+        let mut writer = Writer::new(unsafe { inbox.as_mut() });
+        let meta = meta.get(..used as usize).unwrap_or(meta);
+        let handle = self.handles.get(handle as usize).and_then(Option::as_ref);
+        let pending = batch::submit(&self.ring, handle, meta, &text, extras.as_ref(), &mut writer);
+        self.ring.entered(env, pending);
+        Ok(self.deliver(writer, pending))
+    }
+
+    /// Hands out answers that came since.
+    #[napi(catch_unwind)]
+    pub fn drain(
+        &mut self,
+        env: Env,
+        mut inbox: Float64ArraySlice<'_>,
+    ) -> Result<Option<reply::Text>> {
+        // SAFETY: JS does not run during this call, and nothing else has the array's memory.
+        let mut writer = Writer::new(unsafe { inbox.as_mut() });
+        let delivered = self.ring.drain(&mut writer);
+        self.ring.left(env, delivered);
+        Ok(self.deliver(writer, 0))
+    }
+
+    /// What the last batch of answers could not put into its text.
+    #[napi(catch_unwind)]
+    pub fn take_extras<'env>(&mut self, env: &'env Env) -> Result<Vec<Unknown<'env>>> {
+        std::mem::take(&mut self.extras).into_iter().map(|extra| extra.into_js(env)).collect()
+    }
+
+    /// A synchronous question or switch; JSON out.
+    #[napi(catch_unwind)]
+    pub fn inspect(&mut self, handle: u32, what: String, argument: String) -> Result<String> {
+        let handle = self.handles.get(handle as usize).and_then(Option::as_ref);
+        Ok(match inspect::answer(&self.ring, handle, &what, &argument) {
+            Ok(value) => serde_json::json!({ "ok": value }).to_string(),
+            Err(error) => serde_json::json!({ "error": error.to_record() }).to_string(),
+        })
+    }
+
+    /// Lets go of an instance. What was handed over before is still sent and answered.
+    #[napi(catch_unwind)]
+    pub fn close(&mut self, handle: u32) -> Result<()> {
+        if let Some(handle) = self.handles.get_mut(handle as usize).and_then(Option::take) {
+            let Handle { core, sink } = handle;
+            drop(sink);
+            core.release();
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, writer: Writer<'_>, pending: u32) -> Option<reply::Text> {
+        let more = self.ring.wanted();
+        let (text, extras) = writer.finish(more, pending);
+        self.extras = extras;
+        text
+    }
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        // The environment is gone: nobody is woken any more, and work already sent goes on.
+        self.ring.close();
+        for handle in self.handles.drain(..).flatten() {
+            handle.core.release();
+        }
+    }
+}
+
+/// An error that is thrown at once: its message is the record, which JS turns into a `HoldfastError`.
+fn thrown(error: &Error) -> napi::Error {
+    napi::Error::from_reason(error.to_record().to_string())
+}

@@ -1,0 +1,189 @@
+//! Where answers wait for JS: one queue per environment, and one wake for many answers.
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use napi::bindgen_prelude::{Env, Function, Result};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use parking_lot::Mutex;
+
+use super::reply::{Row, Writer};
+use crate::backend::{Answer, Sink};
+use crate::engine::{Core, Listener};
+use crate::managers::cache::Counted;
+
+/// Weak: an idle connection never holds the process open.
+type Waker = ThreadsafeFunction<(), (), (), napi::Status, false, true>;
+
+/// How an id says in which way its answer is counted.
+const KIND_SHIFT: u32 = 28;
+pub const ID_MASK: u32 = (1 << KIND_SHIFT) - 1;
+
+pub fn tagged(id: u32, counted: Counted) -> u32 {
+    let kind = match counted {
+        Counted::Not => 0,
+        Counted::Read => 1,
+        Counted::Write => 2,
+        Counted::Removal => 3,
+    };
+    (id & ID_MASK) | (kind << KIND_SHIFT)
+}
+
+fn counted(id: u32) -> Counted {
+    match id >> KIND_SHIFT {
+        1 => Counted::Read,
+        2 => Counted::Write,
+        3 => Counted::Removal,
+        _ => Counted::Not,
+    }
+}
+
+pub struct Ring {
+    rows: Mutex<VecDeque<Row>>,
+    /// A wake is on its way, so another would be one too many.
+    woken: AtomicBool,
+    /// `None` once the environment is gone; the lock keeps a wake from overlapping its end.
+    waker: Mutex<Option<Waker>>,
+    /// Operations whose answers JS still waits for.
+    pending: AtomicU32,
+    held: AtomicBool,
+    pub submits: AtomicU64,
+    pub wakes: AtomicU64,
+    pub operations: AtomicU64,
+}
+
+impl Ring {
+    pub fn new(wake: &Function<'_, (), ()>) -> Result<Self> {
+        let waker = wake
+            .build_threadsafe_function::<()>()
+            .weak::<true>()
+            .callee_handled::<false>()
+            .build()?;
+        Ok(Self {
+            rows: Mutex::default(),
+            woken: AtomicBool::new(false),
+            waker: Mutex::new(Some(waker)),
+            pending: AtomicU32::new(0),
+            held: AtomicBool::new(false),
+            submits: AtomicU64::new(0),
+            wakes: AtomicU64::new(0),
+            operations: AtomicU64::new(0),
+        })
+    }
+
+    pub fn push(&self, row: Row) {
+        self.rows.lock().push_back(row);
+    }
+
+    /// Wakes JS, unless it is awake already and has not drained yet.
+    pub fn wake(&self) {
+        if self.woken.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if let Some(waker) = self.waker.lock().as_ref() {
+            self.wakes.fetch_add(1, Ordering::Relaxed);
+            waker.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    }
+
+    /// Writes answers down until there is no room; answers how many operations they settle.
+    pub fn drain(&self, writer: &mut Writer<'_>) -> u32 {
+        self.woken.store(false, Ordering::Release);
+        let mut rows = std::mem::take(&mut *self.rows.lock());
+        let mut settled = 0;
+        while let Some(row) = rows.pop_front() {
+            let operation = matches!(row, Row::Answer(..));
+            match writer.write(row) {
+                Ok(()) => settled += u32::from(operation),
+                Err(row) => {
+                    rows.push_front(row);
+                    break;
+                }
+            }
+        }
+        if !rows.is_empty() {
+            let mut newer = self.rows.lock();
+            while let Some(row) = rows.pop_back() {
+                newer.push_front(row);
+            }
+        }
+        settled
+    }
+
+    /// How large an inbox the next row needs; 0 when nothing waits.
+    pub fn wanted(&self) -> usize {
+        self.rows.lock().front().map_or(0, Row::size)
+    }
+
+    /// Operations entered; while any is on its way, the process stays.
+    pub fn entered(&self, env: Env, count: u32) {
+        if count > 0 {
+            self.pending.fetch_add(count, Ordering::AcqRel);
+            self.hold(env, true);
+        }
+    }
+
+    pub fn left(&self, env: Env, count: u32) {
+        if count > 0 && self.pending.fetch_sub(count, Ordering::AcqRel) == count {
+            self.hold(env, false);
+        }
+    }
+
+    pub fn pending(&self) -> u32 {
+        self.pending.load(Ordering::Acquire)
+    }
+
+    fn hold(&self, env: Env, held: bool) {
+        if self.held.swap(held, Ordering::AcqRel) == held {
+            return;
+        }
+        let waker = self.waker.lock();
+        let Some(waker) = waker.as_ref() else { return };
+        // SAFETY: called on the environment's own thread, with its own threadsafe function, which the
+        // lock keeps alive. The status says at worst that the environment is closing.
+        unsafe {
+            if held {
+                napi::sys::napi_ref_threadsafe_function(env.raw(), waker.raw());
+            } else {
+                napi::sys::napi_unref_threadsafe_function(env.raw(), waker.raw());
+            }
+        }
+    }
+
+    /// The environment ends: answers are dropped, work already sent is not.
+    pub fn close(&self) {
+        *self.waker.lock() = None;
+        self.rows.lock().clear();
+    }
+}
+
+/// The sink of one handle: counts its answers and puts them into the environment's ring.
+pub struct HandleSink {
+    ring: Arc<Ring>,
+    core: Arc<Core>,
+    handle: u32,
+}
+
+impl HandleSink {
+    pub fn new(ring: Arc<Ring>, core: Arc<Core>, handle: u32) -> Self {
+        Self { ring, core, handle }
+    }
+}
+
+impl Sink for HandleSink {
+    fn put(&self, id: u32, answer: Answer) {
+        self.core.stats.count(counted(id), &answer);
+        self.ring.push(Row::Answer(id & ID_MASK, answer));
+    }
+
+    fn wake(&self) {
+        self.ring.wake();
+    }
+}
+
+impl Listener for HandleSink {
+    fn event(&self, event: &serde_json::Value) {
+        self.ring.push(Row::Event(self.handle, event.to_string()));
+        self.ring.wake();
+    }
+}

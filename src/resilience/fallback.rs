@@ -1,0 +1,229 @@
+//! The fallback layer: Redis while it answers, memory and the journal while it doesn't.
+//!
+//! It is a backend around two backends, so a manager can't tell whether it is degraded and can't forget
+//! it. The right order of layers is manager → fallback → Redis: a layer below this one that swallowed an
+//! error would hide the outage from it.
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use super::local::Local;
+use crate::backend::memory::{self, Moment};
+use crate::backend::redis::{Failure, Redis, State};
+use crate::backend::{Answer, Backend, Call, Operation, Raw, Reply, Settler, settle_all};
+use crate::base::clock::Clock;
+use crate::base::error::{Applied, Error, ErrorKind};
+use crate::base::keys::Keys;
+use crate::base::stamp::Stamps;
+use crate::config::Config;
+
+/// What happened, for whoever listens: a name and its fields.
+pub type EventSink = Box<dyn Fn(serde_json::Value) + Send + Sync>;
+
+/// Counts of what re-syncs did.
+#[derive(Debug, Default)]
+pub struct ResyncStats {
+    pub replayed: AtomicU64,
+    pub conflicts: AtomicU64,
+    pub superseded: AtomicU64,
+    pub failed: AtomicU64,
+    /// On the server's clock, milliseconds; 0 = never.
+    pub last_at: AtomicU64,
+    pub began_at: AtomicU64,
+    pub running: AtomicBool,
+    pub last_failed: AtomicBool,
+}
+
+pub struct Fallback {
+    pub(super) this: Weak<Self>,
+    pub local: Mutex<Local>,
+    /// `None` is memory for good.
+    pub redis: Option<Redis>,
+    pub config: Arc<Config>,
+    pub clock: Arc<dyn Clock>,
+    pub stamps: Arc<Stamps>,
+    pub keys: Keys,
+    pub resync: ResyncStats,
+    pub(super) events: EventSink,
+    /// A hint for the JS thread, so that a call to Redis takes no lock.
+    pub(super) on_memory: AtomicBool,
+    /// `syncWithRedis()` by hand replays although automatic re-sync is off.
+    pub(super) by_hand: AtomicBool,
+    pub(super) uncertain: Mutex<super::keeper::Fate>,
+}
+
+impl Fallback {
+    pub fn new(
+        redis: Option<Redis>,
+        config: Arc<Config>,
+        clock: Arc<dyn Clock>,
+        stamps: Arc<Stamps>,
+        events: EventSink,
+    ) -> Arc<Self> {
+        let local = Local::new(config.memory_limit_bytes, config.journal_limit_bytes);
+        let fallback = Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            local: Mutex::new(local),
+            on_memory: AtomicBool::new(redis.is_none()),
+            redis,
+            keys: Keys::new(&config.key_prefix),
+            config,
+            clock,
+            stamps,
+            resync: ResyncStats::default(),
+            events,
+            by_hand: AtomicBool::new(false),
+            uncertain: Mutex::new(super::keeper::Fate::default()),
+        });
+        if let Some(redis) = &fallback.redis {
+            let keeper: Weak<Self> = Arc::downgrade(&fallback);
+            redis.keep_with(keeper);
+        }
+        fallback
+    }
+
+    pub fn moment(&self) -> Moment<'_> {
+        Moment { now: self.clock.micros(), stamps: &self.stamps, keys: &self.keys }
+    }
+
+    /// Whether what is written now must reach Redis later. Where nothing is configured, localhost is
+    /// only looked at, and memory is all there is.
+    pub(super) fn journals(&self) -> bool {
+        self.redis.is_some() && self.config.configured
+    }
+
+    /// Memory by request. In effect when this returns.
+    pub fn force(&self, forced: bool) {
+        let Some(redis) = &self.redis else { return };
+        let mut local = self.local.lock();
+        local.forced = forced;
+        if !forced && local.state == State::Forced {
+            // Until the supervisor has replayed, memory goes on answering.
+            local.state = State::Degraded;
+        }
+        self.on_memory.store(local.on_memory(), Ordering::Release);
+        drop(local);
+        redis.force(forced);
+    }
+
+    /// Replays the journal now, even where that does not happen by itself.
+    pub fn resync_now(&self, settler: Settler) {
+        match &self.redis {
+            Some(redis) => {
+                self.by_hand.store(true, Ordering::Release);
+                redis.resync(settler);
+            }
+            None => settler.settle(Ok(Reply::Raw(Raw::Map(Vec::new())))),
+        }
+    }
+
+    /// The state as users see it.
+    pub fn state(&self) -> State {
+        match &self.redis {
+            Some(redis) => redis.view().state,
+            None => State::Forced,
+        }
+    }
+
+    /// Runs an operation in memory. Call with the lock held and memory answering.
+    pub(super) fn in_memory(
+        &self,
+        local: &mut Local,
+        operation: &Operation,
+        error: Option<&Error>,
+    ) -> Answer {
+        if self.redis.is_some()
+            && matches!(operation, Operation::Command { .. } | Operation::Pipeline { .. })
+        {
+            return Err(error.cloned().unwrap_or_else(|| self.why()));
+        }
+        if !self.config.fallback_enabled {
+            return neutral(operation);
+        }
+        let moment = self.moment();
+        if self.journals() {
+            local.apply_journalled(operation, &moment)
+        } else {
+            memory::apply(&mut local.store, operation, &moment, false, &mut Vec::new())
+        }
+    }
+
+    fn why(&self) -> Error {
+        let last = self.redis.as_ref().and_then(|redis| redis.view().last_error);
+        match last {
+            Some(error) if error.kind == ErrorKind::Auth => error.applied(Applied::No),
+            Some(error) => Error::unavailable(error.message).applied(Applied::No),
+            None => Error::unavailable("memory answers by request"),
+        }
+    }
+
+    pub(super) fn settle_unanswered(&self, calls: Vec<(Call, Failure)>) {
+        let mut answers = Vec::with_capacity(calls.len());
+        let mut local = self.local.lock();
+        for (call, failure) in calls {
+            let answer = if call.memory {
+                self.in_memory(&mut local, &call.operation, Some(&failure.error))
+            } else if matches!(
+                call.operation,
+                Operation::Command { .. } | Operation::Pipeline { .. }
+            ) {
+                Err(failure.error)
+            } else {
+                neutral(&call.operation)
+            };
+            answers.push((call.settler, answer));
+        }
+        drop(local);
+        settle_all(answers);
+    }
+
+    pub(super) fn emit(&self, event: serde_json::Value) {
+        (self.events)(event);
+    }
+}
+
+impl Backend for Fallback {
+    fn now(&self, operation: Operation, memory: bool) -> Result<Answer, Operation> {
+        if !self.on_memory.load(Ordering::Acquire) {
+            return Err(operation);
+        }
+        let mut local = self.local.lock();
+        if self.redis.is_some() && !local.on_memory() {
+            return Err(operation);
+        }
+        if !memory && self.redis.is_some() {
+            return Ok(match operation {
+                Operation::Command { .. } | Operation::Pipeline { .. } => Err(self.why()),
+                operation => neutral(&operation),
+            });
+        }
+        Ok(self.in_memory(&mut local, &operation, None))
+    }
+
+    fn submit(&self, calls: Vec<Call>) {
+        match &self.redis {
+            Some(redis) => redis.submit(calls),
+            None => {
+                let error = Error::internal("a call reached a backend that is not there");
+                settle_all(calls.into_iter().map(|call| (call.settler, Err(error.clone()))));
+            }
+        }
+    }
+}
+
+/// The answer where neither Redis nor memory may give one: nothing is there and nothing is kept.
+fn neutral(operation: &Operation) -> Answer {
+    Ok(match operation {
+        Operation::Get { .. } => Reply::Nothing,
+        Operation::Load { .. } => Reply::Lease(crate::backend::redis::NO_LEASE),
+        Operation::Clear { .. } => Reply::Count(0),
+        Operation::Set { .. }
+        | Operation::Delete { .. }
+        | Operation::Exists { .. }
+        | Operation::Fill { .. } => Reply::Flag(false),
+        Operation::Command { .. } | Operation::Pipeline { .. } => {
+            return Err(Error::unavailable("no server answers"));
+        }
+    })
+}

@@ -1,0 +1,309 @@
+//! What the supervisor asks of the fallback layer: copies for an outage, and the replay after it.
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use super::fallback::Fallback;
+use crate::backend::intent::{Intent, Outcome, Wish};
+use crate::backend::memory::store::{Entry, Standing};
+use crate::backend::redis::{Change, Copy, Failure, Identity, Keeper, Replayer, State};
+use crate::backend::{Answer, Call, Operation, Reply};
+use crate::base::error::Result;
+
+const DELETE_BATCH: usize = 512;
+
+/// What became of the server between two contacts, as far as it decides about keys that are absent.
+#[derive(Clone, Debug, Default)]
+pub struct Fate {
+    last: Option<Identity>,
+    /// The server stayed up, and since then nothing says why a key is absent.
+    stayed_up: bool,
+    flushed: bool,
+    evicted: bool,
+}
+
+impl Fate {
+    fn meet(&mut self, identity: &Identity) {
+        if let Some(last) = &self.last {
+            let same = last.run_id.is_some() && last.run_id == identity.run_id;
+            self.stayed_up = same;
+            self.flushed = same && !identity.life_found;
+            self.evicted = same && identity.evicted_keys > last.evicted_keys;
+        }
+        self.last = Some(Identity { life_found: true, ..identity.clone() });
+    }
+
+    /// Whether a set of this age may be written where its key is absent: not when somebody may have
+    /// deleted it on a server that stayed up and no longer knows.
+    fn may_write_absent(&self, age: u64, tombstone_ttl: u64) -> bool {
+        !(self.stayed_up && (age > tombstone_ttl || self.evicted || self.flushed))
+    }
+}
+
+impl Keeper for Fallback {
+    fn sending(&self, call: &Call) -> std::result::Result<u32, Answer> {
+        let mut local = self.local.lock();
+        let now = self.clock.micros();
+        match &call.operation {
+            Operation::Clear { prefix, .. } => {
+                local.store.remove_prefix(prefix, now);
+                local.bump_all();
+                Ok(0)
+            }
+            Operation::Fill { key, lease, .. } => {
+                if call.attempts == 0 && !local.store.use_lease(key, lease.token) {
+                    // Deleted or written here meanwhile, though the server may not know it yet.
+                    return Err(Ok(Reply::Flag(false)));
+                }
+                Ok(local.mark(key))
+            }
+            operation => {
+                let Some(key) = operation.key() else { return Ok(0) };
+                if operation.writes() {
+                    local.store.remove(key, now);
+                    local.store.drop_lease(key);
+                    local.bump(key);
+                }
+                Ok(local.mark(key))
+            }
+        }
+    }
+
+    fn leasing(&self, key: &Bytes, token: u64) {
+        self.local.lock().store.take_lease(key, token);
+    }
+
+    fn keep(&self, copies: Vec<Copy>) {
+        if copies.is_empty() || !self.config.fallback_enabled {
+            return;
+        }
+        let now = self.clock.micros();
+        let mut local = self.local.lock();
+        if local.on_memory() {
+            return;
+        }
+        for copy in copies {
+            if local.mark(&copy.key) != copy.seen || copy.expires_at.is_some_and(|at| at <= now) {
+                continue;
+            }
+            if local.store.peek(&copy.key, now).is_some_and(|entry| entry.stamp == copy.stamp) {
+                continue;
+            }
+            let entry = Entry {
+                payload: copy.value.payload,
+                format: copy.value.format,
+                stamp: copy.stamp,
+                expires_at: copy.expires_at,
+                standing: Standing::Clean,
+            };
+            if let Ok(evicted) = local.store.set(&copy.key, entry, now) {
+                for key in evicted.journalled {
+                    local.journal.downgrade(&key);
+                }
+            }
+        }
+    }
+
+    fn unanswered(&self, calls: Vec<(Call, Failure)>) {
+        self.settle_unanswered(calls);
+    }
+
+    fn changed(&self, change: &Change) {
+        let mut local = self.local.lock();
+        if change.to != State::Resyncing {
+            // `go_live` made that step already, under this lock.
+            local.state = change.to;
+        }
+        self.on_memory.store(local.on_memory(), Ordering::Release);
+        let depth = local.journal.depth();
+        drop(local);
+        self.tell(change, depth);
+    }
+
+    fn invalidate(&self, mut replayer: Replayer) -> BoxFuture<'static, Result<()>> {
+        let Some(this) = self.this.upgrade() else { return Box::pin(async { Ok(()) }) };
+        Box::pin(async move {
+            if !this.syncs() {
+                return Ok(());
+            }
+            loop {
+                let invalidation = this.local.lock().journal.take_invalidation();
+                if let Some(invalidation) = invalidation {
+                    match replayer.clear(&invalidation.prefix, invalidation.stamp).await {
+                        Ok(_) => this.count(Some(Outcome::Applied)),
+                        Err(error) => {
+                            this.local.lock().journal.put_back_invalidation(invalidation);
+                            return Err(error);
+                        }
+                    }
+                    continue;
+                }
+                let deletes = this.local.lock().journal.take_deletes(DELETE_BATCH);
+                if deletes.is_empty() {
+                    return Ok(());
+                }
+                match replayer.deletes(&deletes).await {
+                    Ok(outcomes) => {
+                        outcomes.into_iter().for_each(|_| this.count(Some(Outcome::Applied)))
+                    }
+                    Err(error) => {
+                        let mut local = this.local.lock();
+                        deletes.into_iter().for_each(|intent| local.journal.put_back(intent));
+                        return Err(error);
+                    }
+                }
+            }
+        })
+    }
+
+    fn go_live(&self) -> bool {
+        let mut local = self.local.lock();
+        if self.syncs() && !local.journal.invalidated() {
+            return false;
+        }
+        local.state = State::Resyncing;
+        // Copies that nobody keeps coherent are dropped; what waits for its replay stays, in case the
+        // server goes away again before its turn comes.
+        local.store.clear_clean();
+        local.bump_all();
+        self.on_memory.store(local.on_memory(), Ordering::Release);
+        true
+    }
+
+    fn take_intent(&self, key: &Bytes) -> Option<Intent> {
+        if !self.syncs() {
+            return None;
+        }
+        self.local.lock().journal.take(key)
+    }
+
+    fn take_intents(&self, at_most: usize) -> Vec<Intent> {
+        if !self.syncs() {
+            return Vec::new();
+        }
+        let mut local = self.local.lock();
+        let deletes = local.journal.take_deletes(at_most);
+        if deletes.is_empty() { local.journal.take_sets(at_most) } else { deletes }
+    }
+
+    fn replayed(&self, ended: Vec<(Intent, Option<Outcome>)>) {
+        if ended.is_empty() {
+            return;
+        }
+        let now = self.clock.micros();
+        let mut local = self.local.lock();
+        for (intent, outcome) in ended {
+            match outcome {
+                Some(Outcome::Applied) => local.store.mark_clean(&intent.key, intent.stamp),
+                Some(Outcome::Superseded | Outcome::Conflict) => {
+                    if local.store.peek(&intent.key, now).is_some_and(|e| e.stamp == intent.stamp) {
+                        local.store.remove(&intent.key, now);
+                    }
+                }
+                None => local.journal.put_back(intent),
+            }
+            self.count(outcome);
+        }
+    }
+
+    fn resynced(&self) {
+        self.by_hand.store(false, Ordering::Release);
+        let now = self.clock.micros();
+        self.resync.last_at.store(self.stamps.server_micros() / 1000, Ordering::Relaxed);
+        self.resync.last_failed.store(false, Ordering::Relaxed);
+        if self.resync.running.swap(false, Ordering::Relaxed) {
+            let began = self.resync.began_at.load(Ordering::Relaxed);
+            self.emit(serde_json::json!({
+                "type": "resync-end",
+                "replayed": self.resync.replayed.load(Ordering::Relaxed),
+                "conflicts": self.resync.conflicts.load(Ordering::Relaxed),
+                "failed": self.resync.failed.load(Ordering::Relaxed),
+                "durationMs": now.saturating_sub(began) / 1000,
+            }));
+        }
+    }
+
+    fn met(&self, identity: &Identity) {
+        self.uncertain.lock().meet(identity);
+    }
+
+    fn may_write_absent(&self, intent: &Intent) -> bool {
+        let age =
+            self.stamps.server_micros().saturating_sub(self.stamps.settle(intent.stamp).micros);
+        let ttl = u64::try_from(self.config.tombstone_ttl.as_micros()).unwrap_or(u64::MAX);
+        matches!(intent.wish, Wish::Delete) || self.uncertain.lock().may_write_absent(age, ttl)
+    }
+}
+
+impl Fallback {
+    fn syncs(&self) -> bool {
+        let automatic =
+            self.config.auto_sync && self.config.sync_mode != crate::config::SyncMode::Off;
+        automatic || self.by_hand.load(Ordering::Acquire)
+    }
+
+    fn count(&self, outcome: Option<Outcome>) {
+        let counter = match outcome {
+            Some(Outcome::Applied) => &self.resync.replayed,
+            Some(Outcome::Superseded) => &self.resync.superseded,
+            Some(Outcome::Conflict) => &self.resync.conflicts,
+            None => &self.resync.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn tell(&self, change: &Change, depth: usize) {
+        let reason = change.reason.as_deref();
+        // The two steps of a return are one state to users.
+        if change.from.name() != change.to.name() {
+            self.emit(serde_json::json!({
+                "type": "state-change",
+                "from": change.from.name(),
+                "to": change.to.name(),
+                "reason": reason,
+            }));
+        }
+        let was_live = change.from.live() || change.from == State::Suspect;
+        match change.to {
+            State::Online => {
+                if change.from == State::Connecting {
+                    self.emit(serde_json::json!({ "type": "backend-connected" }));
+                } else if change.from == State::Resyncing {
+                    self.emit(serde_json::json!({ "type": "backend-recovered" }));
+                }
+            }
+            State::Resyncing if change.from == State::Invalidating => {
+                self.emit(serde_json::json!({ "type": "backend-connected" }));
+            }
+            State::Invalidating => {
+                for counter in [
+                    &self.resync.replayed,
+                    &self.resync.conflicts,
+                    &self.resync.superseded,
+                    &self.resync.failed,
+                ] {
+                    counter.store(0, Ordering::Relaxed);
+                }
+                self.resync.running.store(true, Ordering::Relaxed);
+                self.resync.began_at.store(self.clock.micros(), Ordering::Relaxed);
+                self.emit(serde_json::json!({ "type": "resync-start", "depth": depth }));
+            }
+            State::Degraded => {
+                if self.resync.running.swap(false, Ordering::Relaxed) {
+                    self.resync.last_failed.store(true, Ordering::Relaxed);
+                }
+                if was_live {
+                    self.emit(
+                        serde_json::json!({ "type": "backend-disconnected", "reason": reason }),
+                    );
+                }
+                self.emit(serde_json::json!({ "type": "backend-degraded", "reason": reason }));
+            }
+            State::Forced => {
+                self.emit(serde_json::json!({ "type": "backend-degraded", "reason": reason }));
+            }
+            _ => {}
+        }
+    }
+}

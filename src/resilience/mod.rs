@@ -1,0 +1,5 @@
+//! What keeps the app answering while Redis doesn't: the fallback layer, its journal, and the replay.
+pub mod fallback;
+pub mod journal;
+mod keeper;
+pub mod local;

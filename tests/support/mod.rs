@@ -1,0 +1,104 @@
+//! Real servers and a sink to wait on, for tests of the core.
+#![allow(dead_code, reason = "each test binary uses its part")]
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast::backend::{Answer, Backend, Call, Operation, Settler, Sink};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// A redis-server on a free port of loopback; ended when dropped.
+pub struct Server {
+    child: Child,
+    pub port: u16,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        let program = std::env::var("HOLDFAST_REDIS_SERVER").unwrap_or("redis-server".into());
+        // The port is free when it is asked for; whoever takes it in between makes us ask again.
+        for _ in 0..20 {
+            let port = free_port();
+            let mut child = Command::new(&program)
+                .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+                .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap_or_else(|error| panic!("{program} can't be started: {error}"));
+            for _ in 0..400 {
+                if child.try_wait().unwrap().is_some() {
+                    break;
+                }
+                if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                    return Self { child, port };
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        panic!("no redis-server could be started");
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+struct Channel(UnboundedSender<(u32, Answer)>);
+
+impl Sink for Channel {
+    fn put(&self, id: u32, answer: Answer) {
+        let _ = self.0.send((id, answer));
+    }
+
+    fn wake(&self) {}
+}
+
+/// Runs operations on a backend and waits for their answers.
+pub struct Caller {
+    sink: Arc<Channel>,
+    answers: UnboundedReceiver<(u32, Answer)>,
+}
+
+impl Caller {
+    pub fn new() -> Self {
+        let (sender, answers) = unbounded_channel();
+        Self { sink: Arc::new(Channel(sender)), answers }
+    }
+
+    pub fn settler(&self, id: u32) -> Settler {
+        Settler::new(self.sink.clone(), id)
+    }
+
+    pub async fn next(&mut self) -> (u32, Answer) {
+        tokio::time::timeout(Duration::from_secs(20), self.answers.recv())
+            .await
+            .expect("a call must never stay unanswered")
+            .expect("the sink is held here")
+    }
+
+    /// One operation, to its end.
+    pub async fn run(&mut self, backend: &dyn Backend, operation: Operation, since: u64) -> Answer {
+        match backend.now(operation, true) {
+            Ok(answer) => answer,
+            Err(operation) => {
+                backend.submit(vec![Call::new(operation, self.settler(0), since, true)]);
+                self.next().await.1
+            }
+        }
+    }
+}
