@@ -2,23 +2,21 @@
 // which the native side says that replies wait. The batches (batch.ts) write, this reads.
 //
 // A bundler or a hot reload evaluates this module several times in one environment, so the bridge
-// stands on globalThis. A test runner runs several globals in one environment, with one native module
-// for them all; there each bridge has ids of its own, and whoever drains serves the others.
+// stands on globalThis. Where a test runner runs several globals in one thread, each has a bridge, and
+// behind it a native environment, of its own.
 
 import type { Batch } from './batch.js'
 import { HoldfastError } from './errors.js'
 import { DECODE_RAW, Inbox } from './inbox.js'
 import { REPLY_EVENT } from './generated/operations.js'
-import type { NativeModule } from './native-module.js'
+import type { NativeEnvironment, NativeModule } from './native-module.js'
 import type { Outbox } from './outbox.js'
 import { Slot } from './slots.js'
 
-/** Ids of one bridge; its first is a multiple of this. They all stay under 2^32. */
-const IDS = 2 ** 20
-const BRIDGES = 4096
+/** How many operations may be in flight at once. */
+const MOST_SLOTS = 2 ** 20
 
 const OWN = Symbol.for('holdfast.bridge')
-const ALL = Symbol.for('holdfast.bridges')
 
 /** An event of an instance. */
 export interface NativeEvent {
@@ -30,12 +28,6 @@ export interface EventReceiver {
   receive(event: NativeEvent): void
 }
 
-/** The bridges of all globals that share a native module. */
-interface Neighbours {
-  next: number
-  readonly bridges: Map<number, WeakRef<Bridge>>
-}
-
 export class Bridge {
   /** Answers given at once since the event loop last had its turn. */
   streak = 0
@@ -45,26 +37,32 @@ export class Bridge {
   private readonly receivers = new Map<number, WeakRef<EventReceiver>>()
   private events: [handle: number, event: NativeEvent][] = []
 
-  constructor(
-    readonly native: NativeModule,
-    private readonly number: number,
-    private readonly neighbours: Neighbours,
-  ) {}
+  /** What the native side calls when replies wait. */
+  readonly wake = (): void => {
+    this.streak = 0
+    this.drainAll()
+  }
+
+  readonly native: NativeEnvironment
+
+  constructor(addon: NativeModule) {
+    this.native = new addon.Environment(this.wake)
+  }
 
   /** A slot that no reply is owed to. */
   take(operation: string): Slot {
     const slot = this.unused.pop()
     if (slot !== undefined) return slot
     const index = this.slots.length
-    if (index >= IDS) {
+    if (index >= MOST_SLOTS) {
       throw new HoldfastError({
         code: 'E_OVERLOADED',
-        message: `${IDS} operations are in flight; nothing was sent`,
+        message: `${MOST_SLOTS} operations are in flight; nothing was sent`,
         retryable: true,
         operation,
       })
     }
-    const fresh = new Slot(this.number * IDS + index)
+    const fresh = new Slot(index)
     this.slots.push(fresh)
     return fresh
   }
@@ -86,12 +84,6 @@ export class Bridge {
     return pending
   }
 
-  /** What the native side calls when replies wait. */
-  readonly wake = (): void => {
-    this.streak = 0
-    this.drainAll()
-  }
-
   listen(handle: number, receiver: EventReceiver): void {
     this.receivers.set(handle, new WeakRef(receiver))
   }
@@ -109,7 +101,8 @@ export class Bridge {
   /** Settles the rows in the inbox. Answers whether more wait. */
   private receive(text: string | null): boolean {
     const { inbox } = this
-    const more = inbox.numbers[2] === 1
+    // How many numbers the next row takes; 0 when none waits.
+    const wanted = inbox.numbers[2] as number
     inbox.begin(text, inbox.numbers[1] === 1 ? this.native.takeExtras() : null)
     const empty = !inbox.hasRow
     while (inbox.hasRow) {
@@ -118,18 +111,14 @@ export class Bridge {
       else this.settle(id)
     }
     inbox.end()
-    if (more && empty) inbox.grow()
-    return more
+    if (empty && wanted > 0) inbox.growTo(wanted)
+    return wanted > 0
   }
 
   private settle(id: number): void {
-    const slot = this.slots[id - this.number * IDS] ?? this.slotOfNeighbour(id)
+    const slot = this.slots[id]
     if (slot !== undefined && slot.batch !== null) slot.settle(this.inbox)
     else skip(this.inbox)
-  }
-
-  private slotOfNeighbour(id: number): Slot | undefined {
-    return this.neighbours.bridges.get(Math.floor(id / IDS))?.deref()?.slots[id % IDS]
   }
 
   // Listeners are users' code, which may call in again: they run when the inbox is done with.
@@ -140,17 +129,7 @@ export class Bridge {
   private readonly deliver = (): void => {
     const { events } = this
     this.events = []
-    for (const [handle, event] of events) this.receiver(handle)?.receive(event)
-  }
-
-  private receiver(handle: number): EventReceiver | undefined {
-    const own = this.receivers.get(handle)?.deref()
-    if (own !== undefined) return own
-    for (const bridge of this.neighbours.bridges.values()) {
-      const receiver = bridge.deref()?.receivers.get(handle)?.deref()
-      if (receiver !== undefined) return receiver
-    }
-    return undefined
+    for (const [handle, event] of events) this.receivers.get(handle)?.deref()?.receive(event)
   }
 }
 
@@ -162,19 +141,14 @@ function skip(inbox: Inbox): void {
   }
 }
 
-/** The bridge of this global to a native module. */
-export function bridgeTo(native: NativeModule): Bridge {
+/** The bridge of this global to the addon. */
+export function bridgeTo(addon: NativeModule): Bridge {
   const world = globalThis as { [OWN]?: WeakMap<NativeModule, Bridge> }
   const own = (world[OWN] ??= new WeakMap())
-  const present = own.get(native)
-  if (present !== undefined) return present
-  const shared = native as NativeModule & { [ALL]?: Neighbours }
-  const neighbours = (shared[ALL] ??= { next: 0, bridges: new Map() })
-  const number = neighbours.next
-  neighbours.next = (number + 1) % BRIDGES
-  const bridge = new Bridge(native, number, neighbours)
-  neighbours.bridges.set(number, new WeakRef(bridge))
-  own.set(native, bridge)
-  native.attach(bridge.wake)
+  let bridge = own.get(addon)
+  if (bridge === undefined) {
+    bridge = new Bridge(addon)
+    own.set(addon, bridge)
+  }
   return bridge
 }

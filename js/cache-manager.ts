@@ -1,7 +1,7 @@
 // `holdfast/cache-manager`: the cache of the shared instance.
 
 import { root } from './root.js'
-import type { AICacheManager as AICache } from './managers/ai-cache.js'
+import type { AICache } from './managers/ai-cache.js'
 import type { CacheManager } from './managers/cache.js'
 
 /** The cache of the shared instance. */

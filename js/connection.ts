@@ -109,11 +109,10 @@ export class Connection implements EventReceiver {
   }
 
   private connect(config: string, operation: string): Open {
-    const native = nativeModule()
-    const bridge = bridgeTo(native)
+    const bridge = bridgeTo(nativeModule())
     let handle: number
     try {
-      handle = native.open(config)
+      handle = bridge.native.open(config)
     } catch (thrown) {
       throw fromThrown(thrown, operation)
     }

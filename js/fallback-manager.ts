@@ -1,7 +1,7 @@
 // `holdfast/fallback-manager`: the shared instance's values that survive an outage.
 
 import { root } from './root.js'
-import type { FallbackCache as FallbackFunctions } from './managers/fallback-cache.js'
+import type { MemoizingCache } from './managers/fallback-cache.js'
 import type { FallbackManager } from './managers/fallback.js'
 
 /** The fallback manager of the shared instance. */
@@ -10,7 +10,7 @@ export const fallbackManager: FallbackManager = root.fallbackManager
 /** Results of functions that survive an outage, of the shared instance. */
 export const FallbackCache: FallbackCache = root.FallbackCache
 /** The fallback cache of an instance. */
-export type FallbackCache = FallbackFunctions
+export type FallbackCache = MemoizingCache
 
 /** How memory and the journal stand. */
 export const getFallbackStats = root.getFallbackStats

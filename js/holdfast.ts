@@ -2,10 +2,10 @@
 
 import { Connection } from './connection.js'
 import type { HoldfastEventName, HoldfastListener } from './events.js'
-import { aiCacheOf, type AICacheManager } from './managers/ai-cache.js'
+import { aiCacheOf, type AICache } from './managers/ai-cache.js'
 import { CacheManager, type CacheInfo, type CacheStats } from './managers/cache.js'
 import { RedisClient, type RedisHealthStatus } from './managers/client.js'
-import { fallbackCacheOf, type FallbackCache } from './managers/fallback-cache.js'
+import { fallbackCacheOf, type MemoizingCache } from './managers/fallback-cache.js'
 import { FallbackManager, type FallbackStats } from './managers/fallback.js'
 import type { HoldfastOptions } from './options.js'
 import { initialize, shutdown, status, type InitializeOptions, type InitializeResult, type SystemStatus } from './system.js'
@@ -22,11 +22,11 @@ export class Holdfast {
   /** The cache. */
   readonly cacheManager: CacheManager
   /** Cached answers of models, and conversations. */
-  readonly AICacheManager: AICacheManager
+  readonly AICacheManager: AICache
   /** Values that survive an outage. */
   readonly fallbackManager: FallbackManager
   /** Results of functions that survive an outage. */
-  readonly FallbackCache: FallbackCache
+  readonly FallbackCache: MemoizingCache
 
   /** @internal */
   constructor(options: HoldfastOptions) {

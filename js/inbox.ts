@@ -85,8 +85,8 @@ export class Inbox {
   }
 
   /** For a row that alone is larger than the inbox. */
-  grow(): void {
-    this.numbers = new Float64Array(this.numbers.length * 2)
+  growTo(size: number): void {
+    this.numbers = new Float64Array(Math.max(size, this.numbers.length))
   }
 
   /** The error that comes next. */

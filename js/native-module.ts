@@ -2,12 +2,10 @@
 
 import { HoldfastError } from './errors.js'
 
-/** The raw exports of the addon. Nothing but bridge.ts and connection.ts may call them. */
-export interface NativeModule {
+/** One environment's side of the addon. Nothing but bridge.ts and connection.ts may call it. */
+export interface NativeEnvironment {
   /** Opens an instance from `{"options": {...}, "env": {...}}` and answers its handle. Dials nothing. */
   open(config: string): number
-  /** Registers the function that is called, at most once until the next drain, when replies wait. */
-  attach(wake: () => void): void
   /** Hands over a batch. Answers what can be answered at once into the inbox; returns the replies' text. */
   submit(
     handle: number,
@@ -23,8 +21,14 @@ export interface NativeModule {
   takeExtras(): unknown[]
   /** A question or a switch, answered at once: JSON of `{ok}` or `{error}`. */
   inspect(handle: number, what: string, argument: string): string
-  /** Closes an instance. What is in flight settles with `E_CLOSED`. */
+  /** Lets go of an instance. What was handed over before is still sent and answered. */
   close(handle: number): void
+}
+
+/** The raw exports of the addon. */
+export interface NativeModule {
+  /** `wake` is called, at most once until the next drain, when replies wait. */
+  readonly Environment: new (wake: () => void) => NativeEnvironment
 }
 
 let loaded: NativeModule | undefined

@@ -2,7 +2,7 @@
 // and the types: index.d.ts at the root, rolled up and committed, and a pointer to it for each entry.
 // `--check` builds, and fails when the committed index.d.ts is not what the sources say.
 
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -27,7 +27,7 @@ const TYPES_HEADER = `// The public types of holdfast. Written by scripts/build-
 const POINTER_HEADER = '// Written by scripts/build-js.mjs.\n'
 
 process.chdir(root)
-execFileSync(process.execPath, ['scripts/generate-operations.mjs', '--check'], { stdio: 'inherit' })
+run('scripts/generate-operations.mjs', '--check')
 rmSync('dist', { recursive: true, force: true })
 mkdirSync('dist')
 compile()
@@ -38,7 +38,7 @@ writeTypes(types)
 
 function compile() {
   const tsc = require.resolve('typescript/bin/tsc')
-  execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { stdio: 'inherit' })
+  run(tsc, '-p', 'tsconfig.build.json')
 }
 
 async function rollUpTypes() {
@@ -46,8 +46,19 @@ async function rollUpTypes() {
   const bundle = await rollup({ ...config, onwarn: (warning) => fail(warning.message) })
   const { output } = await bundle.generate(config.output)
   await bundle.close()
-  // An internal member is left out of the types; a comment that speaks of it must be, too.
-  return TYPES_HEADER + output[0].code
+  return TYPES_HEADER + typesOnly(output[0].code)
+}
+
+/** The roll-up exports a class by its name; where the package exports its type alone, the types must, too. */
+function typesOnly(text) {
+  const { values, types } = exportsOf('index')
+  const exported = /^export (?:type )?\{[^}]*\};\n?/gm
+  const names = new Set([...text.matchAll(exported)].flatMap(([line]) => line.match(/\w+(?=[,\s]*[,}])/g) ?? []))
+  const expected = new Set([...values, ...types])
+  const odd = [...names].filter((name) => !expected.has(name)).concat([...expected].filter((name) => !names.has(name)))
+  if (odd.length > 0) fail(`the roll-up and js/index.ts disagree about ${odd}`)
+  const onlyTypes = types.filter((name) => !values.includes(name))
+  return `${text.replace(exported, '').trimEnd()}\n\nexport { ${values.join(', ')} };\nexport type { ${onlyTypes.join(', ')} };\n`
 }
 
 /** The exports of a source: [values, types], without the default one. */
@@ -83,12 +94,10 @@ function writeEntry(entry) {
     writeFileSync('dist/index.d.mts', `${POINTER_HEADER}export * from '../index.js'\n`)
     return
   }
-  const main = values[0]
   const names = [...values, ...types.map((name) => `type ${name}`), ...(hasDefault ? [`${defaultName(entry, built)} as default`] : [])]
   const pointer = `${POINTER_HEADER}export { ${names.join(', ')} } from '../index.js'\n`
   writeFileSync(`dist/${entry}.d.ts`, pointer)
   writeFileSync(`dist/${entry}.d.mts`, pointer)
-  if (main === undefined) fail(`js/${entry}.ts exports nothing`)
 }
 
 function writeEdge() {
@@ -124,6 +133,12 @@ function writeTypes(text) {
   if (check) fail('index.d.ts is not what js/ says; run: node scripts/build-js.mjs')
   writeFileSync('index.d.ts', text)
   console.log('wrote index.d.ts')
+}
+
+/** Runs a script of node's; what it says about a failure is enough. */
+function run(...args) {
+  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' })
+  if (status !== 0) process.exit(1)
 }
 
 function fail(message) {

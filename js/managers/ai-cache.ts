@@ -24,7 +24,7 @@ export interface CachedAIResponse<T> {
 }
 
 /** The AI cache. Like the cache, it never rejects because Redis is down. */
-export interface AICacheManager {
+export interface AICache {
   /**
    * Stores a model's answer: anything that JSON can hold. `ttl`: seconds or `'7d'`, default 86400.
    * With `parameters`, the answer is found again only with the same ones. True when it is stored.
@@ -53,7 +53,7 @@ const CONVERSATIONS = 'ai:conversation'
 const DAY_SECONDS = 86_400
 
 /** @internal The AI cache of an instance. */
-export function aiCacheOf(cache: CacheManager): AICacheManager {
+export function aiCacheOf(cache: CacheManager): AICache {
   return {
     async cacheResponse(prompt, response, model, ttl = DAY_SECONDS, parameters) {
       const operation = 'AICacheManager.cacheResponse'

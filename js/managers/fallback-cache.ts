@@ -21,7 +21,7 @@ export interface MemoizeOptions<Args extends readonly unknown[]> {
 }
 
 /** Results that survive an outage. */
-export interface FallbackCache {
+export interface MemoizingCache {
   /**
    * The function with a memory. Calls with the same key that run at the same time run it once; what it
    * throws reaches them unchanged and is not kept; undefined is returned and not kept.
@@ -37,7 +37,7 @@ export interface FallbackCache {
 const FAMILY = 'memoized'
 
 /** @internal The fallback cache of an instance. */
-export function fallbackCacheOf(manager: FallbackManager): FallbackCache {
+export function fallbackCacheOf(manager: FallbackManager): MemoizingCache {
   return {
     memoize<Args extends unknown[], Result>(fn: (...args: Args) => Result, options: MemoizeOptions<Args> = {}) {
       const operation = 'FallbackCache.memoize'
@@ -51,7 +51,7 @@ export function fallbackCacheOf(manager: FallbackManager): FallbackCache {
       }
       const ttlMs = lifetimeMs(ttl, NO_EXPIRY, 'options.ttl', operation)
       const name = keyGenerator === undefined ? nameOf(fn) : ''
-      return async (...args: Args) => {
+      return async (...args: Args): Promise<Awaited<Result>> => {
         const key = keyGenerator === undefined ? `${name}:${canonicalJson(args, 'args', operation)}` : keyGenerator(...args)
         checkKey(key, keyGenerator === undefined ? 'args' : 'options.keyGenerator', operation)
         const call = async (): Promise<Awaited<Result>> => await fn(...args)

@@ -1,0 +1,651 @@
+// The public types of holdfast. Written by scripts/build-js.mjs from js/. Not to be edited.
+/// <reference lib="esnext.disposable" />
+
+/** Seconds, or a whole number with a unit: `'90s'`, `'5m'`, `'1h'`, `'7d'`. */
+type Duration = number | `${number}${'s' | 'm' | 'h' | 'd'}`;
+
+/** An argument of a raw command. Numbers are sent as their decimal text. */
+type CommandArgument = string | number | Uint8Array;
+/** A command of a pipeline. */
+interface PipelineCommand {
+    command: string;
+    args?: readonly CommandArgument[] | undefined;
+}
+
+/** How the connection is. */
+interface RedisConnectionState {
+    isConnected: boolean;
+    isConnecting: boolean;
+    /** Why the last attempt failed; absent once one succeeded. */
+    lastError?: Error;
+    /** Attempts since the last success. */
+    connectionAttempts: number;
+    lastConnectedAt?: Date;
+    lastReconnectAt?: Date;
+}
+/** How the server is. */
+interface RedisHealthStatus {
+    /** `degraded`: it answers, and takes 100 ms or longer. `unhealthy`: it does not answer. */
+    status: 'healthy' | 'degraded' | 'unhealthy';
+    details: {
+        connected: boolean;
+        /** How long a PING took, ms. */
+        latency?: number;
+        /** Memory used, as the server writes it: `1.20M`. */
+        memory?: string;
+        version?: string;
+        /** Seconds. */
+        uptime?: number;
+        /** Keys by database, as the server writes them: `{ db0: 'keys=12,expires=3,avg_ttl=0' }`. */
+        keyspace?: Record<string, string>;
+    };
+}
+/** Raw commands, as Redis has them. Keys get the key prefix, in front and not twice. */
+interface RawClient {
+    /**
+     * Sends one command and answers what Redis answers: text, number, null, array or object; bytes that
+     * are no text as Uint8Array. Rejects with `E_INVALID` for a wrong argument, `E_UNAVAILABLE` while Redis
+     * doesn't answer (raw commands never go to memory), `E_TIMEOUT`, and `E_DATA` or `E_UNSUPPORTED` for
+     * what the server refuses; `applied` tells whether it may have happened.
+     */
+    call<T = unknown>(command: string, ...args: CommandArgument[]): Promise<T>;
+}
+/** The Redis client. Nothing connects before the first question. */
+declare class RedisClient {
+    private readonly connection;
+    private readonly raw;
+    private lastError;
+    /** Raw commands. Never null: while Redis is away its calls reject with `E_UNAVAILABLE`. Starts the dial. */
+    getClient(): RawClient;
+    /** Whether Redis answers now. False until the first attempt succeeded, which this starts; false when closed. */
+    isAvailable(): boolean;
+    /** A copy of how the connection is. Starts the dial. */
+    getConnectionState(): RedisConnectionState;
+    /** Drops the connection and dials anew. Resolves when that has succeeded or failed; see `getConnectionState()`. */
+    reconnect(): Promise<void>;
+    /**
+     * Sends one command. null when Redis is not available or refuses it; why is `lastError` of
+     * `getConnectionState()`. Rejects only with `E_INVALID` and `E_CLOSED`.
+     */
+    execute<T = unknown>(command: string, ...args: CommandArgument[]): Promise<T | null>;
+    /**
+     * Sends commands in one go, each for itself: not a transaction. The answers in order, null for one that
+     * failed; an empty array when Redis is not available. Rejects only with `E_INVALID` and `E_CLOSED`.
+     */
+    pipeline<T = unknown>(operations: readonly PipelineCommand[]): Promise<(T | null)[]>;
+    /** How the server is: the time of a PING, and what INFO says. Never rejects. */
+    healthCheck(): Promise<RedisHealthStatus>;
+    /** Lets what is in flight finish and closes the instance, memory included. Never rejects. */
+    shutdown(): Promise<void>;
+    private send;
+    private info;
+    private state;
+}
+
+/** Options of a cache call. */
+interface CacheOptions {
+    /**
+     * Lifetime: seconds, or `'90s'`, `'5m'`, `'1h'`, `'7d'`; at most 100 years.
+     * Default, also for 0: 3600 s (`REDIS_CACHE_DEFAULT_TTL`).
+     */
+    ttl?: Duration | undefined;
+    /** The family of keys: the full key is `{keyPrefix}{prefix}:{key}`. Default: `'cache'`. */
+    prefix?: string | undefined;
+    /** Whether a large value may be stored compressed. Default: true. */
+    compress?: boolean | undefined;
+    /** Whether memory may answer and keep while Redis doesn't. Default: true. */
+    fallbackToMemory?: boolean | undefined;
+    /** Reads past the copies in this process, from Redis itself. Default: false. */
+    skipL1?: boolean | undefined;
+    /** The value never expires. Not together with `ttl`. Default: false. */
+    persist?: boolean | undefined;
+    /** Gives the call up. The error's `applied` tells whether it may have happened all the same. */
+    signal?: AbortSignal | undefined;
+}
+/** Counts since the start of the process, or since `resetStats()`. */
+interface CacheStats {
+    hits: number;
+    misses: number;
+    sets: number;
+    deletes: number;
+    errors: number;
+    /** Who serves: Redis, memory for good, or both (Redis with memory behind it). */
+    backend: 'redis' | 'memory' | 'hybrid';
+}
+/** A value with its age and lifetime, as apps hand it around. Not how it is stored. */
+interface CacheEntry<T> {
+    data: T;
+    /** When it was written, ms since 1970. */
+    timestamp: number;
+    /** Seconds. */
+    ttl: number;
+    compressed?: boolean;
+}
+/** What `getEntry` answers. */
+interface CachedEntry<T> {
+    value: T;
+    /** Who answered. */
+    source: 'redis' | 'memory';
+    /** What is left of its lifetime; null when it never expires. */
+    ttlMs: number | null;
+}
+/** What `getInfo` answers. */
+interface CacheInfo {
+    redis: {
+        available: boolean;
+        stats?: RedisHealthStatus['details'];
+    };
+    /** The memory store: entries of all families, and their bytes. */
+    memory: {
+        entries: number;
+        size: number;
+    };
+    stats: CacheStats;
+}
+/**
+ * The cache manager. No call rejects because Redis is down: a read is then a miss, a write answers
+ * false, unless memory serves. Wrong arguments reject with `E_INVALID` and the path of the argument;
+ * after a shutdown every call rejects with `E_CLOSED`; a foreign value of another Redis type under one
+ * of our names, or one that is no JSON, rejects with `E_DATA`.
+ */
+declare class CacheManager {
+    private readonly connection;
+    private readonly client;
+    private closedIn;
+    /** The value of a key, or null for a miss. A cached null is null too; `exists` tells them apart. */
+    get<T = unknown>(key: string, options?: CacheOptions): Promise<T | null>;
+    /** The same with who answered and how long the value lives, or null for a miss. */
+    getEntry<T = unknown>(key: string, options?: CacheOptions): Promise<CachedEntry<T> | null>;
+    /**
+     * Stores a value that JSON can hold; null is one, undefined is not (`E_INVALID`). True when Redis or
+     * memory has it. Default lifetime: 3600 s.
+     */
+    set<T>(key: string, value: T, options?: CacheOptions): Promise<boolean>;
+    /** Removes a key from Redis and memory. True when there was something. */
+    delete(key: string, options?: CacheOptions): Promise<boolean>;
+    /** Whether the key holds a value, null included. */
+    exists(key: string, options?: CacheOptions): Promise<boolean>;
+    /**
+     * The value of a key, or what `factory` returns, which is then cached. Callers in this process who ask
+     * for the same key meanwhile get the same value (the same object) from the same factory call. null is
+     * cached; undefined is returned and not cached. What the factory throws reaches every caller unchanged.
+     * A key that is deleted while the factory runs is not cached again by it.
+     */
+    getOrSet<T>(key: string, factory: () => T | Promise<T>, options?: CacheOptions): Promise<T>;
+    /** Removes every key of a prefix: all of `{keyPrefix}{prefix}:`. Default: `'cache'`. */
+    clear(prefix?: string): Promise<void>;
+    /** A copy of the counts. */
+    getStats(): CacheStats;
+    /** Sets the counts to 0. */
+    resetStats(): void;
+    /** What Redis and memory hold, with the counts. Does not reject because Redis is down. */
+    getInfo(): Promise<CacheInfo>;
+    /** Refuses every later call of this manager with `E_CLOSED`, until the system is initialised anew. Nothing is removed. */
+    shutdown(): Promise<void>;
+    private read;
+    private reach;
+    private lifetime;
+}
+
+/** What the connection is doing. */
+type BackendState = 'idle' | 'connecting' | 'online' | 'suspect' | 'degraded' | 'resyncing' | 'forced' | 'closed';
+/** The events of an instance with what each carries. Times are milliseconds. */
+interface HoldfastEvents {
+    /** The state changed. */
+    'state-change': {
+        from: BackendState;
+        to: BackendState;
+    };
+    /** Redis answers, for the first time or again. */
+    'backend-connected': Record<never, never>;
+    /** The connection to Redis is gone. */
+    'backend-disconnected': {
+        reason: string;
+    };
+    /** Memory answers from now on. */
+    'backend-degraded': {
+        reason: string;
+    };
+    /** Redis answers again, and the journal has been replayed. */
+    'backend-recovered': Record<never, never>;
+    /** The journal is about to be replayed; `depth` is its length. */
+    'resync-start': {
+        depth: number;
+    };
+    /** The journal was replayed, as far as it could be. */
+    'resync-end': {
+        replayed: number;
+        conflicts: number;
+        failed: number;
+        durationMs: number;
+    };
+    /** The journal was full, and so many intents were folded or dropped. */
+    'journal-overflow': {
+        dropped: number;
+    };
+    /** Memory was full, and entries had to go. */
+    'memory-eviction': {
+        evicted: number;
+    };
+}
+/** The name of an event. */
+type HoldfastEventName = keyof HoldfastEvents;
+/** A listener of one event. */
+type HoldfastListener<Name extends HoldfastEventName> = (event: HoldfastEvents[Name]) => void;
+
+/** How memory stands in for Redis. */
+interface FallbackOptions {
+    /** Whether what was written meanwhile is replayed by itself when Redis is back. Default: true. */
+    enableAutoSync?: boolean | undefined;
+    /** Bound of the memory store, MB. Default: 100. */
+    maxMemorySize?: number | undefined;
+    /** Seconds. Checked and without effect: the replay begins when Redis is back, not at intervals. */
+    syncInterval?: number | undefined;
+    /** Keeping the journal on disk. Only false (the default) is available. */
+    persistentFallback?: boolean | undefined;
+}
+/** How memory and the journal stand. */
+interface FallbackStats {
+    /** Whether memory answers instead of Redis. */
+    isUsingFallback: boolean;
+    /** MB. */
+    memoryUsage: number;
+    /** Entries in memory. */
+    totalKeys: number;
+    syncStatus: 'synced' | 'syncing' | 'failed' | 'never';
+    /** ms since 1970. */
+    lastSyncTime?: number;
+    redisAvailable: boolean;
+    /** Whether `forceFallbackMode(true)` holds. */
+    forced: boolean;
+    /** Writes that wait for the replay. */
+    journalDepth: number;
+    journalBytes: number;
+    /** Writes that met a newer one, or could not be decided, and were not made. */
+    conflicts: number;
+    /** Writes that the full journal could not keep. */
+    dropped: number;
+}
+/** The names of `on` and `off`: three short ones, and those of the instance. */
+type FallbackEventName = 'fallback:activated' | 'redis:connected' | 'redis:disconnected' | HoldfastEventName;
+/**
+ * The fallback manager. No call rejects because Redis is down. Wrong arguments reject with `E_INVALID`,
+ * calls after a shutdown with `E_CLOSED`.
+ */
+declare class FallbackManager {
+    private readonly connection;
+    private closedIn;
+    /** The value, of the type that was set, or null. `ttlSeconds` is checked and does not change a lifetime. */
+    get<T = unknown>(key: string, ttlSeconds?: Duration): Promise<T | null>;
+    /**
+     * Stores a text or what JSON can hold. `ttlSeconds`: seconds or `'1h'`; without it, or 0, the value never
+     * expires. True when Redis or memory has it.
+     */
+    set<T>(key: string, value: T, ttlSeconds?: Duration): Promise<boolean>;
+    /** Removes a key. True when there was something. */
+    delete(key: string): Promise<boolean>;
+    /** Whether the key holds a value. */
+    exists(key: string): Promise<boolean>;
+    /** The values of keys in order, null for a miss; one trip for all. */
+    mget<T = unknown>(keys: readonly string[]): Promise<(T | null)[]>;
+    /** Stores several values; one trip for all, not a transaction. True when every one is kept. */
+    mset(record: Readonly<Record<string, unknown>>, ttlSeconds?: Duration): Promise<boolean>;
+    /** Replays what was written while Redis was away. Resolves when that is done or has failed: see `syncStatus`. */
+    syncWithRedis(): Promise<void>;
+    /** A copy of how memory and the journal stand. */
+    getStats(): FallbackStats;
+    /** Forgets this manager's values in memory. What Redis holds stays. */
+    clearFallbackData(): void;
+    /** The keys of this manager that are in memory. */
+    getFallbackKeys(): string[];
+    /** true: memory alone answers, even when Redis is up, until false. Takes effect before this returns. */
+    forceFallbackMode(enabled: boolean): Promise<void>;
+    /** Adds a listener; it never holds the process open. Unknown names throw `E_INVALID`. */
+    on(event: 'fallback:activated' | 'redis:connected' | 'redis:disconnected', listener: () => void): void;
+    on<Name extends HoldfastEventName>(event: Name, listener: HoldfastListener<Name>): void;
+    /** Removes a listener. */
+    off(event: 'fallback:activated' | 'redis:connected' | 'redis:disconnected', listener: () => void): void;
+    off<Name extends HoldfastEventName>(event: Name, listener: HoldfastListener<Name>): void;
+    /** Replays what waits, if Redis is there, and refuses every later call of this manager with `E_CLOSED`. Never rejects. */
+    shutdown(): Promise<void>;
+    private write;
+    private reach;
+}
+
+/** A part of the system that this version does not have. */
+type AbsentPart = 'sessions' | 'pubsub' | 'rateLimiters' | 'healthMonitoring';
+/** Options of `initializeRedisSystem`. */
+interface InitializeOptions {
+    /** Default: true. Accepted; see `absent` of the result. */
+    enableHealthMonitoring?: boolean | undefined;
+    /** ms. Default: 30000. Accepted; see `absent` of the result. */
+    healthCheckInterval?: number | undefined;
+    /** Whether memory answers while Redis doesn't. Default: true, or what the environment says. */
+    enableFallback?: boolean | undefined;
+    /** How it does. */
+    fallbackOptions?: FallbackOptions | undefined;
+}
+/** Which parts are at work. */
+interface SystemComponents {
+    redis: boolean;
+    cache: boolean;
+    sessions: boolean;
+    pubsub: boolean;
+    fallback: boolean;
+}
+/** What `initializeRedisSystem` answers. */
+interface InitializeResult {
+    /** Whether at least one part is at work. */
+    success: boolean;
+    components: SystemComponents;
+    /** Counts the parts at work. */
+    message: string;
+    /** The parts that this version does not have. */
+    absent: AbsentPart[];
+}
+/** What `getSystemStatus` answers. */
+interface SystemStatus {
+    redis: {
+        available: boolean;
+        status?: RedisHealthStatus;
+    };
+    cache: {
+        backend: CacheStats['backend'];
+        stats: CacheStats;
+    };
+    /** Not in this version. */
+    sessions: {
+        backend: 'absent';
+        stats: null;
+    };
+    /** Not in this version. */
+    pubsub: {
+        channels: number;
+        stats: never[];
+    };
+    fallback: {
+        active: boolean;
+        stats: FallbackStats;
+    };
+    /** Redis down with memory answering is `degraded`, without it `unhealthy`; else how Redis is. Memory for good is `healthy`. */
+    overall: 'healthy' | 'degraded' | 'unhealthy';
+    /** The parts that this version does not have. */
+    absent: AbsentPart[];
+}
+
+/** The Redis client of the shared instance. */
+declare const redisClient: RedisClient;
+/** Whether Redis answers now. False until the first attempt succeeded, which this starts. */
+declare const isRedisAvailable: () => boolean;
+/** How the server is. Never rejects. */
+declare const getRedisHealth: () => Promise<RedisHealthStatus>;
+
+/** What decides an answer besides prompt and model: temperature, system prompt, tools. */
+type AIParameters = Readonly<Record<string, unknown>>;
+/** A cached answer with where it came from. */
+interface CachedAIResponse<T> {
+    response: T;
+    model: string;
+    /** When it was stored, ms since 1970. */
+    timestamp: number;
+    /** Who answered. */
+    source: 'redis' | 'memory';
+    /** What is left of its lifetime; null when it never expires. */
+    ttlMs: number | null;
+}
+/** The AI cache. Like the cache, it never rejects because Redis is down. */
+interface AICache {
+    /**
+     * Stores a model's answer: anything that JSON can hold. `ttl`: seconds or `'7d'`, default 86400.
+     * With `parameters`, the answer is found again only with the same ones. True when it is stored.
+     */
+    cacheResponse(prompt: string, response: unknown, model: string, ttl?: Duration, parameters?: AIParameters): Promise<boolean>;
+    /** The stored answer, or null. */
+    getCachedResponse<T = unknown>(prompt: string, model: string, parameters?: AIParameters): Promise<T | null>;
+    /** The stored answer with its time and who answered, or null. */
+    getCachedEntry<T = unknown>(prompt: string, model: string, parameters?: AIParameters): Promise<CachedAIResponse<T> | null>;
+    /** Stores a conversation under its id. `ttl`: seconds or `'7d'`, default 86400. True when it is stored. */
+    cacheConversation(conversationId: string, context: unknown, ttl?: Duration): Promise<boolean>;
+    /** The stored conversation, or null. */
+    getCachedConversation<T = unknown>(conversationId: string): Promise<T | null>;
+    /** Removes all answers and conversations: every key under `ai:`. */
+    clearCache(): Promise<void>;
+}
+
+/** The cache of the shared instance. */
+declare const cacheManager: CacheManager;
+/** Cached answers of models, and conversations, of the shared instance. */
+declare const AICacheManager: AICacheManager;
+/** The AI cache of an instance. */
+type AICacheManager = AICache;
+/** Removes everything of the cache family; sessions, counters and AI answers stay. */
+declare const clearAllCache: () => Promise<void>;
+/** A copy of the cache's counts. */
+declare const getCacheStats: () => CacheStats;
+/** What Redis and memory hold, with the cache's counts. */
+declare const getCacheInfo: () => Promise<CacheInfo>;
+
+/** Options of `memoize`. */
+interface MemoizeOptions<Args extends readonly unknown[]> {
+    /**
+     * The part of the key that the arguments decide; the whole is `memoized:{generated}`. Default: the
+     * function's name and a hash of its text, and the arguments as canonical JSON. Needed where functions
+     * of the same text differ by what they close over.
+     */
+    keyGenerator?: ((...args: Args) => string) | undefined;
+    /** Lifetime: seconds or `'1h'`. Default, also for 0: none. */
+    ttl?: Duration | undefined;
+}
+/** Results that survive an outage. */
+interface MemoizingCache {
+    /**
+     * The function with a memory. Calls with the same key that run at the same time run it once; what it
+     * throws reaches them unchanged and is not kept; undefined is returned and not kept.
+     */
+    memoize<Args extends unknown[], Result>(fn: (...args: Args) => Result, options?: MemoizeOptions<Args>): (...args: Args) => Promise<Awaited<Result>>;
+    /** The value of a key of the fallback manager, or what `factory` returns, which is then stored. */
+    getOrSet<T>(key: string, factory: () => T | Promise<T>, ttlSeconds?: Duration): Promise<T>;
+}
+
+/** The fallback manager of the shared instance. */
+declare const fallbackManager: FallbackManager;
+/** Results of functions that survive an outage, of the shared instance. */
+declare const FallbackCache: FallbackCache;
+/** The fallback cache of an instance. */
+type FallbackCache = MemoizingCache;
+/** How memory and the journal stand. */
+declare const getFallbackStats: () => FallbackStats;
+/** Replays what was written while Redis was away. Resolves when that is done or has failed. */
+declare const syncWithRedis: () => Promise<void>;
+/** Forgets the fallback manager's values in memory. What Redis holds stays. */
+declare const clearFallback: () => void;
+
+/** How a TLS connection is checked. */
+interface TlsOptions {
+    /** A PEM file with roots that are trusted besides the usual ones. */
+    caFile?: string | undefined;
+    /** The name that the certificate must carry. Default: the host. */
+    serverName?: string | undefined;
+}
+/** What memory does while Redis doesn't answer. */
+interface FallbackSettings {
+    /** Whether memory answers then. Default: true (`REDIS_FALLBACK_ENABLED`). */
+    enabled?: boolean | undefined;
+    /** Bound of the memory store in MB of 1,048,576 bytes. Default: 100 (`REDIS_FALLBACK_MAX_MEMORY`). */
+    maxMemoryMb?: number | undefined;
+    /** Whether the journal is replayed by itself when Redis is back. Default: true. */
+    autoSync?: boolean | undefined;
+    /** How a replayed write meets what Redis holds by then. Default: `'newest'`. */
+    syncMode?: 'newest' | 'overwrite' | 'if-absent' | 'off' | undefined;
+}
+/**
+ * Settings of `createHoldfast`. What is left out comes from the environment, then from the defaults.
+ * A server that is named here is taken whole: no password or database of the environment goes with it.
+ */
+interface HoldfastOptions {
+    /** `redis://`, `rediss://`, or `memory:` for memory for good. Instead of `host` and `port`. Default: `REDIS_URL`. */
+    url?: string | URL | undefined;
+    /** Default: localhost (`REDIS_HOST`). */
+    host?: string | undefined;
+    /** Default: 6379 (`REDIS_PORT`). */
+    port?: number | undefined;
+    /** ACL user. Default: the server's default user (`REDIS_USERNAME`). */
+    username?: string | undefined;
+    /** Default: none (`REDIS_PASSWORD`). */
+    password?: string | undefined;
+    /** Database number. Default: 0 (`REDIS_DB`). */
+    db?: number | undefined;
+    /** Default: false, or what the URL says (`REDIS_TLS`). */
+    tls?: boolean | TlsOptions | undefined;
+    /** In front of every key. Default: `ai-chatbot:` (`REDIS_KEY_PREFIX`). */
+    keyPrefix?: string | undefined;
+    /** Deadline of a dial. Default: 10000 (`REDIS_CONNECTION_TIMEOUT`). */
+    connectTimeoutMs?: number | undefined;
+    /** Deadline of a call, queueing and connecting included. Default: 5000 (`REDIS_COMMAND_TIMEOUT`). */
+    commandTimeoutMs?: number | undefined;
+    /** How long an owed reply may stay away with no byte moving before the server is probed. Default: 500. */
+    silenceMs?: number | undefined;
+    /** Retries of an idempotent call on a broken connection. Default: 3 (`REDIS_MAX_RETRIES`). */
+    maxRetries?: number | undefined;
+    /** Connections, 1 to 64, opened on demand. Default: 5 (`REDIS_POOL_SIZE`). */
+    poolSize?: number | undefined;
+    /** What memory does while Redis doesn't answer. */
+    fallback?: FallbackSettings | undefined;
+    /** The largest value that is taken. Default: 64 MB. */
+    maxValueBytes?: number | undefined;
+    /** Lifetime of a cache entry that names none: seconds, or a text such as `'1h'`. Default: 3600. */
+    defaultTtl?: number | string | undefined;
+    /** How long a delete leaves its mark on the server: seconds, or a text. Default: 600. */
+    tombstoneTtl?: number | string | undefined;
+    /** Takes the place of `process.env`. */
+    env?: Readonly<Record<string, string | undefined>> | undefined;
+    /** Lets tests provoke failures. Default: false. */
+    testHooks?: boolean | undefined;
+}
+
+/**
+ * An instance: a connection, a memory store and the managers over them. Instances with the same settings
+ * share their connection and memory within the process. Functions are bound, so they can be taken apart.
+ */
+declare class Holdfast {
+    /** Raw commands and the state of the connection. */
+    readonly redisClient: RedisClient;
+    /** The cache. */
+    readonly cacheManager: CacheManager;
+    /** Cached answers of models, and conversations. */
+    readonly AICacheManager: AICache;
+    /** Values that survive an outage. */
+    readonly fallbackManager: FallbackManager;
+    /** Results of functions that survive an outage. */
+    readonly FallbackCache: MemoizingCache;
+    /** Whether Redis answers now; see `redisClient.isAvailable`. */
+    readonly isRedisAvailable: () => boolean;
+    /** How the server is. Never rejects. */
+    readonly getRedisHealth: () => Promise<RedisHealthStatus>;
+    /** Removes everything of the cache family; see `cacheManager.clear`. */
+    readonly clearAllCache: () => Promise<void>;
+    /** The cache's counts. */
+    readonly getCacheStats: () => CacheStats;
+    /** What Redis and memory hold, with the cache's counts. */
+    readonly getCacheInfo: () => Promise<CacheInfo>;
+    /** How memory and the journal stand. */
+    readonly getFallbackStats: () => FallbackStats;
+    /** Replays what was written while Redis was away. */
+    readonly syncWithRedis: () => Promise<void>;
+    /** Forgets the fallback manager's values in memory. */
+    readonly clearFallback: () => void;
+    /**
+     * Opens, and waits until it is known whether Redis answers. Never rejects over a server, only over wrong
+     * options (`E_INVALID`). Again with the same options it is a no-op; with others, or after a shutdown, it
+     * opens afresh.
+     */
+    readonly initializeRedisSystem: (options?: InitializeOptions) => Promise<InitializeResult>;
+    /** Lets what is in flight finish and closes everything. Never rejects. */
+    readonly shutdownRedisSystem: () => Promise<void>;
+    /** How every part is. Never rejects. */
+    readonly getSystemStatus: () => Promise<SystemStatus>;
+    /** Adds a listener; it never holds the process open. Unknown names throw `E_INVALID`. */
+    on<Name extends HoldfastEventName>(event: Name, listener: HoldfastListener<Name>): void;
+    /** Removes a listener. */
+    off<Name extends HoldfastEventName>(event: Name, listener: HoldfastListener<Name>): void;
+    /** Lets what is in flight finish and closes; later calls get `E_CLOSED`. Again, it does nothing. */
+    close(): Promise<void>;
+    /** The same, for `await using`. */
+    [Symbol.asyncDispose](): Promise<void>;
+}
+/**
+ * An instance of its own, beside the shared one. Settings are checked at once (`E_INVALID` names the
+ * field or the variable); nothing connects before the first call.
+ */
+declare function createHoldfast(options?: HoldfastOptions): Holdfast;
+
+/** What a caller should do about an error; one word per kind. */
+type HoldfastErrorCode = 'E_INVALID' | 'E_UNAVAILABLE' | 'E_TIMEOUT' | 'E_OVERLOADED' | 'E_FULL' | 'E_CONFLICT' | 'E_DATA' | 'E_AUTH' | 'E_UNSUPPORTED' | 'E_CLOSED' | 'E_INTERNAL';
+/** What an error is made of. */
+interface HoldfastErrorFields {
+    code: HoldfastErrorCode;
+    message: string;
+    /** Whether the same call may succeed later. Default: false. */
+    retryable?: boolean;
+    /** Whether a write can have happened although its call failed. Default: 'no'. */
+    applied?: 'no' | 'unknown';
+    /** The public call that failed, such as `cacheManager.set`. Default: ''. */
+    operation?: string;
+    /** The field that is wrong, for `E_INVALID`. */
+    path?: string;
+    cause?: unknown;
+}
+/**
+ * Every error of this package.
+ *
+ * | code | what to do |
+ * |---|---|
+ * | `E_INVALID` | fix the call; `path` names the field |
+ * | `E_UNAVAILABLE` | no server answers and memory can't; try again later |
+ * | `E_TIMEOUT` | a deadline passed or the call was aborted; read `applied` before trying again |
+ * | `E_OVERLOADED` | refused at once, nothing was sent; slow down |
+ * | `E_FULL` | no room, in Redis or in memory |
+ * | `E_CONFLICT` | somebody else was first |
+ * | `E_DATA` | what is stored is not what the call expects |
+ * | `E_AUTH` | the server refuses this user or password |
+ * | `E_UNSUPPORTED` | this server, platform or runtime can't do that |
+ * | `E_CLOSED` | the instance was closed before the call |
+ * | `E_INTERNAL` | a defect of this package; report it |
+ *
+ * No secret stands in any of its fields.
+ */
+declare class HoldfastError extends Error {
+    /** What kind of failure this is. */
+    readonly code: HoldfastErrorCode;
+    /** Whether the same call may succeed later. */
+    readonly retryable: boolean;
+    /** `'no'`: nothing was written. `'unknown'`: it was sent, and no answer came. */
+    readonly applied: 'no' | 'unknown';
+    /** The public call that failed, such as `cacheManager.set`. */
+    readonly operation: string;
+    /** The field that is wrong, for `E_INVALID`; else undefined. */
+    readonly path?: string;
+    constructor(fields: HoldfastErrorFields);
+    /**
+     * Whether a value is an error of this package, whichever copy of the package made it: with bundlers
+     * and hot reload `instanceof` can be false for a true one.
+     */
+    static isInstance(value: unknown): value is HoldfastError;
+    /** The fields, for logs. The stack is left out. */
+    toJSON(): Record<string, unknown>;
+}
+
+/**
+ * Opens the shared instance and waits until it is known whether Redis answers. Never rejects over a
+ * server, only over wrong options or variables (`E_INVALID`) and a missing platform package
+ * (`E_UNSUPPORTED`). Again with the same options it is a no-op; with others, or after a shutdown, it
+ * opens afresh. Without it the first call opens.
+ */
+declare const initializeRedisSystem: (options?: InitializeOptions) => Promise<InitializeResult>;
+/** Lets what is in flight finish and closes the shared instance. Never rejects. */
+declare const shutdownRedisSystem: () => Promise<void>;
+/** How every part of the shared instance is. Never rejects. */
+declare const getSystemStatus: () => Promise<SystemStatus>;
+
+export { AICacheManager, FallbackCache, HoldfastError, cacheManager, clearAllCache, clearFallback, createHoldfast, fallbackManager, getCacheInfo, getCacheStats, getFallbackStats, getRedisHealth, getSystemStatus, initializeRedisSystem, isRedisAvailable, redisClient, shutdownRedisSystem, syncWithRedis };
+export type { AIParameters, AbsentPart, BackendState, CacheEntry, CacheInfo, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CommandArgument, Duration, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, MemoizeOptions, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealthStatus, SystemComponents, SystemStatus, TlsOptions };
