@@ -195,16 +195,17 @@ interface HoldfastEvents {
     'state-change': {
         from: BackendState;
         to: BackendState;
+        reason: string | null;
     };
     /** Redis answers, for the first time or again. */
     'backend-connected': Record<never, never>;
     /** The connection to Redis is gone. */
     'backend-disconnected': {
-        reason: string;
+        reason: string | null;
     };
     /** Memory answers from now on. */
     'backend-degraded': {
-        reason: string;
+        reason: string | null;
     };
     /** Redis answers again, and the journal has been replayed. */
     'backend-recovered': Record<never, never>;

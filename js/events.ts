@@ -17,13 +17,13 @@ export type BackendState =
 /** The events of an instance with what each carries. Times are milliseconds. */
 export interface HoldfastEvents {
   /** The state changed. */
-  'state-change': { from: BackendState; to: BackendState }
+  'state-change': { from: BackendState; to: BackendState; reason: string | null }
   /** Redis answers, for the first time or again. */
   'backend-connected': Record<never, never>
   /** The connection to Redis is gone. */
-  'backend-disconnected': { reason: string }
+  'backend-disconnected': { reason: string | null }
   /** Memory answers from now on. */
-  'backend-degraded': { reason: string }
+  'backend-degraded': { reason: string | null }
   /** Redis answers again, and the journal has been replayed. */
   'backend-recovered': Record<never, never>
   /** The journal is about to be replayed; `depth` is its length. */

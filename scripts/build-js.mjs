@@ -1,9 +1,10 @@
-// Builds the TypeScript layer: js/ to dist/ (CommonJS, the one implementation), thin ESM entries over it,
-// and the types: index.d.ts at the root, rolled up and committed, and a pointer to it for each entry.
+// Builds the TypeScript layer: js/ to dist/index.js (CommonJS, the one implementation; one file, because
+// thirty small ones took longer to require than all else together), thin entries over it for the subpaths
+// and for ESM, and the types: index.d.ts at the root, rolled up and committed, and a pointer for each entry.
 // `--check` builds, and fails when the committed index.d.ts is not what the sources say.
 
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,10 +16,15 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const check = process.argv.includes('--check')
 const require = createRequire(import.meta.url)
 
-/** The modules that `exports` of package.json names; each has its source of that name in js/. */
-const ENTRIES = ['index', 'redis-client', 'cache-manager', 'fallback-manager']
-/** What stands in for all of them where nothing native runs. */
+/** The subpaths that `exports` of package.json names, with their default export if they have one. */
+const SUBPATHS = { 'redis-client': 'redisClient', 'cache-manager': null, 'fallback-manager': null }
+/** What stands in for all entries where nothing native runs. */
 const EDGE = 'edge'
+
+/** Where the compiler puts the modules. */
+const COMPILED = '.cache/js'
+/** Where everything is made before it takes the place of dist/, so that no one meets half of it. */
+const MADE = '.cache/dist'
 
 const TYPES_HEADER = `// The public types of holdfast. Written by scripts/build-js.mjs from js/. Not to be edited.
 /// <reference lib="esnext.disposable" />
@@ -28,17 +34,27 @@ const POINTER_HEADER = '// Written by scripts/build-js.mjs.\n'
 
 process.chdir(root)
 run('scripts/generate-operations.mjs', '--check')
-rmSync('dist', { recursive: true, force: true })
-mkdirSync('dist')
-compile()
+for (const folder of [COMPILED, MADE]) rmSync(folder, { recursive: true, force: true })
+run(require.resolve('typescript/bin/tsc'), '-p', 'tsconfig.build.json')
+await bundle('index')
+await bundle(EDGE)
 const types = await rollUpTypes()
-for (const entry of ENTRIES) writeEntry(entry)
+writeIndex()
+for (const [subpath, byDefault] of Object.entries(SUBPATHS)) writeSubpath(subpath, byDefault)
 writeEdge()
+rmSync('dist', { recursive: true, force: true })
+renameSync(MADE, 'dist')
 writeTypes(types)
 
-function compile() {
-  const tsc = require.resolve('typescript/bin/tsc')
-  run(tsc, '-p', 'tsconfig.build.json')
+/** One compiled module with all that it imports, as one CommonJS file. */
+async function bundle(entry) {
+  const bundle = await rollup({
+    input: `${COMPILED}/${entry}.js`,
+    external: /^node:/,
+    onwarn: (warning) => fail(warning.message),
+  })
+  await bundle.write({ file: `${MADE}/${entry}.js`, format: 'cjs', exports: 'named' })
+  await bundle.close()
 }
 
 async function rollUpTypes() {
@@ -82,44 +98,50 @@ function exportsOf(entry) {
   return { values: values.sort(), types: types.sort() }
 }
 
-function writeEntry(entry) {
-  const { values, types } = exportsOf(entry)
-  const built = require(join(root, 'dist', `${entry}.js`))
-  const present = Object.keys(built).filter((name) => name !== 'default').sort()
-  if (String(present) !== String(values)) fail(`dist/${entry}.js exports ${present}; its types say ${values}`)
-  const hasDefault = 'default' in built
-  writeFileSync(`dist/${entry}.mjs`, wrapper(entry, values, hasDefault))
+function writeIndex() {
+  const { values } = exportsOf('index')
+  const present = namesOf('index')
+  if (String(present) !== String(values)) fail(`index.js exports ${present}; its types say ${values}`)
+  write('index.mjs', wrapper('index', values))
+  write('index.d.mts', "export * from '../index.js'")
+}
+
+function writeSubpath(subpath, byDefault) {
+  const { values, types } = exportsOf(subpath)
+  const odd = values.filter((name) => !namesOf('index').includes(name))
+  if (odd.length > 0) fail(`js/${subpath}.ts exports ${odd}, which js/index.ts does not`)
+  const commonJs = ["'use strict'", "Object.defineProperty(exports, '__esModule', { value: true })", "const holdfast = require('./index.js')"]
+  for (const name of values) commonJs.push(`exports.${name} = holdfast.${name}`)
+  if (byDefault !== null) commonJs.push(`exports.default = holdfast.${byDefault}`)
+  write(`${subpath}.js`, commonJs.join('\n'))
+  write(`${subpath}.mjs`, wrapper('index', values, byDefault))
   // One declaration of everything, so that a type is the same type through whichever entry it came.
-  if (entry === 'index') {
-    writeFileSync('dist/index.d.mts', `${POINTER_HEADER}export * from '../index.js'\n`)
-    return
-  }
-  const names = [...values, ...types.map((name) => `type ${name}`), ...(hasDefault ? [`${defaultName(entry, built)} as default`] : [])]
-  const pointer = `${POINTER_HEADER}export { ${names.join(', ')} } from '../index.js'\n`
-  writeFileSync(`dist/${entry}.d.ts`, pointer)
-  writeFileSync(`dist/${entry}.d.mts`, pointer)
+  const names = [...values, ...types.map((name) => `type ${name}`), ...(byDefault === null ? [] : [`${byDefault} as default`])]
+  for (const file of [`${subpath}.d.ts`, `${subpath}.d.mts`]) write(file, `export { ${names.join(', ')} } from '../index.js'`)
 }
 
 function writeEdge() {
-  const built = require(join(root, 'dist', `${EDGE}.js`))
-  const all = new Set(ENTRIES.flatMap((entry) => Object.keys(require(join(root, 'dist', `${entry}.js`)))))
-  const missing = [...all].filter((name) => !(name in built))
+  const missing = namesOf('index').filter((name) => !namesOf(EDGE).includes(name))
   if (missing.length > 0) fail(`js/${EDGE}.ts lacks ${missing}`)
-  writeFileSync(`dist/${EDGE}.mjs`, wrapper(EDGE, Object.keys(built).filter((name) => name !== 'default').sort(), true))
+  write(`${EDGE}.mjs`, wrapper(EDGE, namesOf(EDGE), 'redisClient'))
 }
 
-/** ESM names over the CommonJS file: one implementation, so one state. */
-function wrapper(entry, names, hasDefault) {
-  const lines = [`import holdfast from './${entry}.js'`, '']
+/** The names that a built file exports, without the default one. */
+function namesOf(entry) {
+  const names = Object.keys(require(join(root, MADE, `${entry}.js`)))
+  return names.filter((name) => name !== 'default').sort()
+}
+
+function write(file, text) {
+  writeFileSync(join(MADE, file), `${POINTER_HEADER}${text}\n`)
+}
+
+/** ESM names over a CommonJS file: one implementation, so one state. */
+function wrapper(file, names, byDefault = null) {
+  const lines = [`import holdfast from './${file}.js'`, '']
   for (const name of names) lines.push(`export const ${name} = holdfast.${name}`)
-  if (hasDefault) lines.push('export default holdfast.default')
-  return `${POINTER_HEADER}${lines.join('\n')}\n`
-}
-
-function defaultName(entry, built) {
-  const name = Object.keys(built).find((key) => key !== 'default' && built[key] === built.default)
-  if (name === undefined) fail(`the default export of js/${entry}.ts is none of its named ones`)
-  return name
+  if (byDefault !== null) lines.push(`export default holdfast.${byDefault}`)
+  return lines.join('\n')
 }
 
 function writeTypes(text) {

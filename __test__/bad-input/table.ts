@@ -30,5 +30,5 @@ export function readRows(): Row[] {
 }
 
 export function codeOf(row: Row): string | undefined {
-  return /^E_[A-Z]+$/.exec(row.answer)?.[0]
+  return /^E_[A-Z]+/.exec(row.answer)?.[0]
 }

@@ -1,5 +1,6 @@
 // An entry says where it came from and how long it still lives.
 import { describe, expect, it } from 'vitest'
+import { waitFor } from '../support/wait-for'
 import { onStore, stores } from './stores'
 
 describe.each(stores)('getEntry on %s', (store) => {
@@ -30,6 +31,8 @@ describe.each(stores)('getEntry on %s', (store) => {
     await cacheManager.set('during', 2)
     expect(await cacheManager.getEntry('during')).toMatchObject({ value: 2, source: 'memory' })
     await fallbackManager.forceFallbackMode(false)
+    // Until the journal has been replayed memory goes on answering.
+    await waitFor('the store to answer', async () => (await cacheManager.getEntry('before'))?.source === store)
     expect(await cacheManager.getEntry('before')).toMatchObject({ value: 1, source: store })
     expect(await cacheManager.getEntry('during')).toMatchObject({ value: 2, source: store })
   })

@@ -48,8 +48,20 @@ describe.each(stores)('keys on %s', (store) => {
     expect(sides.length).toBeGreaterThanOrEqual(keys.length)
     for (const side of sides) {
       const entry = side.slice(`${keyPrefix}h:{`.length, -1)
-      const [a, b] = await outside().pipeline([['CLUSTER', 'KEYSLOT', side], ['CLUSTER', 'KEYSLOT', entry]])
-      expect(a).toBe(b)
+      expect(slotOf(side), entry).toBe(slotOf(entry))
     }
   })
 })
+
+/** The cluster slot of a key: CRC16 of its first non-empty {tag}, or of all of it. Source: the Redis cluster specification. */
+function slotOf(key: string): number {
+  const open = key.indexOf('{')
+  const close = key.indexOf('}', open + 1)
+  const hashed = open >= 0 && close > open + 1 ? key.slice(open + 1, close) : key
+  let crc = 0
+  for (const byte of Buffer.from(hashed)) {
+    crc ^= byte << 8
+    for (let bit = 0; bit < 8; bit += 1) crc = ((crc & 0x8000) === 0 ? crc << 1 : (crc << 1) ^ 0x1021) & 0xffff
+  }
+  return crc % 16_384
+}

@@ -58,7 +58,8 @@ describe.each(stores)('statistics on %s', (store) => {
       expect(info.memory.entries).toBeGreaterThan(0)
       expect(info.memory.size).toBeGreaterThan(0)
     }
-    expect(await getCacheInfo()).toEqual(info)
+    const again = await getCacheInfo()
+    expect({ ...again, redis: again.redis.available }).toEqual({ ...info, redis: info.redis.available })
   })
 
   it('are zero after a reset', () => {

@@ -22,7 +22,8 @@ describe.each(stores)('seed 000, line 425, on %s', (store) => {
     log.mockRestore()
     expect(status.redis.available).toBe(store === 'redis')
     expect(status.cache.stats).toMatchObject({ hits: expect.any(Number), misses: expect.any(Number), backend: status.cache.backend })
-    expect(status.overall).toBe(store === 'redis' ? 'healthy' : 'degraded')
+    // Memory for good is a choice, not an outage.
+    expect(status.overall).toBe('healthy')
     expect(status.fallback.active).toBe(store === 'memory')
     expect(status.fallback.stats).toEqual(fallbackStats)
     expect(fallbackStats).toMatchObject({
@@ -35,8 +36,9 @@ describe.each(stores)('seed 000, line 425, on %s', (store) => {
   })
 
   it('says which managers are not here', async () => {
-    const status = JSON.stringify(await getSystemStatus())
-    expect(status).toMatch(/"sessions":\{[^}]*absent/)
-    expect(status).toMatch(/"pubsub":\{[^}]*absent/)
+    const status = await getSystemStatus()
+    expect(status.absent).toEqual(expect.arrayContaining(['sessions', 'pubsub']))
+    expect(status.sessions.stats).toBeNull()
+    expect(status.pubsub).toEqual({ channels: 0, stats: [] })
   })
 })

@@ -1,7 +1,5 @@
 // Functions whose results survive an outage, over the fallback manager.
 
-import { createHash } from 'node:crypto'
-
 import { NO_EXPIRY, lifetimeMs, type Duration } from '../durations.js'
 import { describe, invalid } from '../errors.js'
 import { checkKey } from '../keys.js'
@@ -73,6 +71,8 @@ export function fallbackCacheOf(manager: FallbackManager): MemoizingCache {
 
 /** Tells functions apart, in this process and in the next one that runs the same code. */
 function nameOf(fn: { readonly name: string }): string {
+  // Loaded here, where it is needed: at the top it would be a third of what requiring the package costs.
+  const { createHash } = require('node:crypto') as typeof import('node:crypto')
   const digest = createHash('sha256').update(String(fn)).digest('hex').slice(0, 32)
   return `${fn.name === '' ? 'anonymous' : fn.name}:${digest}`
 }

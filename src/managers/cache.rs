@@ -32,6 +32,7 @@ pub enum Counted {
     Not,
     Read,
     Write,
+    Fill,
     Removal,
 }
 
@@ -42,11 +43,12 @@ impl CacheStats {
             (_, Err(_)) => &self.errors,
             (Counted::Read, Ok(Reply::Entry(_) | Reply::Flag(true))) => &self.hits,
             (Counted::Read, Ok(_)) => &self.misses,
-            (Counted::Write, Ok(Reply::Flag(true))) => &self.sets,
+            (Counted::Write | Counted::Fill, Ok(Reply::Flag(true))) => &self.sets,
             // Neither Redis nor memory took it.
             (Counted::Write, Ok(_)) => &self.errors,
             (Counted::Removal, Ok(Reply::Flag(true))) => &self.deletes,
-            (Counted::Removal, Ok(_)) => return,
+            // A refused fill is no error: a delete came first. Nor is it one that nothing was there.
+            (Counted::Fill | Counted::Removal, Ok(_)) => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }

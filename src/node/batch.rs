@@ -201,8 +201,7 @@ impl Reader<'_> {
                     return Ok(wished(cache.set(key, payload, keep)?, Counted::Write, flags));
                 }
                 let operation = cache.fill(key, &token, payload, keep)?;
-                // A refused fill is no error: a delete came first.
-                Ok(wished(operation, Counted::Not, flags))
+                Ok(wished(operation, Counted::Fill, flags))
             }
             opcode::ENTRY_CLEAR => {
                 let family = self.text().to_owned();

@@ -25,6 +25,7 @@ pub fn tagged(id: u32, counted: Counted) -> u32 {
         Counted::Read => 1,
         Counted::Write => 2,
         Counted::Removal => 3,
+        Counted::Fill => 4,
     };
     (id & ID_MASK) | (kind << KIND_SHIFT)
 }
@@ -34,6 +35,7 @@ fn counted(id: u32) -> Counted {
         1 => Counted::Read,
         2 => Counted::Write,
         3 => Counted::Removal,
+        4 => Counted::Fill,
         _ => Counted::Not,
     }
 }

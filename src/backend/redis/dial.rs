@@ -131,40 +131,28 @@ impl Dialer {
         Ok(link)
     }
 
-    /// Asks who the server is, what time it has, and hands it the scripts.
+    /// Learns the server's time and who it is, and hands it the scripts.
     async fn ask(&self, connection: &mut MultiplexedConnection, link: &mut Link) -> Result<()> {
         let mut questions = Pipeline::new();
-        questions.cmd("TIME").cmd("CLIENT").arg("ID").cmd("INFO").arg("server");
-        questions.cmd("INFO").arg("stats").cmd("EXISTS").arg(self.keys.life().as_ref());
+        questions.cmd("TIME").cmd("CLIENT").arg("ID");
         for script in script::ALL {
             questions.cmd("SCRIPT").arg("LOAD").arg(script.text);
         }
         let before = self.clock.micros();
         let replies = connection
-            .send_packed_commands(&questions, 0, 5 + script::ALL.len())
+            .send_packed_commands(&questions, 0, 2 + script::ALL.len())
             .await
             .map_err(|error| failure::from_redis(&error))?;
         let after = self.clock.micros();
         let mut replies = replies.into_iter();
-        let mut next = || replies.next().unwrap_or(Resp::Nil);
-        let (time, client, server, stats, life) = (next(), next(), next(), next(), next());
+        let time = replies.next().unwrap_or(Resp::Nil);
         if let Resp::ServerError(error) = &time {
             return Err(failure::from_server(error));
         }
         self.stamps.learn(time_micros(&time).ok_or_else(super::wire::unexpected)?, before, after);
-        if let Resp::Int(id) = client {
+        if let Some(Resp::Int(id)) = replies.next() {
             link.client_id = id;
         }
-        let server = text(&server);
-        link.identity = Identity {
-            run_id: info_field(&server, "run_id").map(str::to_owned),
-            life_found: life == Resp::Int(1),
-            evicted_keys: info_field(&text(&stats), "evicted_keys")
-                .and_then(|number| number.parse().ok())
-                .unwrap_or(0),
-            version: info_field(&server, "redis_version").unwrap_or_default().to_owned(),
-        };
-        check_version(&link.identity.version)?;
         for (script, reply) in script::ALL.iter().zip(replies) {
             if let Resp::ServerError(error) = reply {
                 let error = failure::from_server(&error);
@@ -178,7 +166,31 @@ impl Dialer {
                 .cause(error.cause.unwrap_or_default()));
             }
         }
+        let identity = self.identify(connection).await?;
+        check_version(&identity.version)?;
+        link.identity = identity;
         Ok(())
+    }
+
+    /// Asks who the server is, and touches its life key.
+    pub async fn identify(&self, connection: &mut MultiplexedConnection) -> Result<Identity> {
+        let mut questions = Pipeline::new();
+        questions.cmd("INFO").arg("server").cmd("INFO").arg("stats");
+        questions.cmd("SET").arg(self.keys.life().as_ref()).arg("1").arg("GET");
+        let replies = connection
+            .send_packed_commands(&questions, 0, 3)
+            .await
+            .map_err(|error| failure::from_redis(&error))?;
+        let [server, stats, life] = <[Resp; 3]>::try_from(replies).unwrap_or_default();
+        let server = text(&server);
+        Ok(Identity {
+            run_id: info_field(&server, "run_id").map(str::to_owned),
+            life_found: matches!(life, Resp::BulkString(_)),
+            evicted_keys: info_field(&text(&stats), "evicted_keys")
+                .and_then(|number| number.parse().ok())
+                .unwrap_or(0),
+            version: info_field(&server, "redis_version").unwrap_or_default().to_owned(),
+        })
     }
 }
 

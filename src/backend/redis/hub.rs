@@ -272,7 +272,6 @@ impl Hub {
                 if let Some(keeper) = self.shared.keeper() {
                     keeper.met(&link.identity);
                 }
-                self.touch_life(&link);
                 self.links = vec![link];
                 self.online(None);
             }
@@ -363,15 +362,6 @@ impl Hub {
         if !super::traffic::poll_once(&mut sent) {
             self.side_jobs.push(sent);
         }
-    }
-
-    fn touch_life(&mut self, link: &Link) {
-        let mut connection = link.connection.clone();
-        let mut touch = redis::cmd("SET");
-        touch.arg(self.shared.wire.keys.life().as_ref()).arg("1");
-        self.side_jobs.push(Box::pin(async move {
-            let _ = connection.send_packed_command(&touch).await;
-        }));
     }
 
     /// Nobody answers any more: everything in flight is handed back at once.
@@ -468,12 +458,20 @@ impl Hub {
         };
         self.step(State::Invalidating, None);
         self.kill_old(&link);
-        keeper.met(&link.identity);
-        self.touch_life(&link);
-        let wire = self.shared.wire.clone();
+        let (wire, dialer) = (self.shared.wire.clone(), self.dialer.clone());
+        let timeout = self.shared.config.command_timeout;
         self.returning = Some(Box::pin(async move {
-            let replayer = Replayer { connection: link.connection.clone(), wire };
-            let result = keeper.invalidate(replayer).await;
+            let mut connection = link.connection.clone();
+            // Asked again also on a connection that was kept: the server may have been emptied.
+            let identity = tokio::time::timeout(timeout, dialer.identify(&mut connection)).await;
+            let result = match identity {
+                Ok(Ok(identity)) => {
+                    keeper.met(&identity);
+                    keeper.invalidate(Replayer { connection, wire }).await
+                }
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(Error::unavailable("it does not answer in time")),
+            };
             (link, result)
         }));
     }
