@@ -24,7 +24,7 @@ interface RedisConnectionState {
     lastReconnectAt?: Date;
 }
 /** How the server is. */
-interface RedisHealthStatus {
+interface RedisHealth {
     /** `degraded`: it answers, and takes 100 ms or longer. `unhealthy`: it does not answer. */
     status: 'healthy' | 'degraded' | 'unhealthy';
     details: {
@@ -72,9 +72,9 @@ declare class RedisClient {
      * Sends commands in one go, each for itself: not a transaction. The answers in order, null for one that
      * failed; an empty array when Redis is not available. Rejects only with `E_INVALID` and `E_CLOSED`.
      */
-    pipeline<T = unknown>(operations: readonly PipelineCommand[]): Promise<(T | null)[]>;
+    pipeline(operations: readonly PipelineCommand[]): Promise<unknown[]>;
     /** How the server is: the time of a PING, and what INFO says. Never rejects. */
-    healthCheck(): Promise<RedisHealthStatus>;
+    healthCheck(): Promise<RedisHealth>;
     /** Lets what is in flight finish and closes the instance, memory included. Never rejects. */
     shutdown(): Promise<void>;
     private send;
@@ -133,7 +133,7 @@ interface CachedEntry<T> {
 interface CacheInfo {
     redis: {
         available: boolean;
-        stats?: RedisHealthStatus['details'];
+        stats?: RedisHealth['details'];
     };
     /** The memory store: entries of all families, and their bytes. */
     memory: {
@@ -240,9 +240,9 @@ interface FallbackOptions {
     enableAutoSync?: boolean | undefined;
     /** Bound of the memory store, MB. Default: 100. */
     maxMemorySize?: number | undefined;
-    /** Seconds. Checked and without effect: the replay begins when Redis is back, not at intervals. */
+    /** Seconds. Default: 30. Checked and without effect: the replay begins when Redis is back, not at intervals. */
     syncInterval?: number | undefined;
-    /** Keeping the journal on disk. Only false (the default) is available. */
+    /** Keeping the journal on disk. Default: false, and nothing else is available. */
     persistentFallback?: boolean | undefined;
 }
 /** How memory and the journal stand. */
@@ -348,16 +348,16 @@ interface InitializeResult {
 interface SystemStatus {
     redis: {
         available: boolean;
-        status?: RedisHealthStatus;
+        status?: RedisHealth;
     };
     cache: {
         backend: CacheStats['backend'];
         stats: CacheStats;
     };
-    /** Not in this version. */
+    /** Not in this version: `stats` is null. */
     sessions: {
         backend: 'absent';
-        stats: null;
+        stats: Record<string, unknown> | null;
     };
     /** Not in this version. */
     pubsub: {
@@ -379,7 +379,7 @@ declare const redisClient: RedisClient;
 /** Whether Redis answers now. False until the first attempt succeeded, which this starts. */
 declare const isRedisAvailable: () => boolean;
 /** How the server is. Never rejects. */
-declare const getRedisHealth: () => Promise<RedisHealthStatus>;
+declare const getRedisHealth: () => Promise<RedisHealth>;
 
 /** What decides an answer besides prompt and model: temperature, system prompt, tools. */
 type AIParameters = Readonly<Record<string, unknown>>;
@@ -397,15 +397,21 @@ interface CachedAIResponse<T> {
 /** The AI cache. Like the cache, it never rejects because Redis is down. */
 interface AICache {
     /**
-     * Stores a model's answer: anything that JSON can hold. `ttl`: seconds or `'7d'`, default 86400.
-     * With `parameters`, the answer is found again only with the same ones. True when it is stored.
+     * Stores a model's answer. True when Redis or memory has it.
+     * @param response Anything that JSON can hold.
+     * @param ttl Seconds, or a text such as `'7d'`. Default: 86400.
+     * @param parameters What else decides the answer; it is found again only with the same ones. Default: none.
      */
     cacheResponse(prompt: string, response: unknown, model: string, ttl?: Duration, parameters?: AIParameters): Promise<boolean>;
     /** The stored answer, or null. */
     getCachedResponse<T = unknown>(prompt: string, model: string, parameters?: AIParameters): Promise<T | null>;
     /** The stored answer with its time and who answered, or null. */
     getCachedEntry<T = unknown>(prompt: string, model: string, parameters?: AIParameters): Promise<CachedAIResponse<T> | null>;
-    /** Stores a conversation under its id. `ttl`: seconds or `'7d'`, default 86400. True when it is stored. */
+    /**
+     * Stores a conversation under its id. True when Redis or memory has it.
+     * @param context Anything that JSON can hold.
+     * @param ttl Seconds, or a text such as `'7d'`. Default: 86400.
+     */
     cacheConversation(conversationId: string, context: unknown, ttl?: Duration): Promise<boolean>;
     /** The stored conversation, or null. */
     getCachedConversation<T = unknown>(conversationId: string): Promise<T | null>;
@@ -542,7 +548,7 @@ declare class Holdfast {
     /** Whether Redis answers now; see `redisClient.isAvailable`. */
     readonly isRedisAvailable: () => boolean;
     /** How the server is. Never rejects. */
-    readonly getRedisHealth: () => Promise<RedisHealthStatus>;
+    readonly getRedisHealth: () => Promise<RedisHealth>;
     /** Removes everything of the cache family; see `cacheManager.clear`. */
     readonly clearAllCache: () => Promise<void>;
     /** The cache's counts. */
@@ -649,4 +655,4 @@ declare const shutdownRedisSystem: () => Promise<void>;
 declare const getSystemStatus: () => Promise<SystemStatus>;
 
 export { AICacheManager, FallbackCache, HoldfastError, cacheManager, clearAllCache, clearFallback, createHoldfast, fallbackManager, getCacheInfo, getCacheStats, getFallbackStats, getRedisHealth, getSystemStatus, initializeRedisSystem, isRedisAvailable, redisClient, shutdownRedisSystem, syncWithRedis };
-export type { AIParameters, AbsentPart, BackendState, CacheEntry, CacheInfo, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CommandArgument, Duration, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, MemoizeOptions, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealthStatus, SystemComponents, SystemStatus, TlsOptions };
+export type { AIParameters, AbsentPart, BackendState, CacheEntry, CacheInfo, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CommandArgument, Duration, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, MemoizeOptions, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealth, SystemComponents, SystemStatus, TlsOptions };

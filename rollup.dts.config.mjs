@@ -6,5 +6,5 @@ import { dts } from 'rollup-plugin-dts'
 export default {
   input: 'js/index.ts',
   output: { file: 'index.d.ts', format: 'es' },
-  plugins: [dts({ tsconfig: 'tsconfig.build.json', compilerOptions: { paths: {} } })],
+  plugins: [dts({ tsconfig: 'tsconfig.build.json' })],
 }

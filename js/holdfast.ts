@@ -4,7 +4,7 @@ import { Connection } from './connection.js'
 import type { HoldfastEventName, HoldfastListener } from './events.js'
 import { aiCacheOf, type AICache } from './managers/ai-cache.js'
 import { CacheManager, type CacheInfo, type CacheStats } from './managers/cache.js'
-import { RedisClient, type RedisHealthStatus } from './managers/client.js'
+import { RedisClient, type RedisHealth } from './managers/client.js'
 import { fallbackCacheOf, type MemoizingCache } from './managers/fallback-cache.js'
 import { FallbackManager, type FallbackStats } from './managers/fallback.js'
 import type { HoldfastOptions } from './options.js'
@@ -41,7 +41,7 @@ export class Holdfast {
   /** Whether Redis answers now; see `redisClient.isAvailable`. */
   readonly isRedisAvailable = (): boolean => this.redisClient.isAvailable()
   /** How the server is. Never rejects. */
-  readonly getRedisHealth = (): Promise<RedisHealthStatus> => this.redisClient.healthCheck()
+  readonly getRedisHealth = (): Promise<RedisHealth> => this.redisClient.healthCheck()
   /** Removes everything of the cache family; see `cacheManager.clear`. */
   readonly clearAllCache = (): Promise<void> => this.cacheManager.clear()
   /** The cache's counts. */

@@ -23,7 +23,7 @@ export { fallbackManager, FallbackCache, getFallbackStats, syncWithRedis, clearF
 export { createHoldfast } from './holdfast.js'
 export { HoldfastError } from './errors.js'
 
-export type { CommandArgument, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealthStatus } from './redis-client.js'
+export type { CommandArgument, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealth } from './redis-client.js'
 export type {
   AIParameters,
   CacheEntry,

@@ -13,6 +13,6 @@ export const isRedisAvailable = root.isRedisAvailable
 export const getRedisHealth = root.getRedisHealth
 
 export type { CommandArgument, PipelineCommand } from './arguments.js'
-export type { RawClient, RedisClient, RedisConnectionState, RedisHealthStatus } from './managers/client.js'
+export type { RawClient, RedisClient, RedisConnectionState, RedisHealth } from './managers/client.js'
 
 export default redisClient

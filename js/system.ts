@@ -3,7 +3,7 @@
 import { describe, invalid } from './errors.js'
 import type { Holdfast } from './holdfast.js'
 import type { CacheStats } from './managers/cache.js'
-import type { RedisHealthStatus } from './managers/client.js'
+import type { RedisHealth } from './managers/client.js'
 import type { FallbackOptions, FallbackStats } from './managers/fallback.js'
 import type { FallbackSettings } from './options.js'
 
@@ -44,10 +44,10 @@ export interface InitializeResult {
 
 /** What `getSystemStatus` answers. */
 export interface SystemStatus {
-  redis: { available: boolean; status?: RedisHealthStatus }
+  redis: { available: boolean; status?: RedisHealth }
   cache: { backend: CacheStats['backend']; stats: CacheStats }
-  /** Not in this version. */
-  sessions: { backend: 'absent'; stats: null }
+  /** Not in this version: `stats` is null. */
+  sessions: { backend: 'absent'; stats: Record<string, unknown> | null }
   /** Not in this version. */
   pubsub: { channels: number; stats: never[] }
   fallback: { active: boolean; stats: FallbackStats }

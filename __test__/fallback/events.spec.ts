@@ -50,8 +50,10 @@ describe('fallback events', () => {
     const before = heard.filter((event) => event === 'fallback:activated').length
     await waitFor('the return', () => !fallbackManager.getStats().isUsingFallback)
     await fallbackManager.forceFallbackMode(true)
-    await waitFor('activated', () => heard.filter((event) => event === 'fallback:activated').length === before + 1)
+    await waitFor('activated', () => heard.filter((event) => event === 'fallback:activated').length > before)
     await fallbackManager.forceFallbackMode(false)
+    await waitFor('the end', () => !fallbackManager.getStats().isUsingFallback)
+    expect(heard.filter((event) => event === 'fallback:activated')).toHaveLength(before + 1)
   })
 
   it('survive a listener that throws, which becomes a warning', async () => {
@@ -65,7 +67,7 @@ describe('fallback events', () => {
     })
     fallbackManager.on('fallback:activated', () => void (told += 1))
     await fallbackManager.forceFallbackMode(true)
-    await waitFor('the second listener', () => told === 1)
+    await waitFor('the second listener', () => told > 0)
     await waitFor('the warning', () => warnings.some((warning) => warning.message.includes('a listener of the app')))
     process.off('warning', onWarning)
     await fallbackManager.forceFallbackMode(false)

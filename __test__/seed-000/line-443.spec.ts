@@ -1,6 +1,7 @@
 // Seed 000, line 443: trying out the cache and the fallback.
 import { describe, expect, it, vi } from 'vitest'
 import { cacheManager, fallbackManager, getFallbackStats } from '@/lib/cache'
+import { waitFor } from '../support/wait-for'
 import { onStore, stores } from './store'
 
 describe.each(stores)('seed 000, line 443, on %s', (store) => {
@@ -25,8 +26,9 @@ describe.each(stores)('seed 000, line 443, on %s', (store) => {
 
     expect(log).toHaveBeenCalledWith('Cache test:', 'PASS')
     log.mockRestore()
-    expect(getFallbackStats().isUsingFallback).toBe(store === 'memory')
     expect(await cacheManager.get(testKey)).toBe('test value')
+    expect(await cacheManager.get(`${testKey}:forced`)).toBe('from memory')
+    await waitFor('the end of the fallback', () => getFallbackStats().isUsingFallback === (store === 'memory'))
     expect(await cacheManager.get(`${testKey}:forced`)).toBe('from memory')
   })
 })

@@ -26,15 +26,21 @@ export interface CachedAIResponse<T> {
 /** The AI cache. Like the cache, it never rejects because Redis is down. */
 export interface AICache {
   /**
-   * Stores a model's answer: anything that JSON can hold. `ttl`: seconds or `'7d'`, default 86400.
-   * With `parameters`, the answer is found again only with the same ones. True when it is stored.
+   * Stores a model's answer. True when Redis or memory has it.
+   * @param response Anything that JSON can hold.
+   * @param ttl Seconds, or a text such as `'7d'`. Default: 86400.
+   * @param parameters What else decides the answer; it is found again only with the same ones. Default: none.
    */
   cacheResponse(prompt: string, response: unknown, model: string, ttl?: Duration, parameters?: AIParameters): Promise<boolean>
   /** The stored answer, or null. */
   getCachedResponse<T = unknown>(prompt: string, model: string, parameters?: AIParameters): Promise<T | null>
   /** The stored answer with its time and who answered, or null. */
   getCachedEntry<T = unknown>(prompt: string, model: string, parameters?: AIParameters): Promise<CachedAIResponse<T> | null>
-  /** Stores a conversation under its id. `ttl`: seconds or `'7d'`, default 86400. True when it is stored. */
+  /**
+   * Stores a conversation under its id. True when Redis or memory has it.
+   * @param context Anything that JSON can hold.
+   * @param ttl Seconds, or a text such as `'7d'`. Default: 86400.
+   */
   cacheConversation(conversationId: string, context: unknown, ttl?: Duration): Promise<boolean>
   /** The stored conversation, or null. */
   getCachedConversation<T = unknown>(conversationId: string): Promise<T | null>

@@ -15,7 +15,7 @@ import {
 import { DECODE_ENTRY, DECODE_VALUE } from '../inbox.js'
 import { checkKey, checkPrefix } from '../keys.js'
 import { toJson } from '../values.js'
-import type { RedisClient, RedisHealthStatus } from './client.js'
+import type { RedisClient, RedisHealth } from './client.js'
 
 /** Options of a cache call. */
 export interface CacheOptions {
@@ -70,7 +70,7 @@ export interface CachedEntry<T> {
 
 /** What `getInfo` answers. */
 export interface CacheInfo {
-  redis: { available: boolean; stats?: RedisHealthStatus['details'] }
+  redis: { available: boolean; stats?: RedisHealth['details'] }
   /** The memory store: entries of all families, and their bytes. */
   memory: { entries: number; size: number }
   stats: CacheStats

@@ -21,7 +21,7 @@ export interface RedisConnectionState {
 }
 
 /** How the server is. */
-export interface RedisHealthStatus {
+export interface RedisHealth {
   /** `degraded`: it answers, and takes 100 ms or longer. `unhealthy`: it does not answer. */
   status: 'healthy' | 'degraded' | 'unhealthy'
   details: {
@@ -129,7 +129,7 @@ export class RedisClient {
    * Sends commands in one go, each for itself: not a transaction. The answers in order, null for one that
    * failed; an empty array when Redis is not available. Rejects only with `E_INVALID` and `E_CLOSED`.
    */
-  async pipeline<T = unknown>(operations: readonly PipelineCommand[]): Promise<(T | null)[]> {
+  async pipeline(operations: readonly PipelineCommand[]): Promise<unknown[]> {
     const operation = 'redisClient.pipeline'
     const raw = rawPipeline(operations, operation)
     const batch = this.connection.batch(operation)
@@ -138,7 +138,7 @@ export class RedisClient {
     encodePipeline(batch.outbox, slot.id, raw, 0)
     try {
       const answers = (await batch.commit(slot)) as unknown[]
-      return answers.map((answer) => (answer instanceof HoldfastError ? null : (answer as T)))
+      return answers.map((answer) => (answer instanceof HoldfastError ? null : answer))
     } catch (error) {
       if (isCallersFault(error)) throw error
       this.lastError = error as Error
@@ -147,7 +147,7 @@ export class RedisClient {
   }
 
   /** How the server is: the time of a PING, and what INFO says. Never rejects. */
-  async healthCheck(): Promise<RedisHealthStatus> {
+  async healthCheck(): Promise<RedisHealth> {
     const operation = 'redisClient.healthCheck'
     try {
       const started = performance.now()

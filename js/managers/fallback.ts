@@ -19,9 +19,9 @@ export interface FallbackOptions {
   enableAutoSync?: boolean | undefined
   /** Bound of the memory store, MB. Default: 100. */
   maxMemorySize?: number | undefined
-  /** Seconds. Checked and without effect: the replay begins when Redis is back, not at intervals. */
+  /** Seconds. Default: 30. Checked and without effect: the replay begins when Redis is back, not at intervals. */
   syncInterval?: number | undefined
-  /** Keeping the journal on disk. Only false (the default) is available. */
+  /** Keeping the journal on disk. Default: false, and nothing else is available. */
   persistentFallback?: boolean | undefined
 }
 

@@ -308,3 +308,100 @@ fn words(args: &[Bytes]) -> Cmd {
 pub fn unexpected() -> Error {
     Error::new(ErrorKind::Data, "Redis sent an answer of an unexpected shape")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use redis::Arg;
+
+    use super::*;
+    use crate::base::clock::ManualClock;
+    use crate::base::slot::slot;
+
+    fn wire(prefix: &str) -> Wire {
+        let json = serde_json::json!({ "options": { "keyPrefix": prefix }, "env": {} }).to_string();
+        let clock = Arc::new(ManualClock::at(1));
+        Wire {
+            keys: Keys::new(prefix),
+            stamps: Arc::new(Stamps::new(clock, 1)),
+            config: Arc::new(crate::config::from_json(&json).unwrap()),
+        }
+    }
+
+    fn words(cmd: &Cmd) -> Vec<Vec<u8>> {
+        cmd.args_iter()
+            .map(|arg| match arg {
+                Arg::Simple(bytes) => bytes.to_vec(),
+                _ => Vec::new(),
+            })
+            .collect()
+    }
+
+    /// Every script call that an instance can make for a key, by the script's name.
+    fn script_calls(wire: &Wire, key: &Bytes) -> Vec<(&'static str, Cmd)> {
+        let value = Value { payload: Bytes::from_static(b"v"), format: 0, compress: false };
+        let stamp = Stamp { micros: 1, process: 1 };
+        let lease = Lease { token: 1, start: stamp };
+        let mut pipeline = Pipeline::new();
+        wire.encode_lease(key, 1, &mut pipeline);
+        let fill =
+            Operation::Fill { key: key.clone(), lease, value: value.clone(), ttl_ms: Some(1) };
+        wire.encode(&fill, false, &mut pipeline);
+        let set = Operation::Set { key: key.clone(), value, ttl_ms: None, stamp };
+        wire.encode(&set, true, &mut pipeline);
+        wire.encode(&Operation::Delete { key: key.clone(), stamp }, true, &mut pipeline);
+        let names: Vec<_> = super::super::script::ALL.iter().map(|script| script.name).collect();
+        names.into_iter().zip(pipeline.cmd_iter().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_keys_of_every_script_hash_to_one_slot(
+            prefix in prop_oneof![Just("ai-chatbot:"), Just(""), Just("{app}:"), Just("x{tag}y:")],
+            family in ".{0,10}",
+            name in ".{0,30}",
+        ) {
+            let wire = wire(prefix);
+            let key = wire.keys.entry(&family, &name);
+            let calls = script_calls(&wire, &key);
+            prop_assert_eq!(calls.len(), super::super::script::ALL.len());
+            for (name, cmd) in calls {
+                let words = words(&cmd);
+                prop_assert_eq!(&words[0], b"EVALSHA");
+                let script = super::super::script::ALL.iter().find(|script| script.name == name).unwrap();
+                prop_assert_eq!(&words[1], script.sha().as_bytes(), "the calls cover the scripts in order");
+                let count: usize = std::str::from_utf8(&words[2]).unwrap().parse().unwrap();
+                prop_assert!(count >= 1);
+                for part in &words[3..3 + count] {
+                    prop_assert_eq!(slot(part), slot(&key), "{}", name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_live_write_is_a_plain_command_and_a_repeated_one_compares() {
+        let wire = wire("p:");
+        let key = wire.keys.entry("cache", "a");
+        let stamp = wire.stamps.next();
+        let value = Value { payload: Bytes::from_static(b"v"), format: 0, compress: false };
+        let set = Operation::Set { key: key.clone(), value, ttl_ms: Some(5), stamp };
+        let delete = Operation::Delete { key, stamp };
+        let name = |operation: &Operation, repeated| {
+            let mut pipeline = Pipeline::new();
+            let replies = wire.encode(operation, repeated, &mut pipeline);
+            let names: Vec<_> = pipeline
+                .cmd_iter()
+                .map(|cmd| String::from_utf8(words(cmd)[0].clone()).unwrap())
+                .collect();
+            assert_eq!(names.len(), replies);
+            names.join(" ")
+        };
+        assert_eq!(name(&set, false), "SET");
+        assert_eq!(name(&delete, false), "SET UNLINK", "the tombstone goes first");
+        assert_eq!(name(&set, true), "EVALSHA");
+        assert_eq!(name(&delete, true), "EVALSHA");
+    }
+}
