@@ -45,8 +45,9 @@ interface RawClient {
     /**
      * Sends one command and answers what Redis answers: text, number, null, array or object; bytes that
      * are no text as Uint8Array. Rejects with `E_INVALID` for a wrong argument, `E_UNAVAILABLE` while Redis
-     * doesn't answer (raw commands never go to memory), `E_TIMEOUT`, and `E_DATA` or `E_UNSUPPORTED` for
-     * what the server refuses; `applied` tells whether it may have happened.
+     * doesn't answer (memory never stands in here), `E_TIMEOUT`, and `E_DATA` or `E_UNSUPPORTED` for what
+     * the server refuses; `applied` tells whether it may have happened. With memory for good (`memory:`)
+     * the embedded store answers the commands that it knows.
      */
     call<T = unknown>(command: string, ...args: CommandArgument[]): Promise<T>;
 }
@@ -72,7 +73,7 @@ declare class RedisClient {
      * Sends commands in one go, each for itself: not a transaction. The answers in order, null for one that
      * failed; an empty array when Redis is not available. Rejects only with `E_INVALID` and `E_CLOSED`.
      */
-    pipeline(operations: readonly PipelineCommand[]): Promise<unknown[]>;
+    pipeline<T = unknown>(operations: readonly PipelineCommand[]): Promise<(T | null)[]>;
     /** How the server is: the time of a PING, and what INFO says. Never rejects. */
     healthCheck(): Promise<RedisHealth>;
     /** Lets what is in flight finish and closes the instance, memory included. Never rejects. */

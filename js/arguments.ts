@@ -29,8 +29,13 @@ function rawArgument(value: unknown, path: string, operation: string): RawArgume
     throw invalid(path, `${path} holds a lone surrogate, half of a character; allowed: well-formed text, or bytes`, operation)
   }
   if (typeof value === 'number' && Number.isFinite(value)) return String(value)
-  if (value instanceof Uint8Array) return value
+  if (isBytes(value)) return value
   throw invalid(path, `${path} is ${describe(value)}; allowed: a text, a finite number or a Uint8Array`, operation)
+}
+
+/** A Buffer of another global, as test runners have them, is no instance of this one's Uint8Array. */
+function isBytes(value: unknown): value is Uint8Array {
+  return value instanceof Uint8Array || (ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === '[object Uint8Array]')
 }
 
 /** The commands of a pipeline as they cross. Throws `E_INVALID` naming `operations[i]...`. */

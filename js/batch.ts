@@ -5,7 +5,7 @@
 // after a thousand such answers in a row the next batch waits for the event loop.
 
 import type { Bridge } from './bridge.js'
-import { closed, fromThrown, toRecord } from './errors.js'
+import { closed, fromThrown, invalid, toRecord } from './errors.js'
 import { Outbox } from './outbox.js'
 import type { Slot } from './slots.js'
 
@@ -13,6 +13,8 @@ const MOST_OPERATIONS = 256
 const MOST_TEXT = 64 * 1024
 /** Above this a batch leaves even when the event loop is owed a turn. */
 const TOO_MUCH_TEXT = 16 * 1024 * 1024
+/** A little less than the longest string of the engine. */
+const LARGEST_TEXT = 2 ** 29 - 2 ** 18
 const ANSWERS_BEFORE_YIELD = 1000
 
 const settled = Promise.resolve()
@@ -41,6 +43,7 @@ export class Batch {
   /** A slot for an operation that the caller writes next and then commits. Throws when closed. */
   begin(decoder: number, soft: number, operation: string, size: number): Slot {
     if (this.closed) throw closed(operation)
+    if (size > LARGEST_TEXT) throw invalid('value', `value has ${size} characters; no more than ${LARGEST_TEXT} can cross`, operation)
     if (this.outbox.text.length + size > TOO_MUCH_TEXT) this.flush()
     const slot = this.bridge.take(operation)
     slot.batch = this

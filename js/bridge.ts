@@ -37,16 +37,12 @@ export class Bridge {
   private readonly receivers = new Map<number, WeakRef<EventReceiver>>()
   private events: [handle: number, event: NativeEvent][] = []
 
-  /** What the native side calls when replies wait. */
-  readonly wake = (): void => {
-    this.streak = 0
-    this.drainAll()
-  }
-
   readonly native: NativeEnvironment
 
   constructor(addon: NativeModule) {
-    this.native = new addon.Environment(this.wake)
+    // The native side holds the function for good: a global that a test runner dropped must not live on by it.
+    const self = new WeakRef(this)
+    this.native = new addon.Environment(() => self.deref()?.wake())
   }
 
   /** A slot that no reply is owed to. */
@@ -82,6 +78,12 @@ export class Bridge {
     const pending = inbox.numbers[3] as number
     if (this.receive(text)) this.drainAll()
     return pending
+  }
+
+  /** Takes the replies that wait. */
+  wake(): void {
+    this.streak = 0
+    this.drainAll()
   }
 
   listen(handle: number, receiver: EventReceiver): void {

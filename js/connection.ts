@@ -31,25 +31,29 @@ export class Connection implements EventReceiver {
   readonly flights = new SingleFlight()
   /** Counts how often the instance was opened for use; a manager that was shut down stays so within one. */
   generation = 0
-  private open: Open | null = null
+  // Hidden from inspection, not only from the types: both hold the password.
+  #open: Open | null = null
+  readonly #options: HoldfastOptions
   private isClosed = false
   private systemFallback: FallbackSettings = {}
 
-  constructor(private readonly options: HoldfastOptions) {}
+  constructor(options: HoldfastOptions) {
+    this.#options = options
+  }
 
   /** Where operations are written. Opens the instance; throws when it is closed or the settings are wrong. */
   batch(operation: string): Batch {
-    return (this.open ?? this.reach(operation)).batch
+    return (this.#open ?? this.reach(operation)).batch
   }
 
   /** The decided settings. */
   view(operation: string): ConfigView {
-    return (this.open ?? this.reach(operation)).view
+    return (this.#open ?? this.reach(operation)).view
   }
 
   /** A question or a switch, answered at once, after what was called before it. */
   inspect<Answer>(what: string, argument: string, operation: string): Answer {
-    const { bridge, batch } = this.open ?? this.reach(operation)
+    const { bridge, batch } = this.#open ?? this.reach(operation)
     batch.flush()
     return ask<Answer>(bridge, batch.handle, what, argument, operation)
   }
@@ -60,7 +64,7 @@ export class Connection implements EventReceiver {
 
   /** Whether anything was asked of it yet. */
   get isOpen(): boolean {
-    return this.open !== null
+    return this.#open !== null
   }
 
   /**
@@ -68,10 +72,10 @@ export class Connection implements EventReceiver {
    * before finishes on the old ones. Throws `E_INVALID` and leaves everything as it was when they are wrong.
    */
   reopen(fallback: FallbackSettings, operation: string): void {
-    const config = configText(this.options, fallback, operation)
-    if (this.open?.config !== config) {
-      const before = this.open
-      this.open = this.connect(config, operation)
+    const config = configText(this.#options, fallback, operation)
+    if (this.#open?.config !== config) {
+      const before = this.#open
+      this.#open = this.connect(config, operation)
       if (before !== null) void this.leave(before)
     }
     this.systemFallback = fallback
@@ -82,8 +86,8 @@ export class Connection implements EventReceiver {
   /** Lets what is in flight finish, then closes. Everything called from now on gets `E_CLOSED`. */
   async close(): Promise<void> {
     this.isClosed = true
-    const { open } = this
-    this.open = null
+    const open = this.#open
+    this.#open = null
     if (open !== null) await this.leave(open)
   }
 
@@ -103,8 +107,8 @@ export class Connection implements EventReceiver {
 
   private reach(operation: string): Open {
     if (this.isClosed) throw closed(operation)
-    const open = this.connect(configText(this.options, this.systemFallback, operation), operation)
-    this.open = open
+    const open = this.connect(configText(this.#options, this.systemFallback, operation), operation)
+    this.#open = open
     return open
   }
 

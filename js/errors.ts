@@ -95,7 +95,7 @@ export class HoldfastError extends Error {
     const { name, code, message, retryable, applied, operation, path, cause } = this
     const plain: Record<string, unknown> = { name, code, message, retryable, applied, operation }
     if (path !== undefined) plain['path'] = path
-    if (cause !== undefined) plain['cause'] = cause instanceof Error ? cause.message : cause
+    if (cause !== undefined) plain['cause'] = messageOf(cause)
     return plain
   }
 }
@@ -137,7 +137,7 @@ export function toRecord(error: HoldfastError): ErrorRecord {
  */
 export function fromThrown(thrown: unknown, operation: string): HoldfastError {
   if (HoldfastError.isInstance(thrown)) return thrown
-  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  const message = messageOf(thrown)
   if (message.startsWith('{')) {
     try {
       return fromRecord(JSON.parse(message) as ErrorRecord, operation)
@@ -146,6 +146,12 @@ export function fromThrown(thrown: unknown, operation: string): HoldfastError {
     }
   }
   return new HoldfastError({ code: 'E_INTERNAL', message: `a defect in holdfast: ${message}`, operation, cause: thrown })
+}
+
+/** What an error says; in a test runner it can come from another global, where `instanceof` is false. */
+export function messageOf(thrown: unknown): string {
+  const message = typeof thrown === 'object' && thrown !== null ? (thrown as { message?: unknown }).message : undefined
+  return typeof message === 'string' ? message : String(thrown)
 }
 
 /** How a value looks in a message: its type, never its content. */

@@ -1,7 +1,7 @@
 // Events of an instance, typed. Delivery never holds the process open and no listener can break
 // another one, or the instance: what a listener throws becomes a process warning.
 
-import { describe, invalid } from './errors.js'
+import { describe, invalid, messageOf } from './errors.js'
 
 /** What the connection is doing. */
 export type BackendState =
@@ -85,7 +85,7 @@ export class Emitter {
     for (const listener of this.listeners.get(name) ?? []) {
       try {
         const result = listener(event as never)
-        if (result instanceof Promise) result.catch((thrown: unknown) => warn(name, thrown))
+        if (isThenable(result)) result.then(undefined, (thrown: unknown) => warn(name, thrown))
       } catch (thrown) {
         warn(name, thrown)
       }
@@ -103,7 +103,12 @@ function checked(name: string, listener: unknown, operation: string): AnyListene
   return listener as AnyListener
 }
 
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}
+
 function warn(name: string, thrown: unknown): void {
-  const text = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
+  const stack = (thrown as { stack?: unknown } | null | undefined)?.stack
+  const text = typeof stack === 'string' ? stack : messageOf(thrown)
   process.emitWarning(`a listener of '${name}' failed: ${text}`, 'HoldfastWarning')
 }

@@ -1,6 +1,6 @@
 // The native module as this side sees it, and the one place that loads it.
 
-import { HoldfastError } from './errors.js'
+import { HoldfastError, messageOf } from './errors.js'
 
 /** One environment's side of the addon. Nothing but bridge.ts and connection.ts may call it. */
 export interface NativeEnvironment {
@@ -45,7 +45,7 @@ function load(): NativeModule {
     return require('../native.js') as NativeModule
   } catch (cause) {
     const name = platformPackage()
-    const reason = cause instanceof Error ? cause.message.split('\n', 1)[0] : String(cause)
+    const reason = messageOf(cause).split('\n', 1)[0]
     throw new HoldfastError({
       code: 'E_UNSUPPORTED',
       message:

@@ -2,7 +2,7 @@
 // reply has come: an id that still belongs to a late reply must not name a new call.
 
 import type { Batch } from './batch.js'
-import { HoldfastError, fromRecord, toRecord, type ErrorRecord, type HoldfastErrorCode } from './errors.js'
+import { HoldfastError, fromRecord, messageOf, toRecord, type ErrorRecord, type HoldfastErrorCode } from './errors.js'
 import { REPLY_ERROR } from './generated/operations.js'
 import type { Inbox } from './inbox.js'
 
@@ -119,6 +119,6 @@ export function isOutage(code: HoldfastErrorCode): boolean {
 
 function recordOf(thrown: unknown): ErrorRecord {
   if (HoldfastError.isInstance(thrown)) return toRecord(thrown)
-  const message = `a defect in holdfast: ${thrown instanceof Error ? thrown.message : String(thrown)}`
+  const message = `a defect in holdfast: ${messageOf(thrown)}`
   return { code: 'E_INTERNAL', message, retryable: false, applied: 'unknown', operation: '' }
 }

@@ -151,7 +151,7 @@ function settingsOf(options: InitializeOptions, operation: string): FallbackSett
     operation,
   )
   const autoSync = boolean(fallback['enableAutoSync'], `${path}.enableAutoSync`, operation)
-  const maxMemoryMb = positive(fallback['maxMemorySize'], `${path}.maxMemorySize`, operation)
+  const maxMemoryMb = megabytes(fallback['maxMemorySize'], `${path}.maxMemorySize`, operation)
   positive(fallback['syncInterval'], `${path}.syncInterval`, operation)
   if (boolean(fallback['persistentFallback'], `${path}.persistentFallback`, operation) === true) {
     throw invalid(`${path}.persistentFallback`, `${path}.persistentFallback is true; allowed: false, for this version keeps no journal on disk`, operation)
@@ -176,6 +176,11 @@ function named(value: unknown, path: string, names: readonly string[], operation
 function boolean(value: unknown, path: string, operation: string): boolean | undefined {
   if (value === undefined || typeof value === 'boolean') return value
   throw invalid(path, `${path} is ${describe(value)}; allowed: true or false`, operation)
+}
+
+function megabytes(value: unknown, path: string, operation: string): number | undefined {
+  if (value === undefined || (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 1_048_576)) return value as number | undefined
+  throw invalid(path, `${path} is ${describe(value)}; allowed: a whole number from 1 to 1048576 MB`, operation)
 }
 
 function positive(value: unknown, path: string, operation: string): number | undefined {

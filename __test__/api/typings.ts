@@ -116,6 +116,8 @@ class Probe {
     }
     this.#program = ts.createProgram([api, probe], options, host)
     this.#checker = this.#program.getTypeChecker()
+    const [broken] = this.#program.getGlobalDiagnostics()
+    if (broken !== undefined) throw new Error(`the compiler lacks its libraries: ${ts.flattenDiagnosticMessageText(broken.messageText, ' ')}`)
     this.#api = this.#source(api)
     this.#probe = this.#source(probe)
     const module = this.#checker.getSymbolAtLocation(this.#api)

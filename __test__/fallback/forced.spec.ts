@@ -9,6 +9,7 @@ describe('forced fallback', () => {
 
   it('is in force when the call comes back, without waiting for its promise', async () => {
     await cacheManager.set('here', 'in redis')
+    await waitFor('Redis to answer', () => !fallbackManager.getStats().isUsingFallback)
     const forced = fallbackManager.forceFallbackMode(true)
     expect(fallbackManager.getStats().isUsingFallback).toBe(true)
     const written = cacheManager.set('quick', 'in memory')
@@ -20,6 +21,7 @@ describe('forced fallback', () => {
   })
 
   it('sends nothing to Redis while it lasts, and everything afterwards', async () => {
+    await waitFor('Redis to answer', () => !fallbackManager.getStats().isUsingFallback)
     await fallbackManager.set('old', 1)
     await fallbackManager.forceFallbackMode(true)
     await fallbackManager.set('new', 2)

@@ -43,8 +43,9 @@ export interface RawClient {
   /**
    * Sends one command and answers what Redis answers: text, number, null, array or object; bytes that
    * are no text as Uint8Array. Rejects with `E_INVALID` for a wrong argument, `E_UNAVAILABLE` while Redis
-   * doesn't answer (raw commands never go to memory), `E_TIMEOUT`, and `E_DATA` or `E_UNSUPPORTED` for
-   * what the server refuses; `applied` tells whether it may have happened.
+   * doesn't answer (memory never stands in here), `E_TIMEOUT`, and `E_DATA` or `E_UNSUPPORTED` for what
+   * the server refuses; `applied` tells whether it may have happened. With memory for good (`memory:`)
+   * the embedded store answers the commands that it knows.
    */
   call<T = unknown>(command: string, ...args: CommandArgument[]): Promise<T>
 }
@@ -129,7 +130,7 @@ export class RedisClient {
    * Sends commands in one go, each for itself: not a transaction. The answers in order, null for one that
    * failed; an empty array when Redis is not available. Rejects only with `E_INVALID` and `E_CLOSED`.
    */
-  async pipeline(operations: readonly PipelineCommand[]): Promise<unknown[]> {
+  async pipeline<T = unknown>(operations: readonly PipelineCommand[]): Promise<(T | null)[]> {
     const operation = 'redisClient.pipeline'
     const raw = rawPipeline(operations, operation)
     const batch = this.connection.batch(operation)
@@ -138,7 +139,7 @@ export class RedisClient {
     encodePipeline(batch.outbox, slot.id, raw, 0)
     try {
       const answers = (await batch.commit(slot)) as unknown[]
-      return answers.map((answer) => (answer instanceof HoldfastError ? null : answer))
+      return answers.map((answer) => (answer instanceof HoldfastError ? null : (answer as T)))
     } catch (error) {
       if (isCallersFault(error)) throw error
       this.lastError = error as Error
@@ -152,13 +153,15 @@ export class RedisClient {
     try {
       const started = performance.now()
       await this.send(['PING'], SOFT_NEVER, operation)
+      // With memory for good there is no server, and it is memory that answered.
+      if (!this.state(operation).isConnected) return unhealthy()
       const latency = Math.round((performance.now() - started) * 100) / 100
       return {
         status: latency < SLOW_MS ? 'healthy' : 'degraded',
         details: { connected: true, latency, ...(await this.info(operation)) },
       }
     } catch {
-      return { status: 'unhealthy', details: { connected: false } }
+      return unhealthy()
     }
   }
 
@@ -204,6 +207,10 @@ interface NativeConnectionState {
   lastError?: ErrorRecord
   lastConnectedAt?: number
   lastReconnectAt?: number
+}
+
+function unhealthy(): RedisHealth {
+  return { status: 'unhealthy', details: { connected: false } }
 }
 
 /** Whether the call itself was wrong, which no server has to do with. */

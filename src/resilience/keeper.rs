@@ -298,12 +298,17 @@ impl Fallback {
                         serde_json::json!({ "type": "backend-disconnected", "reason": reason }),
                     );
                 }
-                self.emit(serde_json::json!({ "type": "backend-degraded", "reason": reason }));
+                self.tell_degraded(change, reason);
             }
-            State::Forced => {
-                self.emit(serde_json::json!({ "type": "backend-degraded", "reason": reason }));
-            }
+            State::Forced => self.tell_degraded(change, reason),
             _ => {}
+        }
+    }
+
+    /// Only when memory did not answer before already.
+    fn tell_degraded(&self, change: &Change, reason: Option<&str>) {
+        if !change.from.on_memory() {
+            self.emit(serde_json::json!({ "type": "backend-degraded", "reason": reason }));
         }
     }
 }

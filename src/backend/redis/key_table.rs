@@ -17,9 +17,11 @@ pub enum KeySpec {
     Sort,
     /// The first argument, and those after STORE and STOREDIST.
     GeoStore,
+    /// The argument of the subcommand USAGE.
+    Usage,
 }
 
-use KeySpec::{Counted, GeoStore, None, Range, Sort, StoreCounted, Streams};
+use KeySpec::{Counted, GeoStore, None, Range, Sort, StoreCounted, Streams, Usage};
 
 /// Sorted by name.
 pub const COMMANDS: &[(&str, KeySpec)] = &[
@@ -115,13 +117,13 @@ pub const COMMANDS: &[(&str, KeySpec)] = &[
     ("LREM", Range(1, 1, 1)),
     ("LSET", Range(1, 1, 1)),
     ("LTRIM", Range(1, 1, 1)),
-    ("MEMORY", None),
+    ("MEMORY", Usage),
     ("MGET", Range(1, -1, 1)),
     ("MODULE", None),
     ("MOVE", Range(1, 1, 1)),
     ("MSET", Range(1, -1, 2)),
     ("MSETNX", Range(1, -1, 2)),
-    ("OBJECT", None),
+    ("OBJECT", Range(2, 2, 1)),
     ("PERSIST", Range(1, 1, 1)),
     ("PEXPIRE", Range(1, 1, 1)),
     ("PEXPIREAT", Range(1, 1, 1)),
@@ -187,8 +189,8 @@ pub const COMMANDS: &[(&str, KeySpec)] = &[
     ("XAUTOCLAIM", Range(1, 1, 1)),
     ("XCLAIM", Range(1, 1, 1)),
     ("XDEL", Range(1, 1, 1)),
-    ("XGROUP", None),
-    ("XINFO", None),
+    ("XGROUP", Range(2, 2, 1)),
+    ("XINFO", Range(2, 2, 1)),
     ("XLEN", Range(1, 1, 1)),
     ("XPENDING", Range(1, 1, 1)),
     ("XRANGE", Range(1, 1, 1)),

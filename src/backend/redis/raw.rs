@@ -98,6 +98,10 @@ fn positions(spec: KeySpec, args: &[Bytes]) -> Result<Vec<usize>> {
             let half = (count - at - 1) / 2;
             (at + 1..at + 1 + half).collect()
         }
+        KeySpec::Usage => match args.get(1) {
+            Some(sub) if sub.eq_ignore_ascii_case(b"USAGE") && count > 2 => vec![2],
+            _ => Vec::new(),
+        },
         KeySpec::Sort => named(args, &[b"STORE"]),
         KeySpec::GeoStore => named(args, &[b"STORE", b"STOREDIST"]),
     })
@@ -155,6 +159,10 @@ mod tests {
         );
         assert_eq!(prefixed("XREAD COUNT 2 STREAMS a b 0 0"), "XREAD COUNT 2 STREAMS p:a p:b 0 0");
         assert_eq!(prefixed("SORT a LIMIT 0 1 STORE b"), "SORT p:a LIMIT 0 1 STORE p:b");
+        assert_eq!(prefixed("XGROUP CREATE a g 0"), "XGROUP CREATE p:a g 0");
+        assert_eq!(prefixed("OBJECT ENCODING a"), "OBJECT ENCODING p:a");
+        assert_eq!(prefixed("MEMORY USAGE a"), "MEMORY USAGE p:a");
+        assert_eq!(prefixed("MEMORY STATS"), "MEMORY STATS");
         assert_eq!(prefixed("PING"), "PING");
     }
 
