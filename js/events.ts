@@ -30,9 +30,9 @@ export interface HoldfastEvents {
   'resync-start': { depth: number }
   /** The journal was replayed, as far as it could be. */
   'resync-end': { replayed: number; conflicts: number; failed: number; durationMs: number }
-  /** The journal was full, and so many intents were folded or dropped. */
+  /** The journal was full: a write was refused (its caller got false). `dropped` counts all such since the start. */
   'journal-overflow': { dropped: number }
-  /** Memory was full, and entries had to go. */
+  /** Memory was full, and so many entries had to go since the last such event. At most one a second. */
   'memory-eviction': { evicted: number }
 }
 

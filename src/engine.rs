@@ -128,16 +128,24 @@ impl Core {
     }
 }
 
-/// Frees expired values without anybody reading them. A bounded step at a time, so that the lock is
+/// Frees expired values without anybody reading them, and tells when memory was short. A bounded step at a time, so that the lock is
 /// never held for long.
 async fn sweep(backend: Weak<Fallback>) {
     const STEP: usize = 256;
+    let mut told = 0;
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         loop {
             let Some(backend) = backend.upgrade() else { return };
             let now = backend.clock.micros();
             if backend.local.lock().store.sweep(now, STEP) < STEP {
+                let evicted = backend.local.lock().store.stats().evicted;
+                if evicted > told {
+                    backend.emit(serde_json::json!({
+                        "type": "memory-eviction", "evicted": evicted - told,
+                    }));
+                    told = evicted;
+                }
                 break;
             }
             tokio::task::yield_now().await;

@@ -12,10 +12,17 @@ use super::ring::{ID_MASK, Ring, tagged};
 use crate::backend::{Answer, Backend, Call, Operation, Raw, Reply, Settler, Sink};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::managers::cache::{Counted, Keep};
+use crate::resilience::fallback::neutral;
 
 /// What one row asks for.
 enum Wish {
-    Operation { operation: Operation, memory: bool, counted: Counted },
+    Operation {
+        operation: Operation,
+        memory: bool,
+        counted: Counted,
+    },
+    /// The cache is switched off: nothing is there and nothing is kept.
+    Off(Operation),
     Verdict,
     Reconnect,
     Resync,
@@ -93,6 +100,7 @@ fn start(handle: &Handle, wish: Wish, id: u32, calls: &mut Vec<Call>) -> Option<
                 }
             }
         }
+        Wish::Off(operation) => Some(neutral(&operation)),
         Wish::Verdict => match &core.backend.redis {
             Some(redis) => {
                 redis.verdict(Settler::new(sink, id));
@@ -182,7 +190,7 @@ impl Reader<'_> {
                     opcode::ENTRY_LOAD => (cache.load(key), Counted::Read),
                     _ => (cache.delete(key), Counted::Removal),
                 };
-                Ok(wished(operation, counted, flags))
+                Ok(managed(handle, operation, counted, flags))
             }
             opcode::ENTRY_SET | opcode::ENTRY_FILL => {
                 let family = self.text().to_owned();
@@ -198,10 +206,11 @@ impl Reader<'_> {
                 let compress = flags & flag::NO_COMPRESS == 0;
                 let keep = Keep { format, compress, ttl_ms };
                 if code == opcode::ENTRY_SET {
-                    return Ok(wished(cache.set(key, payload, keep)?, Counted::Write, flags));
+                    let operation = cache.set(key, payload, keep)?;
+                    return Ok(managed(handle, operation, Counted::Write, flags));
                 }
                 let operation = cache.fill(key, &token, payload, keep)?;
-                Ok(wished(operation, Counted::Fill, flags))
+                Ok(managed(handle, operation, Counted::Fill, flags))
             }
             opcode::ENTRY_CLEAR => {
                 let family = self.text().to_owned();
@@ -274,6 +283,16 @@ impl Reader<'_> {
             None if args.is_empty() => Err(Error::invalid(path, "a command needs a name")),
             None => Ok(args),
         }
+    }
+}
+
+/// A cache operation; the fallback manager's are marked as not counted and are never switched off.
+fn managed(handle: Option<&Handle>, operation: Operation, counted: Counted, flags: u32) -> Wish {
+    let on = handle.is_none_or(|handle| handle.core.config.cache_enabled);
+    if on || flags & flag::UNCOUNTED != 0 {
+        wished(operation, counted, flags)
+    } else {
+        Wish::Off(operation)
     }
 }
 

@@ -130,7 +130,8 @@ fn fallback(handle: &Handle) -> Value {
     };
     let stats = local.store.stats();
     let mut out = json!({
-        "isUsingFallback": local.on_memory() || backend.redis.is_none(),
+        "isUsingFallback": backend.config.fallback_enabled
+            && (local.on_memory() || backend.redis.is_none()),
         "redisAvailable": live,
         "forced": local.forced,
         "memoryBytes": stats.bytes,

@@ -50,6 +50,8 @@ pub struct Fallback {
     pub(super) on_memory: AtomicBool,
     /// `syncWithRedis()` by hand replays although automatic re-sync is off.
     pub(super) by_hand: AtomicBool,
+    /// Listeners were told that the server went, and not yet that it came.
+    pub(super) away: AtomicBool,
     pub(super) uncertain: Mutex<super::keeper::Fate>,
 }
 
@@ -74,6 +76,7 @@ impl Fallback {
             resync: ResyncStats::default(),
             events,
             by_hand: AtomicBool::new(false),
+            away: AtomicBool::new(true),
             uncertain: Mutex::new(super::keeper::Fate::default()),
         });
         if let Some(redis) = &fallback.redis {
@@ -143,7 +146,14 @@ impl Fallback {
         }
         let moment = self.moment();
         if self.journals() {
-            local.apply_journalled(operation, &moment)
+            let dropped = local.journal.dropped();
+            let answer = local.apply_journalled(operation, &moment);
+            if local.journal.dropped() > dropped {
+                self.emit(serde_json::json!({
+                    "type": "journal-overflow", "dropped": local.journal.dropped(),
+                }));
+            }
+            answer
         } else {
             memory::apply(&mut local.store, operation, &moment, false, &mut Vec::new())
         }
@@ -153,6 +163,7 @@ impl Fallback {
         let last = self.redis.as_ref().and_then(|redis| redis.view().last_error);
         match last {
             Some(error) if error.kind == ErrorKind::Auth => error.applied(Applied::No),
+            Some(error) if error.kind == ErrorKind::Unavailable => error.applied(Applied::No),
             Some(error) => Error::unavailable(error.message).applied(Applied::No),
             None => Error::unavailable("memory answers by request"),
         }
@@ -178,7 +189,7 @@ impl Fallback {
         settle_all(answers);
     }
 
-    pub(super) fn emit(&self, event: serde_json::Value) {
+    pub fn emit(&self, event: serde_json::Value) {
         (self.events)(event);
     }
 }
@@ -213,7 +224,7 @@ impl Backend for Fallback {
 }
 
 /// The answer where neither Redis nor memory may give one: nothing is there and nothing is kept.
-fn neutral(operation: &Operation) -> Answer {
+pub fn neutral(operation: &Operation) -> Answer {
     Ok(match operation {
         Operation::Get { .. } => Reply::Nothing,
         Operation::Load { .. } => Reply::Lease(crate::backend::redis::NO_LEASE),

@@ -267,15 +267,12 @@ impl Fallback {
         let was_live = change.from.live() || change.from == State::Suspect;
         match change.to {
             State::Online => {
-                if change.from == State::Connecting {
-                    self.emit(serde_json::json!({ "type": "backend-connected" }));
-                } else if change.from == State::Resyncing {
+                self.tell_connected();
+                if change.from == State::Resyncing {
                     self.emit(serde_json::json!({ "type": "backend-recovered" }));
                 }
             }
-            State::Resyncing if change.from == State::Invalidating => {
-                self.emit(serde_json::json!({ "type": "backend-connected" }));
-            }
+            State::Resyncing => self.tell_connected(),
             State::Invalidating => {
                 for counter in [
                     &self.resync.replayed,
@@ -294,6 +291,7 @@ impl Fallback {
                     self.resync.last_failed.store(true, Ordering::Relaxed);
                 }
                 if was_live {
+                    self.away.store(true, Ordering::Relaxed);
                     self.emit(
                         serde_json::json!({ "type": "backend-disconnected", "reason": reason }),
                     );
@@ -302,6 +300,12 @@ impl Fallback {
             }
             State::Forced => self.tell_degraded(change, reason),
             _ => {}
+        }
+    }
+
+    fn tell_connected(&self) {
+        if self.away.swap(false, Ordering::Relaxed) {
+            self.emit(serde_json::json!({ "type": "backend-connected" }));
         }
     }
 
