@@ -73,7 +73,7 @@ declare class RedisClient {
      * Sends commands in one go, each for itself: not a transaction. The answers in order, null for one that
      * failed; an empty array when Redis is not available. Rejects only with `E_INVALID` and `E_CLOSED`.
      */
-    pipeline<T = unknown>(operations: readonly PipelineCommand[]): Promise<(T | null)[]>;
+    pipeline(operations: readonly PipelineCommand[]): Promise<unknown[]>;
     /** How the server is: the time of a PING, and what INFO says. Never rejects. */
     healthCheck(): Promise<RedisHealth>;
     /** Lets what is in flight finish and closes the instance, memory included. Never rejects. */
@@ -221,11 +221,11 @@ interface HoldfastEvents {
         failed: number;
         durationMs: number;
     };
-    /** The journal was full, and so many intents were folded or dropped. */
+    /** The journal was full: a write was refused (its caller got false). `dropped` counts all such since the start. */
     'journal-overflow': {
         dropped: number;
     };
-    /** Memory was full, and entries had to go. */
+    /** Memory was full, and so many entries had to go since the last such event. At most one a second. */
     'memory-eviction': {
         evicted: number;
     };

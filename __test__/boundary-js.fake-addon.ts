@@ -59,7 +59,14 @@ export class FakeAddon {
         open(): number {
           return 0
         }
-        submit(_: number, meta: Float64Array, used: number, text: string, extras: unknown[] | null, inbox: Float64Array) {
+        submit(
+          _: number,
+          meta: Float64Array,
+          used: number,
+          text: string,
+          extras: unknown[] | null,
+          inbox: Float64Array,
+        ) {
           return fake.submit(meta, used, text, extras, inbox)
         }
         drain(inbox: Float64Array) {
@@ -86,7 +93,13 @@ export class FakeAddon {
     if (wake) this.wake()
   }
 
-  private submit(meta: Float64Array, used: number, text: string, extras: unknown[] | null, inbox: Float64Array): string | null {
+  private submit(
+    meta: Float64Array,
+    used: number,
+    text: string,
+    extras: unknown[] | null,
+    inbox: Float64Array,
+  ): string | null {
     if (this.failure !== null) {
       const failure = this.failure
       this.failure = null
@@ -120,10 +133,18 @@ export class FakeAddon {
         numbers.push(REPLY_TEXT, reply.value.length)
         text += reply.value
       } else if (reply.kind === 'entry') {
-        numbers.push(REPLY_ENTRY, reply.source ?? 0, reply.format ?? 0, reply.ttlMs ?? -1, REPLY_TEXT, reply.text.length)
+        numbers.push(
+          REPLY_ENTRY,
+          reply.source ?? 0,
+          reply.format ?? 0,
+          reply.ttlMs ?? -1,
+          REPLY_TEXT,
+          reply.text.length,
+        )
         text += reply.text
       } else if (reply.kind === 'extra') numbers.push(REPLY_EXTRA, this.extras.push(reply.value) - 1)
-      else if (reply.kind === 'event') numbers.push(REPLY_EVENT, this.extras.push(JSON.stringify({ type: reply.type })) - 1)
+      else if (reply.kind === 'event')
+        numbers.push(REPLY_EVENT, this.extras.push(JSON.stringify({ type: reply.type })) - 1)
       else {
         const { code, message = code } = reply
         const record = { code, message, retryable: false, applied: 'no', operation: '' }

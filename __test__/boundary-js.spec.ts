@@ -250,9 +250,16 @@ describe('failing', () => {
   })
 
   it('refuses raw arguments that are no text, number or bytes, and names them', () => {
-    expect(rawArguments('SET', ['k', 1.5, new Uint8Array(1)], '', 'call')).toEqual(['SET', 'k', '1.5', new Uint8Array(1)])
+    expect(rawArguments('SET', ['k', 1.5, new Uint8Array(1)], '', 'call')).toEqual([
+      'SET',
+      'k',
+      '1.5',
+      new Uint8Array(1),
+    ])
     for (const wrong of [Number.NaN, true, null, undefined, {}, 1n, '\ud800'] as CommandArgument[]) {
-      expect(() => rawArguments('SET', ['k', wrong], '', 'call')).toThrow(expect.objectContaining({ code: 'E_INVALID', path: 'args[1]' }))
+      expect(() => rawArguments('SET', ['k', wrong], '', 'call')).toThrow(
+        expect.objectContaining({ code: 'E_INVALID', path: 'args[1]' }),
+      )
     }
   })
 })

@@ -43,7 +43,8 @@ export class Batch {
   /** A slot for an operation that the caller writes next and then commits. Throws when closed. */
   begin(decoder: number, soft: number, operation: string, size: number): Slot {
     if (this.closed) throw closed(operation)
-    if (size > LARGEST_TEXT) throw invalid('value', `value has ${size} characters; no more than ${LARGEST_TEXT} can cross`, operation)
+    if (size > LARGEST_TEXT)
+      throw invalid('value', `value has ${size} characters; no more than ${LARGEST_TEXT} can cross`, operation)
     if (this.outbox.text.length + size > TOO_MUCH_TEXT) this.flush()
     const slot = this.bridge.take(operation)
     slot.batch = this

@@ -136,6 +136,7 @@ export class Connection implements EventReceiver {
 function ask<Answer>(bridge: Bridge, handle: number, what: string, argument: string, operation: string): Answer {
   const answer = JSON.parse(bridge.native.inspect(handle, what, argument)) as { ok?: Answer; error?: ErrorRecord }
   if (answer.error !== undefined) throw fromRecord(answer.error, operation)
-  if (!('ok' in answer)) throw new HoldfastError({ code: 'E_INTERNAL', message: `a defect in holdfast: no answer to ${what}`, operation })
+  if (!('ok' in answer))
+    throw new HoldfastError({ code: 'E_INTERNAL', message: `a defect in holdfast: no answer to ${what}`, operation })
   return answer.ok as Answer
 }

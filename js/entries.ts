@@ -59,14 +59,26 @@ export function setEntry(
 }
 
 /** Removes. True when there was something. */
-export function deleteEntry(batch: Batch, family: string, key: string, flags: number, operation: string): Promise<unknown> {
+export function deleteEntry(
+  batch: Batch,
+  family: string,
+  key: string,
+  flags: number,
+  operation: string,
+): Promise<unknown> {
   const slot = batch.begin(DECODE_RAW, SOFT_FALSE, operation, key.length)
   encodeEntryDelete(batch.outbox, slot.id, family, key, flags)
   return batch.commit(slot)
 }
 
 /** Tells whether there is something. */
-export function hasEntry(batch: Batch, family: string, key: string, flags: number, operation: string): Promise<unknown> {
+export function hasEntry(
+  batch: Batch,
+  family: string,
+  key: string,
+  flags: number,
+  operation: string,
+): Promise<unknown> {
   const slot = batch.begin(DECODE_RAW, SOFT_FALSE, operation, key.length)
   encodeEntryExists(batch.outbox, slot.id, family, key, flags)
   return batch.commitRead(slot)

@@ -145,7 +145,12 @@ export function fromThrown(thrown: unknown, operation: string): HoldfastError {
       // Not a record after all.
     }
   }
-  return new HoldfastError({ code: 'E_INTERNAL', message: `a defect in holdfast: ${message}`, operation, cause: thrown })
+  return new HoldfastError({
+    code: 'E_INTERNAL',
+    message: `a defect in holdfast: ${message}`,
+    operation,
+    cause: thrown,
+  })
 }
 
 /** What an error says; in a test runner it can come from another global, where `instanceof` is false. */

@@ -4,15 +4,7 @@
 import { describe, invalid, messageOf } from './errors.js'
 
 /** What the connection is doing. */
-export type BackendState =
-  | 'idle'
-  | 'connecting'
-  | 'online'
-  | 'suspect'
-  | 'degraded'
-  | 'resyncing'
-  | 'forced'
-  | 'closed'
+export type BackendState = 'idle' | 'connecting' | 'online' | 'suspect' | 'degraded' | 'resyncing' | 'forced' | 'closed'
 
 /** The events of an instance with what each carries. Times are milliseconds. */
 export interface HoldfastEvents {

@@ -8,7 +8,14 @@ import { RedisClient, type RedisHealth } from './managers/client.js'
 import { fallbackCacheOf, type MemoizingCache } from './managers/fallback-cache.js'
 import { FallbackManager, type FallbackStats } from './managers/fallback.js'
 import type { HoldfastOptions } from './options.js'
-import { initialize, shutdown, status, type InitializeOptions, type InitializeResult, type SystemStatus } from './system.js'
+import {
+  initialize,
+  shutdown,
+  status,
+  type InitializeOptions,
+  type InitializeResult,
+  type SystemStatus,
+} from './system.js'
 
 /**
  * An instance: a connection, a memory store and the managers over them. Instances with the same settings

@@ -168,7 +168,8 @@ export class Inbox {
           const key = String(this.readValue())
           const value = this.readValue()
           // A plain assignment to this one name would change the object's prototype.
-          if (key === '__proto__') Object.defineProperty(map, key, { value, enumerable: true, configurable: true, writable: true })
+          if (key === '__proto__')
+            Object.defineProperty(map, key, { value, enumerable: true, configurable: true, writable: true })
           else map[key] = value
         }
         return map

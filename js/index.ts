@@ -23,7 +23,14 @@ export { fallbackManager, FallbackCache, getFallbackStats, syncWithRedis, clearF
 export { createHoldfast } from './holdfast.js'
 export { HoldfastError } from './errors.js'
 
-export type { CommandArgument, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealth } from './redis-client.js'
+export type {
+  CommandArgument,
+  PipelineCommand,
+  RawClient,
+  RedisClient,
+  RedisConnectionState,
+  RedisHealth,
+} from './redis-client.js'
 export type {
   AIParameters,
   CacheEntry,
@@ -35,7 +42,13 @@ export type {
   CachedEntry,
   Duration,
 } from './cache-manager.js'
-export type { FallbackEventName, FallbackManager, FallbackOptions, FallbackStats, MemoizeOptions } from './fallback-manager.js'
+export type {
+  FallbackEventName,
+  FallbackManager,
+  FallbackOptions,
+  FallbackStats,
+  MemoizeOptions,
+} from './fallback-manager.js'
 export type { HoldfastErrorCode, HoldfastErrorFields } from './errors.js'
 export type { BackendState, HoldfastEventName, HoldfastEvents, HoldfastListener } from './events.js'
 export type { Holdfast } from './holdfast.js'

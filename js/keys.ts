@@ -9,7 +9,8 @@ const BYTES_PER_UNIT = 3
 
 /** Throws `E_INVALID` naming `path` unless the value is a text of 1 to 65,536 UTF-8 bytes. */
 export function checkKey(key: unknown, path: string, operation: string): asserts key is string {
-  if (typeof key === 'string' && key.length > 0 && key.length * BYTES_PER_UNIT <= MOST_BYTES && key.isWellFormed()) return
+  if (typeof key === 'string' && key.length > 0 && key.length * BYTES_PER_UNIT <= MOST_BYTES && key.isWellFormed())
+    return
   const problem = problemOf(key, MOST_BYTES)
   if (problem !== null) {
     throw invalid(path, `${path} ${problem}; allowed: a text of 1 to 65536 bytes, any characters`, operation)
@@ -18,9 +19,16 @@ export function checkKey(key: unknown, path: string, operation: string): asserts
 
 /** The same for a prefix, of at most 512 bytes. `h` is taken: what stands under it belongs to other keys. */
 export function checkPrefix(prefix: unknown, path: string, operation: string): asserts prefix is string {
-  const problem = prefix === 'h' || (typeof prefix === 'string' && prefix.startsWith('h:')) ? 'is reserved' : problemOf(prefix, MOST_PREFIX_BYTES)
+  const problem =
+    prefix === 'h' || (typeof prefix === 'string' && prefix.startsWith('h:'))
+      ? 'is reserved'
+      : problemOf(prefix, MOST_PREFIX_BYTES)
   if (problem !== null) {
-    throw invalid(path, `${path} ${problem}; allowed: a text of 1 to 512 bytes that is not 'h' and does not begin with 'h:'`, operation)
+    throw invalid(
+      path,
+      `${path} ${problem}; allowed: a text of 1 to 512 bytes that is not 'h' and does not begin with 'h:'`,
+      operation,
+    )
   }
 }
 

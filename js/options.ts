@@ -93,7 +93,12 @@ export function configText(options: HoldfastOptions, fallback: FallbackSettings,
     throw invalid('options.env', `options.env is ${describe(env)}; allowed: an object`, operation)
   }
   const own = rest.fallback
-  const merged = typeof own === 'object' && own !== null ? { ...own, ...fallback } : Object.keys(fallback).length > 0 ? fallback : own
+  const merged =
+    typeof own === 'object' && own !== null
+      ? { ...own, ...fallback }
+      : Object.keys(fallback).length > 0
+        ? fallback
+        : own
   const variables: Record<string, string> = {}
   for (const name of Object.keys(env).sort()) {
     const value = env[name]

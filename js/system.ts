@@ -70,7 +70,13 @@ export async function initialize(instance: Holdfast, options: InitializeOptions 
   const fallback = memoryOnly || fallbackEnabled
   const components = { redis, cache: redis || fallback, sessions: false, pubsub: false, fallback }
   const active = Object.values(components).filter(Boolean).length
-  const without = redis ? '' : memoryOnly ? ', in memory' : fallback ? ', memory answers until Redis does' : ', Redis does not answer'
+  const without = redis
+    ? ''
+    : memoryOnly
+      ? ', in memory'
+      : fallback
+        ? ', memory answers until Redis does'
+        : ', Redis does not answer'
   return {
     success: active > 0,
     components,
@@ -139,7 +145,12 @@ function nothing(): SystemStatus {
 
 /** The options as settings of the connection. */
 function settingsOf(options: InitializeOptions, operation: string): FallbackSettings {
-  const given = named(options, 'options', ['enableHealthMonitoring', 'healthCheckInterval', 'enableFallback', 'fallbackOptions'], operation)
+  const given = named(
+    options,
+    'options',
+    ['enableHealthMonitoring', 'healthCheckInterval', 'enableFallback', 'fallbackOptions'],
+    operation,
+  )
   boolean(given['enableHealthMonitoring'], 'options.enableHealthMonitoring', operation)
   positive(given['healthCheckInterval'], 'options.healthCheckInterval', operation)
   const enabled = boolean(given['enableFallback'], 'options.enableFallback', operation)
@@ -154,7 +165,11 @@ function settingsOf(options: InitializeOptions, operation: string): FallbackSett
   const maxMemoryMb = megabytes(fallback['maxMemorySize'], `${path}.maxMemorySize`, operation)
   positive(fallback['syncInterval'], `${path}.syncInterval`, operation)
   if (boolean(fallback['persistentFallback'], `${path}.persistentFallback`, operation) === true) {
-    throw invalid(`${path}.persistentFallback`, `${path}.persistentFallback is true; allowed: false, for this version keeps no journal on disk`, operation)
+    throw invalid(
+      `${path}.persistentFallback`,
+      `${path}.persistentFallback is true; allowed: false, for this version keeps no journal on disk`,
+      operation,
+    )
   }
   return {
     ...(enabled === undefined ? {} : { enabled }),
@@ -168,7 +183,8 @@ function named(value: unknown, path: string, names: readonly string[], operation
     throw invalid(path, `${path} is ${describe(value)}; allowed: an object`, operation)
   }
   for (const name of Object.keys(value)) {
-    if (!names.includes(name)) throw invalid(`${path}.${name}`, `${path}.${name} is no option; allowed: ${names.join(', ')}`, operation)
+    if (!names.includes(name))
+      throw invalid(`${path}.${name}`, `${path}.${name} is no option; allowed: ${names.join(', ')}`, operation)
   }
   return value as Record<string, unknown>
 }
@@ -179,7 +195,8 @@ function boolean(value: unknown, path: string, operation: string): boolean | und
 }
 
 function megabytes(value: unknown, path: string, operation: string): number | undefined {
-  if (value === undefined || (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 1_048_576)) return value as number | undefined
+  if (value === undefined || (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 1_048_576))
+    return value as number | undefined
   throw invalid(path, `${path} is ${describe(value)}; allowed: a whole number from 1 to 1048576 MB`, operation)
 }
 

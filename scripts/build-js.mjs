@@ -91,7 +91,8 @@ function exportsOf(entry) {
     if (symbol.name === 'default') continue
     const target = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol
     // `export type { X }` of a class names a type only.
-    const typeOnly = symbol.declarations?.some((declaration) => ts.isTypeOnlyImportOrExportDeclaration(declaration)) ?? false
+    const typeOnly =
+      symbol.declarations?.some((declaration) => ts.isTypeOnlyImportOrExportDeclaration(declaration)) ?? false
     if (!typeOnly && target.flags & ts.SymbolFlags.Value) values.push(symbol.name)
     else types.push(symbol.name)
   }
@@ -110,14 +111,23 @@ function writeSubpath(subpath, byDefault) {
   const { values, types } = exportsOf(subpath)
   const odd = values.filter((name) => !namesOf('index').includes(name))
   if (odd.length > 0) fail(`js/${subpath}.ts exports ${odd}, which js/index.ts does not`)
-  const commonJs = ["'use strict'", "Object.defineProperty(exports, '__esModule', { value: true })", "const holdfast = require('./index.js')"]
+  const commonJs = [
+    "'use strict'",
+    "Object.defineProperty(exports, '__esModule', { value: true })",
+    "const holdfast = require('./index.js')",
+  ]
   for (const name of values) commonJs.push(`exports.${name} = holdfast.${name}`)
   if (byDefault !== null) commonJs.push(`exports.default = holdfast.${byDefault}`)
   write(`${subpath}.js`, commonJs.join('\n'))
   write(`${subpath}.mjs`, wrapper('index', values, byDefault))
   // One declaration of everything, so that a type is the same type through whichever entry it came.
-  const names = [...values, ...types.map((name) => `type ${name}`), ...(byDefault === null ? [] : [`${byDefault} as default`])]
-  for (const file of [`${subpath}.d.ts`, `${subpath}.d.mts`]) write(file, `export { ${names.join(', ')} } from '../index.js'`)
+  const names = [
+    ...values,
+    ...types.map((name) => `type ${name}`),
+    ...(byDefault === null ? [] : [`${byDefault} as default`]),
+  ]
+  for (const file of [`${subpath}.d.ts`, `${subpath}.d.mts`])
+    write(file, `export { ${names.join(', ')} } from '../index.js'`)
 }
 
 function writeEdge() {

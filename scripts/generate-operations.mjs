@@ -39,7 +39,11 @@ for (const { name, fields } of list.operations) {
 
 function encoder({ name, about, fields }) {
   const entries = Object.entries(fields)
-  const parameters = ['to: Outbox', 'id: number', ...entries.map(([field, type]) => `${field}: ${TYPESCRIPT_FIELDS[type]}`)]
+  const parameters = [
+    'to: Outbox',
+    'id: number',
+    ...entries.map(([field, type]) => `${field}: ${TYPESCRIPT_FIELDS[type]}`),
+  ]
   const lines = [
     `/** ${about}. */`,
     `export function encode${pascal(name)}(${parameters.join(', ')}): void {`,
@@ -88,7 +92,11 @@ function typescript() {
   out.push('', '/** Each operation with its fields in order, as the native side reads them. */')
   out.push('export const OPERATIONS: readonly (readonly [name: string, fields: readonly string[]])[] = [')
   for (const { name, fields } of list.operations) {
-    out.push(`  ['${name}', [${Object.values(fields).map((type) => `'${type}'`).join(', ')}]],`)
+    out.push(
+      `  ['${name}', [${Object.values(fields)
+        .map((type) => `'${type}'`)
+        .join(', ')}]],`,
+    )
   }
   out.push(']')
   for (const operation of list.operations) out.push('', encoder(operation))

@@ -1,6 +1,7 @@
 // The fallback manager gives back exactly what it was given, from Redis and from memory.
 import { describe, expect, it } from 'vitest'
 import { onStore, stores } from '../cache/stores'
+import { waitFor } from '../support/wait-for'
 
 const values: [string, unknown][] = [
   ['text', 'value'],
@@ -68,6 +69,7 @@ describe.each(stores)('types on %s', (store) => {
   })
 
   if (store === 'redis') it('keeps what it was told to keep for that long, and the rest without end', async () => {
+    await waitFor('Redis to answer again', () => !fallbackManager.getStats().isUsingFallback)
     await fallbackManager.set('timed', 1, 60)
     await fallbackManager.set('endless', 1)
     await fallbackManager.mset({ many: 1 }, 60)

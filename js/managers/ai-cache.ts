@@ -31,11 +31,21 @@ export interface AICache {
    * @param ttl Seconds, or a text such as `'7d'`. Default: 86400.
    * @param parameters What else decides the answer; it is found again only with the same ones. Default: none.
    */
-  cacheResponse(prompt: string, response: unknown, model: string, ttl?: Duration, parameters?: AIParameters): Promise<boolean>
+  cacheResponse(
+    prompt: string,
+    response: unknown,
+    model: string,
+    ttl?: Duration,
+    parameters?: AIParameters,
+  ): Promise<boolean>
   /** The stored answer, or null. */
   getCachedResponse<T = unknown>(prompt: string, model: string, parameters?: AIParameters): Promise<T | null>
   /** The stored answer with its time and who answered, or null. */
-  getCachedEntry<T = unknown>(prompt: string, model: string, parameters?: AIParameters): Promise<CachedAIResponse<T> | null>
+  getCachedEntry<T = unknown>(
+    prompt: string,
+    model: string,
+    parameters?: AIParameters,
+  ): Promise<CachedAIResponse<T> | null>
   /**
    * Stores a conversation under its id. True when Redis or memory has it.
    * @param context Anything that JSON can hold.
@@ -97,7 +107,13 @@ export function aiCacheOf(cache: CacheManager): AICache {
       const operation = 'AICacheManager.cacheConversation'
       checkKey(conversationId, 'conversationId', operation)
       const ttlMs = lifetimeMs(ttl, DAY_SECONDS * 1000, 'ttl', operation)
-      return await cache.setNamed(CONVERSATIONS, conversationId, toJson(context, 'context', operation), ttlMs, operation)
+      return await cache.setNamed(
+        CONVERSATIONS,
+        conversationId,
+        toJson(context, 'context', operation),
+        ttlMs,
+        operation,
+      )
     },
 
     async getCachedConversation<T>(conversationId: string) {
@@ -118,7 +134,10 @@ function questionOf(prompt: unknown, model: unknown, parameters: unknown, operat
     const shown = model === '' ? 'empty' : describe(model)
     throw invalid('model', `model is ${shown}; allowed: the name of a model`, operation)
   }
-  if (parameters !== undefined && (typeof parameters !== 'object' || parameters === null || Array.isArray(parameters))) {
+  if (
+    parameters !== undefined &&
+    (typeof parameters !== 'object' || parameters === null || Array.isArray(parameters))
+  ) {
     throw invalid('parameters', `parameters is ${describe(parameters)}; allowed: an object`, operation)
   }
   return canonicalJson({ model, parameters: parameters ?? {}, prompt }, 'parameters', operation)

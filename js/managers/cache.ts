@@ -5,13 +5,7 @@ import type { Connection } from '../connection.js'
 import { NO_EXPIRY, lifetimeMs, type Duration } from '../durations.js'
 import { clearFamily, deleteEntry, flightKey, getEntry, hasEntry, loadEntry, setEntry } from '../entries.js'
 import { closed, describe, invalid } from '../errors.js'
-import {
-  FLAG_HASH_KEY,
-  FLAG_NO_COMPRESS,
-  FLAG_NO_MEMORY,
-  FLAG_SKIP_L1,
-  FORMAT_JSON,
-} from '../generated/operations.js'
+import { FLAG_HASH_KEY, FLAG_NO_COMPRESS, FLAG_NO_MEMORY, FLAG_SKIP_L1, FORMAT_JSON } from '../generated/operations.js'
 import { DECODE_ENTRY, DECODE_VALUE } from '../inbox.js'
 import { checkKey, checkPrefix } from '../keys.js'
 import { toJson } from '../values.js'
@@ -259,7 +253,11 @@ export class CacheManager {
     const { ttl, persist } = options
     if (persist === true) {
       if (ttl === undefined || ttl === 0) return NO_EXPIRY
-      throw invalid('options.persist', 'options.persist is given together with options.ttl; allowed: one or the other', operation)
+      throw invalid(
+        'options.persist',
+        'options.persist is given together with options.ttl; allowed: one or the other',
+        operation,
+      )
     }
     return lifetimeMs(ttl, defaultMs, 'options.ttl', operation)
   }

@@ -3,7 +3,13 @@
 import { rawArguments, rawPipeline, type CommandArgument, type PipelineCommand } from '../arguments.js'
 import type { Connection } from '../connection.js'
 import { HoldfastError, fromRecord, type ErrorRecord } from '../errors.js'
-import { encodeCommand, encodePipeline, encodeReconnect, encodeVerdict, type RawArgument } from '../generated/operations.js'
+import {
+  encodeCommand,
+  encodePipeline,
+  encodeReconnect,
+  encodeVerdict,
+  type RawArgument,
+} from '../generated/operations.js'
 import { readInfo } from '../info.js'
 import { DECODE_RAW } from '../inbox.js'
 import { SOFT_NEVER, SOFT_NULL } from '../slots.js'
@@ -130,7 +136,7 @@ export class RedisClient {
    * Sends commands in one go, each for itself: not a transaction. The answers in order, null for one that
    * failed; an empty array when Redis is not available. Rejects only with `E_INVALID` and `E_CLOSED`.
    */
-  async pipeline<T = unknown>(operations: readonly PipelineCommand[]): Promise<(T | null)[]> {
+  async pipeline(operations: readonly PipelineCommand[]): Promise<unknown[]> {
     const operation = 'redisClient.pipeline'
     const raw = rawPipeline(operations, operation)
     const batch = this.connection.batch(operation)
@@ -139,7 +145,7 @@ export class RedisClient {
     encodePipeline(batch.outbox, slot.id, raw, 0)
     try {
       const answers = (await batch.commit(slot)) as unknown[]
-      return answers.map((answer) => (answer instanceof HoldfastError ? null : (answer as T)))
+      return answers.map((answer) => (answer instanceof HoldfastError ? null : answer))
     } catch (error) {
       if (isCallersFault(error)) throw error
       this.lastError = error as Error

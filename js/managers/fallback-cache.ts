@@ -45,12 +45,17 @@ export function fallbackCacheOf(manager: FallbackManager): MemoizingCache {
       }
       const { keyGenerator, ttl } = options
       if (keyGenerator !== undefined && typeof keyGenerator !== 'function') {
-        throw invalid('options.keyGenerator', `options.keyGenerator is ${describe(keyGenerator)}; allowed: a function`, operation)
+        throw invalid(
+          'options.keyGenerator',
+          `options.keyGenerator is ${describe(keyGenerator)}; allowed: a function`,
+          operation,
+        )
       }
       const ttlMs = lifetimeMs(ttl, NO_EXPIRY, 'options.ttl', operation)
       const name = keyGenerator === undefined ? nameOf(fn) : ''
       return async (...args: Args): Promise<Awaited<Result>> => {
-        const key = keyGenerator === undefined ? `${name}:${canonicalJson(args, 'args', operation)}` : keyGenerator(...args)
+        const key =
+          keyGenerator === undefined ? `${name}:${canonicalJson(args, 'args', operation)}` : keyGenerator(...args)
         checkKey(key, keyGenerator === undefined ? 'args' : 'options.keyGenerator', operation)
         const call = async (): Promise<Awaited<Result>> => await fn(...args)
         return await manager.load<Awaited<Result>>(FAMILY, key, call, ttlMs, operation)

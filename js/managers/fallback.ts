@@ -133,7 +133,9 @@ export class FallbackManager {
       return { key, ...written(value, `record[${JSON.stringify(key)}]`, operation) }
     })
     this.reach(operation)
-    const kept = await Promise.all(writes.map(({ key, text, format }) => this.write(key, text, format, ttlMs, operation)))
+    const kept = await Promise.all(
+      writes.map(({ key, text, format }) => this.write(key, text, format, ttlMs, operation)),
+    )
     return kept.every((one) => one === true)
   }
 
@@ -148,13 +150,18 @@ export class FallbackManager {
 
   /** A copy of how memory and the journal stand. */
   getStats(): FallbackStats {
-    const { memoryBytes, ...stats } = this.connection.inspect<NativeFallbackStats>('fallback', '', 'fallbackManager.getStats')
+    const { memoryBytes, ...stats } = this.connection.inspect<NativeFallbackStats>(
+      'fallback',
+      '',
+      'fallbackManager.getStats',
+    )
     return { ...stats, memoryUsage: memoryBytes / MEGABYTE }
   }
 
   /** Forgets this manager's values in memory. What Redis holds stays. */
   clearFallbackData(): void {
-    for (const family of [FAMILY, MEMOIZED]) this.connection.inspect('clearMemory', family, 'fallbackManager.clearFallbackData')
+    for (const family of [FAMILY, MEMOIZED])
+      this.connection.inspect('clearMemory', family, 'fallbackManager.clearFallbackData')
   }
 
   /** The keys of this manager that are in memory. */
@@ -201,7 +208,15 @@ export class FallbackManager {
   load<T>(family: string, key: string, factory: () => T | Promise<T>, ttlMs: number, operation: string): Promise<T> {
     this.reach(operation)
     const place = { family, key, flags: FLAG_UNCOUNTED }
-    return loadEntry(this.connection, place, ttlMs, factory, (value) => written(value, 'value', operation), true, operation)
+    return loadEntry(
+      this.connection,
+      place,
+      ttlMs,
+      factory,
+      (value) => written(value, 'value', operation),
+      true,
+      operation,
+    )
   }
 
   private write(key: string, text: string, format: number, ttlMs: number, operation: string): Promise<unknown> {

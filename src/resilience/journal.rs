@@ -135,13 +135,9 @@ impl Journal {
         };
     }
 
-    /// Whether nothing is left that must go before anybody reads from the server.
-    pub fn invalidated(&self) -> bool {
-        self.deletes.is_empty() && self.invalidations.is_empty()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.invalidated() && self.sets.is_empty()
+    /// Whether families wait to be invalidated, which goes before anybody reads from the server.
+    pub fn has_invalidations(&self) -> bool {
+        !self.invalidations.is_empty()
     }
 
     /// Drops every intent under a prefix, on request.

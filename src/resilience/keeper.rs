@@ -7,9 +7,10 @@ use futures_util::future::BoxFuture;
 use super::fallback::Fallback;
 use crate::backend::intent::{Intent, Outcome, Wish};
 use crate::backend::memory::store::{Entry, Standing};
-use crate::backend::redis::{Change, Copy, Failure, Identity, Keeper, Replayer, State};
+use crate::backend::redis::{Change, Copy, Failure, Identity, Keeper, Owed, Replayer, State};
 use crate::backend::{Answer, Call, Operation, Reply};
 use crate::base::error::Result;
+use crate::base::stamp::Stamp;
 
 const DELETE_BATCH: usize = 512;
 
@@ -87,7 +88,11 @@ impl Keeper for Fallback {
             if local.mark(&copy.key) != copy.seen || copy.expires_at.is_some_and(|at| at <= now) {
                 continue;
             }
-            if local.store.peek(&copy.key, now).is_some_and(|entry| entry.stamp == copy.stamp) {
+            // A foreign value has no stamp by which it could be told from the one that is kept.
+            let managed = copy.stamp != Stamp::default();
+            let kept =
+                local.store.peek(&copy.key, now).is_some_and(|entry| entry.stamp == copy.stamp);
+            if managed && kept {
                 continue;
             }
             let entry = Entry {
@@ -157,9 +162,19 @@ impl Keeper for Fallback {
         })
     }
 
+    fn owes(&self) -> Owed {
+        let local = self.local.lock();
+        match (self.syncs(), local.journal.has_invalidations(), local.journal.depth()) {
+            (false, _, _) | (true, false, 0) => Owed::Nothing,
+            (true, true, _) => Owed::Invalidations,
+            (true, false, _) => Owed::Intents,
+        }
+    }
+
     fn go_live(&self) -> bool {
         let mut local = self.local.lock();
-        if self.syncs() && !local.journal.invalidated() {
+        // A delete that came in the meantime goes before its own key's next operation.
+        if self.syncs() && local.journal.has_invalidations() {
             return false;
         }
         local.state = State::Resyncing;

@@ -8,7 +8,7 @@ use super::wire::Wire;
 use super::{Replayer, failure, wire};
 use crate::backend::intent::{Intent, Outcome};
 use crate::backend::{Call, Operation, Reply};
-use crate::base::error::Result;
+use crate::base::error::{Applied, Error, Result};
 use crate::base::keys::scan_pattern;
 use crate::base::stamp::Stamp;
 
@@ -20,22 +20,33 @@ impl Hub {
         if let Some(keeper) = self.shared.keeper() {
             let _ = keeper.sending(&call);
         }
-        let Some(link) = self.links.first() else { return };
-        let (connection, wire) = (link.connection.clone(), self.shared.wire.clone());
+        let now = self.now();
+        let Some(link) = self.links.first_mut() else {
+            return self.unanswered(vec![call], Applied::No);
+        };
+        if link.outstanding == 0 {
+            link.busy_since = now;
+        }
+        link.outstanding += 1;
+        let (connection, wire, id) = (link.connection.clone(), self.shared.wire.clone(), link.id);
         let (prefix, stamp, keeper) = (prefix.clone(), *stamp, self.shared.keeper());
         let timeout = self.shared.config.command_timeout;
+        let mut outage = self.outage.subscribe();
         self.side_jobs.push(Box::pin(async move {
-            match clear(connection, &wire, &prefix, stamp, timeout).await {
-                Ok(removed) => call.settler.settle(Ok(Reply::Count(removed))),
-                Err(error) => match keeper {
-                    // The journal has it from here.
-                    Some(keeper) if failure::means_unavailable(&error) => {
-                        let error = failure::maybe_applied(error);
-                        keeper.unanswered(vec![(call, super::Failure { error })]);
-                    }
-                    _ => call.settler.settle(Err(error)),
-                },
+            let cleared = tokio::select! {
+                cleared = clear(connection, &wire, &prefix, stamp, timeout) => cleared,
+                _ = outage.changed() => Err(Error::unavailable("it went away")),
+            };
+            match (cleared, keeper) {
+                (Ok(removed), _) => call.settler.settle(Ok(Reply::Count(removed))),
+                // The journal has it from here.
+                (Err(error), Some(keeper)) if failure::means_unavailable(&error) => {
+                    let error = failure::maybe_applied(error);
+                    keeper.unanswered(vec![(call, super::Failure { error })]);
+                }
+                (Err(error), _) => call.settler.settle(Err(error)),
             }
+            Some(id)
         }));
     }
 }

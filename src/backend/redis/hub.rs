@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::{UnboundedReceiver, error::TryRecvError};
+use tokio::sync::watch;
 
 use super::dial::Dialer;
 use super::lane::Lane;
@@ -28,6 +29,8 @@ const REDIAL_MOST: u64 = 5_000 * MILLI;
 const REDIAL_UNCONFIGURED: u64 = 30_000 * MILLI;
 /// How often deadlines and silence are looked at while something is outstanding.
 const WATCH: u64 = 50 * MILLI;
+/// A timer that is so late says that this process did not run.
+const STALL: u64 = 100 * MILLI;
 /// A server that stayed up for less is flapping: the next return is held back, each time for longer.
 const STEADY: u64 = 10_000 * MILLI;
 const HOLD_MOST: u64 = 30_000 * MILLI;
@@ -62,9 +65,16 @@ pub(super) struct Hub {
     old_clients: Vec<i64>,
     pub replaying: usize,
     pub lane: Lane,
-    pub side_jobs: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// What runs beside; each answers the connection that it kept busy, if any.
+    pub side_jobs: FuturesUnordered<BoxFuture<'static, Option<u64>>>,
+    /// Changes when the server goes away, for those who wait for a single answer.
+    pub outage: watch::Sender<u64>,
     forced: bool,
     close_by: Option<u64>,
+    /// When the timer should have fired.
+    due: u64,
+    /// When this process last came back from not running: others' silence counts from there.
+    stalled_at: u64,
 }
 
 impl Hub {
@@ -96,8 +106,11 @@ impl Hub {
             replaying: 0,
             lane: Lane::default(),
             side_jobs: FuturesUnordered::new(),
+            outage: watch::Sender::new(0),
             forced: false,
             close_by: None,
+            due: 0,
+            stalled_at: 0,
         }
     }
 
@@ -108,6 +121,7 @@ impl Hub {
         loop {
             if !armed && let Some(wait) = self.next_wake() {
                 timer.as_mut().reset(tokio::time::Instant::now() + Duration::from_micros(wait));
+                self.due = self.now() + wait;
                 armed = true;
             }
             tokio::select! {
@@ -130,7 +144,7 @@ impl Hub {
                     self.returned(link, result);
                 }
                 done = self.lane.next() => self.lane_done(done),
-                Some(()) = self.side_jobs.next() => {}
+                Some(link) = self.side_jobs.next() => self.side_job_done(link),
                 () = &mut timer, if armed => {
                     armed = false;
                     self.watch();
@@ -226,11 +240,12 @@ impl Hub {
         if self.state == State::Idle {
             self.step(State::Connecting, None);
             self.verdict_by = Some(self.now() + 2 * micros(self.shared.config.silence));
-            self.redial(None);
+            self.redial(0);
         }
     }
 
-    fn redial(&mut self, proof: Option<u64>) {
+    /// Dials, unless a dial is under way. `hold` keeps back a server that flaps.
+    fn redial(&mut self, hold: u64) {
         self.redial_at = None;
         if self.dial.is_some() {
             return;
@@ -239,21 +254,21 @@ impl Hub {
         let dialer = self.dialer.clone();
         self.dial = Some(Box::pin(async move {
             let link = dialer.dial().await?;
-            // Whoever comes back from an outage answers three times before it is believed.
-            for _ in 0..proof.map_or(0, |_| 3) {
+            // It is believed when it has answered three times more.
+            for _ in 0..3 {
                 let mut connection = link.connection.clone();
                 let command = redis::cmd("PING");
                 let ping = connection.send_packed_command(&command);
                 match tokio::time::timeout(Duration::from_millis(500), ping).await {
-                    Ok(Ok(redis::Value::SimpleString(_) | redis::Value::Okay)) => {}
-                    Ok(Ok(_)) => {
-                        return Err(Error::unavailable("it answers PING with something else"));
+                    Ok(Ok(redis::Value::ServerError(error))) => {
+                        return Err(super::failure::from_server(&error));
                     }
+                    Ok(Ok(_)) => {}
                     Ok(Err(error)) => return Err(super::failure::from_redis(&error)),
                     Err(_) => return Err(Error::unavailable("it does not answer PING")),
                 }
             }
-            if let Some(hold) = proof {
+            if hold > 0 {
                 tokio::time::sleep(Duration::from_micros(hold)).await;
             }
             Ok(link)
@@ -273,12 +288,16 @@ impl Hub {
                     keeper.met(&link.identity);
                 }
                 self.links = vec![link];
-                self.online(None);
+                self.online(None, Vec::new());
             }
             State::Suspect => self.replace_by(link),
             State::Degraded => self.return_by(Some(link)),
-            // Forced meanwhile, or closing: the connection is kept for later.
-            _ => self.links = vec![link],
+            // Forced meanwhile: the connection is kept for later.
+            State::Forced if self.links.is_empty() && self.returning.is_none() => {
+                self.links = vec![link];
+            }
+            // Another one serves already.
+            _ => self.old_clients.push(link.client_id),
         }
     }
 
@@ -305,14 +324,23 @@ impl Hub {
         self.redial_at = Some(self.now() + wait);
     }
 
-    /// The server is well; calls go there.
-    pub fn online(&mut self, reason: Option<String>) {
+    /// The server is well; calls go there, those first that were sent before.
+    pub fn online(&mut self, reason: Option<String>, again: Vec<Item>) {
         self.verdict_by = None;
         self.online_since = self.now();
         self.step(State::Online, reason);
         self.answer_verdicts();
+        self.resend(again);
         let waiting: Vec<Call> = self.waiting.drain(..).collect();
         self.dispatch(waiting);
+        self.start_lane();
+        self.catch_up();
+    }
+
+    fn side_job_done(&mut self, link: Option<u64>) {
+        if let Some(link) = self.links.iter_mut().find(|other| Some(other.id) == link) {
+            link.outstanding = link.outstanding.saturating_sub(1);
+        }
     }
 
     /// A fresh connection answers, so only the old ones are replaced: nobody notices.
@@ -321,9 +349,7 @@ impl Hub {
         self.kill_old(&link);
         self.links = vec![link];
         let orphans = std::mem::take(&mut self.orphans);
-        self.online(Some("a fresh connection answers".to_owned()));
-        self.resend(orphans);
-        self.pump_replay();
+        self.online(Some("a fresh connection answers".to_owned()), orphans);
     }
 
     /// Closes what is open; what was sent there waits as orphans.
@@ -331,8 +357,8 @@ impl Hub {
         for link in self.links.drain(..) {
             self.old_clients.push(link.client_id);
         }
-        if let Some(link) = self.lane.drop_link() {
-            self.old_clients.push(link);
+        if let Some(client) = self.lane.abort() {
+            self.old_clients.push(client);
         }
         self.growing = None;
         self.grown = None;
@@ -354,9 +380,10 @@ impl Hub {
         for id in &ids {
             kills.cmd("CLIENT").arg("KILL").arg("ID").arg(*id);
         }
-        let mut sent: BoxFuture<'static, ()> = Box::pin(async move {
+        let mut sent: BoxFuture<'static, Option<u64>> = Box::pin(async move {
             // Refusals are the server's right; most of these are gone already.
             let _ = connection.send_packed_commands(&kills, 0, ids.len()).await;
+            None
         });
         // Polled once, so that it stands before everything that is sent from now on.
         if !super::traffic::poll_once(&mut sent) {
@@ -377,6 +404,7 @@ impl Hub {
         }
         self.shared.view.lock().last_error = Some(error);
         self.verdict_by = None;
+        self.outage.send_modify(|count| *count += 1);
         self.forget_links();
         self.hand_back();
         if self.dial.is_none() {
@@ -386,7 +414,7 @@ impl Hub {
         self.answer_resyncs();
     }
 
-    fn hand_back(&mut self) {
+    pub fn hand_back(&mut self) {
         let orphans = std::mem::take(&mut self.orphans);
         let mut calls = Vec::new();
         let mut replays = Vec::new();
@@ -432,7 +460,7 @@ impl Hub {
         }
         self.step(State::Suspect, Some(reason));
         self.verdict_by = Some(self.now() + micros(self.shared.config.silence));
-        self.redial(None);
+        self.redial(0);
     }
 
     fn link_lost(&mut self, id: u64) {
@@ -450,11 +478,11 @@ impl Hub {
     }
 
     /// The server is back after an outage.
-    fn return_by(&mut self, link: Option<Link>) {
+    pub fn return_by(&mut self, link: Option<Link>) {
         let Some(link) = link.or_else(|| self.links.pop()) else { return };
         let Some(keeper) = self.shared.keeper() else {
             self.links = vec![link];
-            return self.online(None);
+            return self.online(None, Vec::new());
         };
         self.step(State::Invalidating, None);
         self.kill_old(&link);
@@ -494,6 +522,9 @@ impl Hub {
         self.online_since = self.now();
         self.step(State::Resyncing, None);
         self.answer_verdicts();
+        let orphans = std::mem::take(&mut self.orphans);
+        self.resend(orphans);
+        self.start_lane();
         self.pump_replay();
     }
 
@@ -507,10 +538,13 @@ impl Hub {
                 self.answer_verdicts();
             }
         } else if self.state == State::Forced {
+            if self.returning.is_some() {
+                return self.step(State::Invalidating, None);
+            }
             self.step(State::Degraded, Some("no longer forced".to_owned()));
             match self.links.pop() {
                 Some(link) => self.return_by(Some(link)),
-                None => self.redial(Some(0)),
+                None => self.redial(0),
             }
         }
     }
@@ -521,11 +555,11 @@ impl Hub {
             State::Online | State::Resyncing => {
                 self.step(State::Suspect, Some("by request".to_owned()));
                 self.verdict_by = Some(self.now() + 2 * micros(self.shared.config.silence));
-                self.redial(None);
+                self.redial(0);
             }
             State::Degraded => {
                 self.backoff = REDIAL_FIRST;
-                self.redial(Some(self.hold));
+                self.redial(self.hold);
             }
             State::Connecting | State::Suspect => {}
             _ => return settler.settle(Ok(self.verdict())),
@@ -536,6 +570,13 @@ impl Hub {
     /// Looks at deadlines and at silence.
     fn watch(&mut self) {
         let now = self.now();
+        let late = now.saturating_sub(self.due);
+        if late > STALL {
+            // A starved process or a suspended laptop: it was us who said nothing.
+            self.stalled_at = now;
+            self.verdict_by = self.verdict_by.map(|by| by + late);
+            return;
+        }
         if self.verdict_by.is_some_and(|by| now >= by) {
             self.verdict_by = None;
             // The dial goes on; those who wait are answered from memory.
@@ -544,14 +585,22 @@ impl Hub {
             self.degrade(error);
         }
         if self.redial_at.is_some_and(|at| now >= at) && self.state == State::Degraded {
-            self.redial(Some(self.hold));
+            self.redial(self.hold);
         }
         if self.state.live() {
             let silence = micros(self.shared.config.silence);
-            let silent = self.links.iter().any(|link| {
-                link.outstanding > 0
-                    && now.saturating_sub(link.meter.last_moved().max(link.busy_since)) > silence
-            });
+            let stalled = self.stalled_at;
+            let lane_silent = self
+                .lane
+                .last_moved()
+                .is_some_and(|moved| now.saturating_sub(moved.max(stalled)) > silence);
+            let silent = lane_silent
+                || self.links.iter().any(|link| {
+                    link.outstanding > 0
+                        && now.saturating_sub(
+                            link.meter.last_moved().max(link.busy_since).max(stalled),
+                        ) > silence
+                });
             if silent {
                 self.suspect("the connection fell silent".to_owned());
             }

@@ -7,26 +7,50 @@
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use lru::LruCache;
+use parking_lot::Mutex;
 use redis::{Pipeline, Value as Resp};
 use tokio::sync::oneshot;
 
 use super::failure;
 use super::hub::Hub;
-use super::link::Link;
-use super::wire;
-use crate::backend::{Answer, Call, Operation, Reply};
-use crate::base::error::{Applied, Error, Result};
+use super::link::{Link, Meter};
+use crate::backend::{Call, Operation};
+use crate::base::error::{Error, Result};
 
 /// A payload beyond this is compressed and sent in the lane.
 const LARGE: usize = 64 * 1024;
 /// How many keys of large values are remembered for their reads.
 const REMEMBERED: usize = 1024;
 
-type Done = (Call, Option<Link>, Result<Vec<Resp>>);
+/// How a job ends; the connection comes back when it is still good.
+type Done = (Option<Link>, Result<Vec<Resp>>);
+
+/// The connection of the job under way, seen from outside.
+#[derive(Default)]
+struct Busy {
+    link: AtomicU64,
+    client: AtomicI64,
+    meter: Mutex<Option<Arc<Meter>>>,
+}
+
+impl Busy {
+    fn of(link: &Link) -> Self {
+        let busy = Self::default();
+        busy.note(link);
+        busy
+    }
+
+    fn note(&self, link: &Link) {
+        self.link.store(link.id, Ordering::Relaxed);
+        self.client.store(link.client_id, Ordering::Relaxed);
+        *self.meter.lock() = Some(link.meter.clone());
+    }
+}
 
 pub(super) struct Lane {
     queue: VecDeque<Call>,
@@ -35,8 +59,12 @@ pub(super) struct Lane {
     /// Keys whose values were large when last seen.
     large: LruCache<Bytes, ()>,
     link: Option<Link>,
-    /// The number of the lane's connection while a job has it.
-    link_id: u64,
+    /// What is known of the connection that the job has.
+    busy: Arc<Busy>,
+    /// The call under way. It stays here, so that it can be taken back when the job is given up.
+    current: Option<Call>,
+    /// The mark of its key; see `Keeper::sending`.
+    seen: u32,
     job: Option<BoxFuture<'static, Done>>,
     /// Opens when every batch up to this number has been answered.
     barrier: Option<(u64, oneshot::Sender<()>)>,
@@ -50,7 +78,9 @@ impl Default for Lane {
             keys: HashMap::new(),
             large: LruCache::new(size),
             link: None,
-            link_id: 0,
+            busy: Arc::default(),
+            current: None,
+            seen: 0,
             job: None,
             barrier: None,
         }
@@ -116,21 +146,37 @@ impl Lane {
             self.link = None;
             return true;
         }
-        self.link_id == id
+        self.job.is_some() && self.busy.link.load(Ordering::Relaxed) == id
     }
 
-    pub fn drop_link(&mut self) -> Option<i64> {
+    /// Gives up the connection and the job; its call goes back to the head of the queue. Answers the
+    /// server's number of the connection.
+    pub fn abort(&mut self) -> Option<i64> {
         self.barrier = None;
-        self.link.take().map(|link| link.client_id)
+        let idle = self.link.take().map(|link| link.client_id);
+        if self.job.take().is_none() {
+            return idle;
+        }
+        if let Some(mut call) = self.current.take() {
+            call.attempts += 1;
+            self.queue.push_front(call);
+        }
+        Some(self.busy.client.load(Ordering::Relaxed)).filter(|&client| client != 0).or(idle)
     }
 
-    /// Empties the lane. The call under way settles by itself when its connection ends.
+    /// Empties the lane.
     pub fn drain(&mut self) -> Vec<Call> {
         let calls: Vec<Call> = self.queue.drain(..).collect();
         for call in &calls {
             self.leave(call);
         }
         calls
+    }
+
+    /// When bytes last moved on the connection of the job under way.
+    pub fn last_moved(&self) -> Option<u64> {
+        self.job.as_ref()?;
+        self.busy.meter.lock().as_ref().map(|meter| meter.last_moved())
     }
 
     fn leave(&mut self, call: &Call) {
@@ -154,7 +200,7 @@ impl Hub {
         self.start_lane();
     }
 
-    fn start_lane(&mut self) {
+    pub fn start_lane(&mut self) {
         if self.lane.job.is_some() || !self.state.live() {
             return;
         }
@@ -164,20 +210,24 @@ impl Hub {
             if let Some(intent) = call.operation.key().and_then(|key| keeper.take_intent(key)) {
                 self.replay_now(intent);
             }
-            if let Err(answer) = keeper.sending(&call) {
-                self.lane.leave(&call);
-                call.settler.settle(answer);
-                return self.start_lane();
+            match keeper.sending(&call) {
+                Ok(seen) => self.lane.seen = seen,
+                Err(answer) => {
+                    self.lane.leave(&call);
+                    call.settler.settle(answer);
+                    return self.start_lane();
+                }
             }
         }
         let barrier = self.barrier();
         let link = self.lane.link.take();
-        self.lane.link_id = link.as_ref().map_or(0, |link| link.id);
+        let busy = Arc::new(link.as_ref().map(Busy::of).unwrap_or_default());
+        self.lane.busy = busy.clone();
         let (dialer, wire) = (self.dialer.clone(), self.shared.wire.clone());
         let timeout = self.shared.config.command_timeout;
+        let (operation, repeated) = (call.operation.clone(), call.attempts > 0);
+        self.lane.current = Some(call);
         self.lane.job = Some(Box::pin(async move {
-            let operation = call.operation.clone();
-            let repeated = call.attempts > 0;
             let encoded = tokio::task::spawn_blocking(move || {
                 let mut pipeline = Pipeline::new();
                 let count = wire.encode(&operation, repeated, &mut pipeline);
@@ -188,19 +238,19 @@ impl Hub {
             }
             let (pipeline, count) = match encoded.await {
                 Ok(encoded) => encoded,
-                Err(error) => return (call, link, Err(Error::internal(error))),
+                Err(error) => return (link, Err(Error::internal(error))),
             };
             let mut link = match link {
                 Some(link) => link,
                 None => match dialer.dial().await {
                     Ok(link) => link,
-                    Err(error) => return (call, None, Err(error)),
+                    Err(error) => return (None, Err(error)),
                 },
             };
-            let sent = send_while_bytes_move(&mut link, &pipeline, count, timeout, &dialer).await;
-            match sent {
-                Ok(values) => (call, Some(link), Ok(values)),
-                Err(error) => (call, None, Err(error)),
+            busy.note(&link);
+            match send_while_bytes_move(&mut link, &pipeline, count, timeout, &dialer).await {
+                Ok(values) => (Some(link), Ok(values)),
+                Err(error) => (None, Err(error)),
             }
         }));
     }
@@ -212,54 +262,32 @@ impl Hub {
         Some(wait)
     }
 
-    pub fn lane_done(&mut self, (mut call, link, result): Done) {
-        self.lane.link_id = 0;
-        self.lane.leave(&call);
-        if let Some(link) = link
-            && self.state.live()
-        {
-            self.lane.link = Some(link);
+    pub fn lane_done(&mut self, (link, result): Done) {
+        let Some(mut call) = self.lane.current.take() else { return };
+        if self.state.live() {
+            self.lane.link = link;
         }
-        match result.and_then(|values| self.lane_answer(&call, values)) {
-            Ok(Some(answer)) => call.settler.settle(answer),
-            // Unfolded and settled elsewhere.
-            Ok(None) => {}
+        match result {
+            Ok(values) => {
+                self.lane.leave(&call);
+                self.land_alone(call, self.lane.seen, values);
+            }
             Err(error) if failure::means_unavailable(&error) => {
                 call.attempts += 1;
-                if self.state.live() && call.attempts <= self.shared.config.max_retries {
+                if call.attempts <= self.shared.config.max_retries && !self.state.on_memory() {
+                    self.lane.queue.push_front(call);
                     self.suspect(error.message);
-                    self.queue_in_lane(call);
                 } else {
-                    self.unanswered(vec![call], Applied::Unknown);
+                    self.lane.leave(&call);
+                    self.give_up(vec![call]);
                 }
             }
-            Err(error) => call.settler.settle(Err(error)),
+            Err(error) => {
+                self.lane.leave(&call);
+                call.settler.settle(Err(error));
+            }
         }
         self.start_lane();
-    }
-
-    fn lane_answer(&mut self, call: &Call, mut values: Vec<Resp>) -> Result<Option<Answer>> {
-        if !matches!(call.operation, Operation::Get { .. }) {
-            return wire::simple_answer(&call.operation, call.attempts > 0, values)
-                .map(|reply| Some(Ok(reply)));
-        }
-        match values.pop() {
-            Some(Resp::Nil) => Ok(Some(Ok(Reply::Nothing))),
-            Some(Resp::BulkString(stored)) => {
-                let read = self.shared.wire.read(stored)?;
-                let limit = self.shared.config.max_value_bytes;
-                // The lane serves one at a time, so unfolding here holds up nobody but the lane;
-                // block_in_place would stop the I/O thread, hence the bound on what is unfolded.
-                let payload = read.payload.unfold(limit)?;
-                Ok(Some(Ok(Reply::Entry(self.shared.wire.found(
-                    payload,
-                    read.format,
-                    read.expires,
-                )))))
-            }
-            Some(Resp::ServerError(error)) => Err(failure::from_server(&error)),
-            _ => Err(wire::unexpected()),
-        }
     }
 }
 

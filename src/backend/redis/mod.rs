@@ -55,6 +55,16 @@ pub struct Copy {
     pub expires_at: Option<u64>,
 }
 
+/// What waits to be replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owed {
+    Nothing,
+    /// Sets and deletes, which go before their own key's next operation.
+    Intents,
+    /// Also invalidations of families, which go before anything else.
+    Invalidations,
+}
+
 /// What the supervisor asks of the layer above it. All methods are quick and never wait.
 pub trait Keeper: Send + Sync {
     /// A call is about to be sent. Voids copies and leases of what it writes. Answers the mark that
@@ -70,6 +80,8 @@ pub trait Keeper: Send + Sync {
     /// What must be done before anybody reads from the server again: invalidations and deletes.
     /// Called again until it answers that nothing is left.
     fn invalidate(&self, replayer: Replayer) -> BoxFuture<'static, Result<()>>;
+    /// What waits to be replayed.
+    fn owes(&self) -> Owed;
     /// Nothing is left to invalidate, so reads may go to the server again. Answers false when an
     /// invalidation came in the meantime.
     fn go_live(&self) -> bool;

@@ -9,7 +9,7 @@ use redis::{Pipeline, RedisResult, Value as Resp};
 use super::hub::{Hub, micros};
 use super::state::State;
 use super::wire::{self, LeaseAnswer};
-use super::{Copy, failure, raw};
+use super::{Copy, Owed, failure, raw};
 use crate::backend::intent::Intent;
 use crate::backend::{Answer, Call, Lease, Operation, Reply, Settler, Value, settle_all};
 use crate::base::error::{Applied, Error, ErrorKind};
@@ -234,7 +234,7 @@ impl Hub {
 
     /// Calls that a well server did not answer: a raw one may have been carried out; a managed write
     /// goes into the journal and is replayed at once, with its old stamp.
-    fn give_up(&mut self, calls: Vec<Call>) {
+    pub fn give_up(&mut self, calls: Vec<Call>) {
         if calls.is_empty() {
             return;
         }
@@ -242,10 +242,7 @@ impl Hub {
             Error::new(ErrorKind::Unavailable, "the connection broke before the answer came")
         });
         self.unanswered(calls, Applied::Unknown);
-        if self.state == State::Online {
-            self.step(State::Resyncing, None);
-        }
-        self.pump_replay();
+        self.catch_up();
     }
 
     /// A pipeline was answered, or its connection broke.
@@ -260,7 +257,14 @@ impl Hub {
             Ok(values) => values,
             Err(error) => {
                 self.orphans.extend(batch.items);
-                self.suspect(failure::from_redis(&error).message);
+                match self.state {
+                    State::Online | State::Resyncing => {
+                        self.suspect(failure::from_redis(&error).message);
+                    }
+                    // Decided soon, by the dial or by the return that is under way.
+                    State::Idle | State::Connecting | State::Suspect | State::Invalidating => {}
+                    State::Degraded | State::Forced | State::Closed => self.hand_back(),
+                }
                 return;
             }
         };
@@ -286,8 +290,24 @@ impl Hub {
             }
         }
         if let Some(keeper) = self.shared.keeper() {
-            keeper.keep(landing.copies);
             keeper.replayed(ended);
+        }
+        self.settle_landing(landing);
+        self.take_grown();
+        self.pump_replay();
+    }
+
+    /// Settles one call that was sent by itself.
+    pub fn land_alone(&mut self, call: Call, seen: u32, replies: Vec<Resp>) {
+        let mut landing = Landing::default();
+        self.land(call, false, seen, replies, &mut landing);
+        self.settle_landing(landing);
+    }
+
+    /// Hands out what a landing gathered, and draws its conclusions.
+    fn settle_landing(&mut self, landing: Landing) {
+        if let Some(keeper) = self.shared.keeper() {
+            keeper.keep(landing.copies);
         }
         landing.large.iter().for_each(|key| self.lane.remember(key));
         settle_all(landing.answers);
@@ -298,8 +318,6 @@ impl Hub {
             _ if landing.reopen => self.suspect("the server forgot the scripts".to_owned()),
             _ => {}
         }
-        self.take_grown();
-        self.pump_replay();
     }
 
     fn land(
@@ -465,6 +483,18 @@ impl Hub {
         self.send(outgoing);
     }
 
+    /// Where intents came up although the server answers: they are replayed like after an outage.
+    pub fn catch_up(&mut self) {
+        match self.shared.keeper().map(|keeper| keeper.owes()) {
+            Some(Owed::Intents) if self.state == State::Online => {
+                self.step(State::Resyncing, None);
+                self.pump_replay();
+            }
+            Some(Owed::Invalidations) if self.state.live() => self.return_by(None),
+            _ => self.pump_replay(),
+        }
+    }
+
     /// Replays the journal in batches, between live traffic.
     pub fn pump_replay(&mut self) {
         if self.state != State::Resyncing || self.replaying > 0 {
@@ -475,7 +505,7 @@ impl Hub {
         if intents.is_empty() {
             keeper.resynced();
             self.answer_resyncs();
-            return self.online(None);
+            return self.online(None, Vec::new());
         }
         self.replaying += intents.len();
         let mut outgoing = self.outgoing();
@@ -548,26 +578,26 @@ impl Hub {
     /// A command that may hold its connection for long gets one of its own.
     fn start_blocking(&mut self, call: Call, args: Vec<Bytes>) {
         let dialer = self.dialer.clone();
+        let mut outage = self.outage.subscribe();
         tokio::spawn(async move {
-            let answer = async {
+            let operation = Operation::Command { args };
+            let answered = async {
                 let mut link = dialer.dial().await?;
                 let mut pipeline = Pipeline::new();
-                let operation = Operation::Command { args };
-                let mut cmd = redis::Cmd::new();
                 if let Operation::Command { args } = &operation {
-                    for arg in args {
-                        cmd.arg(arg.as_ref());
-                    }
+                    pipeline.add_command(wire::words(args));
                 }
-                pipeline.add_command(cmd);
                 let replies = link
                     .connection
                     .send_packed_commands(&pipeline, 0, 1)
                     .await
                     .map_err(|error| failure::maybe_applied(failure::from_redis(&error)))?;
                 wire::simple_answer(&operation, false, replies)
-            }
-            .await;
+            };
+            let answer = tokio::select! {
+                answer = answered => answer,
+                _ = outage.changed() => Err(failure::maybe_applied(Error::unavailable("it went away"))),
+            };
             call.settler.settle(answer);
         });
     }
@@ -604,7 +634,7 @@ fn prepare_all(
 }
 
 /// Polls a future once; answers whether it ended.
-pub(super) fn poll_once(future: &mut Pin<Box<dyn Future<Output = ()> + Send>>) -> bool {
+pub(super) fn poll_once<T>(future: &mut Pin<Box<dyn Future<Output = T> + Send>>) -> bool {
     future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 

@@ -297,7 +297,7 @@ pub fn command(args: &[&[u8]]) -> Cmd {
     cmd
 }
 
-fn words(args: &[Bytes]) -> Cmd {
+pub fn words(args: &[Bytes]) -> Cmd {
     let mut cmd = Cmd::with_capacity(args.len(), args.iter().map(Bytes::len).sum());
     for arg in args {
         cmd.arg(arg.as_ref());
@@ -330,7 +330,7 @@ mod tests {
         }
     }
 
-    fn words(cmd: &Cmd) -> Vec<Vec<u8>> {
+    fn parts(cmd: &Cmd) -> Vec<Vec<u8>> {
         cmd.args_iter()
             .map(|arg| match arg {
                 Arg::Simple(bytes) => bytes.to_vec(),
@@ -368,7 +368,7 @@ mod tests {
             let calls = script_calls(&wire, &key);
             prop_assert_eq!(calls.len(), super::super::script::ALL.len());
             for (name, cmd) in calls {
-                let words = words(&cmd);
+                let words = parts(&cmd);
                 prop_assert_eq!(&words[0], b"EVALSHA");
                 let script = super::super::script::ALL.iter().find(|script| script.name == name).unwrap();
                 prop_assert_eq!(&words[1], script.sha().as_bytes(), "the calls cover the scripts in order");
@@ -394,7 +394,7 @@ mod tests {
             let replies = wire.encode(operation, repeated, &mut pipeline);
             let names: Vec<_> = pipeline
                 .cmd_iter()
-                .map(|cmd| String::from_utf8(words(cmd)[0].clone()).unwrap())
+                .map(|cmd| String::from_utf8(parts(cmd)[0].clone()).unwrap())
                 .collect();
             assert_eq!(names.len(), replies);
             names.join(" ")
