@@ -41,6 +41,7 @@ pub fn submit(
     ring.submits.fetch_add(1, Ordering::Relaxed);
     let mut reader = Reader { meta, at: 0, text, text_at: 0, extras };
     let mut calls = Vec::new();
+    let since = handle.map_or(0, |handle| handle.core.clock.micros());
     let mut pending = 0;
     let mut late = Vec::new();
     while reader.at < meta.len() {
@@ -56,7 +57,7 @@ pub fn submit(
             }
             (Err(error), None) => Err(error.operation(name)),
             (Ok(_), None) => Err(Error::closed().operation(name)),
-            (Ok(wish), Some(handle)) => match start(handle, wish, id, &mut calls) {
+            (Ok(wish), Some(handle)) => match start(handle, wish, id, since, &mut calls) {
                 Some(answer) => answer.map_err(|error| error.operation(name)),
                 None => {
                     pending += 1;
@@ -83,9 +84,15 @@ pub fn submit(
 }
 
 /// Starts one operation. Answers what is known at once.
-fn start(handle: &Handle, wish: Wish, id: u32, calls: &mut Vec<Call>) -> Option<Answer> {
+fn start(
+    handle: &Handle,
+    wish: Wish,
+    id: u32,
+    since: u64,
+    calls: &mut Vec<Call>,
+) -> Option<Answer> {
     let core = &handle.core;
-    let sink: Arc<dyn Sink> = handle.sink.clone();
+    let sink = || -> Arc<dyn Sink> { handle.sink.clone() };
     match wish {
         Wish::Operation { operation, memory, counted } => {
             match core.backend.now(operation, memory) {
@@ -94,8 +101,8 @@ fn start(handle: &Handle, wish: Wish, id: u32, calls: &mut Vec<Call>) -> Option<
                     Some(answer)
                 }
                 Err(operation) => {
-                    let settler = Settler::new(sink, tagged(id, counted));
-                    calls.push(Call::new(operation, settler, core.clock.micros(), memory));
+                    let settler = Settler::new(sink(), tagged(id, counted));
+                    calls.push(Call::new(operation, settler, since, memory));
                     None
                 }
             }
@@ -103,24 +110,24 @@ fn start(handle: &Handle, wish: Wish, id: u32, calls: &mut Vec<Call>) -> Option<
         Wish::Off(operation) => Some(neutral(&operation)),
         Wish::Verdict => match &core.backend.redis {
             Some(redis) => {
-                redis.verdict(Settler::new(sink, id));
+                redis.verdict(Settler::new(sink(), id));
                 None
             }
             None => Some(Ok(memory_verdict())),
         },
         Wish::Reconnect => match &core.backend.redis {
             Some(redis) => {
-                redis.reconnect(Settler::new(sink, id));
+                redis.reconnect(Settler::new(sink(), id));
                 None
             }
             None => Some(Ok(memory_verdict())),
         },
         Wish::Resync => {
-            core.backend.resync_now(Settler::new(sink, id));
+            core.backend.resync_now(Settler::new(sink(), id));
             None
         }
         Wish::Panic => {
-            let settler = Settler::new(sink, id);
+            let settler = Settler::new(sink(), id);
             crate::engine::spawn(async move {
                 let _held = settler;
                 injected_panic();

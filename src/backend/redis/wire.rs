@@ -196,8 +196,8 @@ impl Wire {
     }
 
     pub fn found(&self, payload: Bytes, format: u8, expires: Option<u64>) -> Found {
-        let now = self.stamps.server_micros();
-        let ttl_ms = expires.map(|at| at.saturating_sub(now).div_ceil(1000).max(1));
+        let left = |at: u64| at.saturating_sub(self.stamps.server_micros());
+        let ttl_ms = expires.map(|at| left(at).div_ceil(1000).max(1));
         Found { payload, format, ttl_ms, source: Source::Redis }
     }
 }
