@@ -11,8 +11,11 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 
 /** One JS environment's side of the boundary. */
 export declare class Environment {
-  /** `wake` is called, once for many answers, when `drain` has something to give. */
-  constructor(wake: () => void)
+  /**
+   * `wake` is called, once for many answers, when `drain` has something to give. `resource` stands
+   * for it in async hooks.
+   */
+  constructor(wake: () => void, resource: object)
   /** Opens an instance; the answer is its handle. Nothing is dialled. */
   open(config: string): number
   /** Hands a batch over; answers what can be answered at once. See `js/bridge.ts` for the layout. */

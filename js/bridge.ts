@@ -42,7 +42,12 @@ export class Bridge {
   constructor(addon: NativeModule) {
     // The native side holds the function for good: a global that a test runner dropped must not live on by it.
     const self = new WeakRef(this)
-    this.native = new addon.Environment(() => self.deref()?.wake())
+    this.native = new addon.Environment(() => self.deref()?.wake(), { hasRef: () => self.deref()?.isBusy ?? false })
+  }
+
+  /** Whether operations are on their way; the process stays while they are. */
+  private get isBusy(): boolean {
+    return this.unused.length < this.slots.length
   }
 
   /** A slot that no reply is owed to. */

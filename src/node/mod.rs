@@ -9,14 +9,16 @@ mod inspect;
 mod operations;
 mod reply;
 mod ring;
+mod waker;
 
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{Array, Env, Float64ArraySlice, Function, Result, Unknown};
+use napi::bindgen_prelude::{Array, Env, Float64ArraySlice, Function, Object, Result, Unknown};
 use napi_derive::napi;
 
 use self::reply::Writer;
 use self::ring::{HandleSink, Ring};
+use self::waker::Waker;
 use crate::base::error::Error;
 use crate::engine::Core;
 
@@ -35,10 +37,12 @@ pub(crate) struct Handle {
 
 #[napi]
 impl Environment {
-    /// `wake` is called, once for many answers, when `drain` has something to give.
+    /// `wake` is called, once for many answers, when `drain` has something to give. `resource` stands
+    /// for it in async hooks.
     #[napi(constructor, catch_unwind)]
-    pub fn new(wake: Function<'_, (), ()>) -> Result<Self> {
-        Ok(Self { ring: Arc::new(Ring::new(&wake)?), handles: Vec::new(), extras: Vec::new() })
+    pub fn new(env: Env, wake: Function<'_, (), ()>, resource: Object<'_>) -> Result<Self> {
+        let waker = Waker::new(env, &wake, &resource)?;
+        Ok(Self { ring: Arc::new(Ring::new(waker)), handles: Vec::new(), extras: Vec::new() })
     }
 
     /// Opens an instance; the answer is its handle. Nothing is dialled.

@@ -3,17 +3,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use napi::bindgen_prelude::{Env, Function, Result};
-use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::bindgen_prelude::Env;
 use parking_lot::Mutex;
 
 use super::reply::{Row, Writer};
+use super::waker::Waker;
 use crate::backend::{Answer, Sink};
 use crate::engine::{Core, Listener};
 use crate::managers::cache::Counted;
-
-/// Weak: an idle connection never holds the process open.
-type Waker = ThreadsafeFunction<(), (), (), napi::Status, false, true>;
 
 /// How an id says in which way its answer is counted.
 const KIND_SHIFT: u32 = 28;
@@ -44,8 +41,7 @@ pub struct Ring {
     rows: Mutex<VecDeque<Row>>,
     /// A wake is on its way, so another would be one too many.
     woken: AtomicBool,
-    /// `None` once the environment is gone; the lock keeps a wake from overlapping its end.
-    waker: Mutex<Option<Waker>>,
+    waker: Waker,
     /// Operations whose answers JS still waits for.
     pending: AtomicU32,
     held: AtomicBool,
@@ -55,22 +51,17 @@ pub struct Ring {
 }
 
 impl Ring {
-    pub fn new(wake: &Function<'_, (), ()>) -> Result<Self> {
-        let waker = wake
-            .build_threadsafe_function::<()>()
-            .weak::<true>()
-            .callee_handled::<false>()
-            .build()?;
-        Ok(Self {
+    pub fn new(waker: Waker) -> Self {
+        Self {
             rows: Mutex::default(),
             woken: AtomicBool::new(false),
-            waker: Mutex::new(Some(waker)),
+            waker,
             pending: AtomicU32::new(0),
             held: AtomicBool::new(false),
             submits: AtomicU64::new(0),
             wakes: AtomicU64::new(0),
             operations: AtomicU64::new(0),
-        })
+        }
     }
 
     pub fn push(&self, row: Row) {
@@ -82,9 +73,8 @@ impl Ring {
         if self.woken.swap(true, Ordering::AcqRel) {
             return;
         }
-        if let Some(waker) = self.waker.lock().as_ref() {
+        if self.waker.wake() {
             self.wakes.fetch_add(1, Ordering::Relaxed);
-            waker.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
     }
 
@@ -136,25 +126,14 @@ impl Ring {
     }
 
     fn hold(&self, env: Env, held: bool) {
-        if self.held.swap(held, Ordering::AcqRel) == held {
-            return;
-        }
-        let waker = self.waker.lock();
-        let Some(waker) = waker.as_ref() else { return };
-        // SAFETY: called on the environment's own thread, with its own threadsafe function, which the
-        // lock keeps alive. The status says at worst that the environment is closing.
-        unsafe {
-            if held {
-                napi::sys::napi_ref_threadsafe_function(env.raw(), waker.raw());
-            } else {
-                napi::sys::napi_unref_threadsafe_function(env.raw(), waker.raw());
-            }
+        if self.held.swap(held, Ordering::AcqRel) != held {
+            self.waker.hold(env, held);
         }
     }
 
     /// The environment ends: answers are dropped, work already sent is not.
     pub fn close(&self) {
-        *self.waker.lock() = None;
+        self.waker.close();
         self.rows.lock().clear();
     }
 }
