@@ -146,11 +146,13 @@ function write(file, text) {
   writeFileSync(join(MADE, file), `${POINTER_HEADER}${text}\n`)
 }
 
-/** ESM names over a CommonJS file: one implementation, so one state. */
+/**
+ * ESM names over a CommonJS file: one implementation, so one state. Names, not its default import: what
+ * that is, Node and bundlers disagree about.
+ */
 function wrapper(file, names, byDefault = null) {
-  const lines = [`import holdfast from './${file}.js'`, '']
-  for (const name of names) lines.push(`export const ${name} = holdfast.${name}`)
-  if (byDefault !== null) lines.push(`export default holdfast.${byDefault}`)
+  const lines = [`export { ${names.join(', ')} } from './${file}.js'`]
+  if (byDefault !== null) lines.push(`import { ${byDefault} } from './${file}.js'`, `export default ${byDefault}`)
   return lines.join('\n')
 }
 
