@@ -128,7 +128,7 @@ const steps = [
     run: async () => {
       await consumer('jest', join(tests, 'jest'))
       await consumer('next', join(tests, 'next', 'app'))
-      await installLocked(example)
+      if (existsSync(join(example, 'package.json'))) await installLocked(example)
     },
   },
   {
@@ -154,6 +154,11 @@ const steps = [
     { load: 2, rejects: keptOpen, counts: vitestCounts, timeoutMs: 10 * minute }),
   script('next', 'a fresh Next app: Turbopack, standalone, hot reload', ['pack', 'redis', 'fetch'],
     [join('__test__', 'next', 'run.mjs')], { load: 2, timeoutMs: 8 * minute }),
+  ...(existsSync(join(example, 'package.json')) ? exampleSteps() : []),
+]
+
+function exampleSteps() {
+  return [
   {
     name: 'example',
     what: 'the example: its own tests and its build',
@@ -170,7 +175,8 @@ const steps = [
   script('browser', 'the example in Chromium, Redis killed and back', ['example', 'chromium'],
     [join('__test__', 'browser', 'chatbot.mjs')], { load: 2, timeoutMs: 8 * minute }),
   script('demo', 'npm run demo', ['example'], [join('scripts', 'demo.mjs'), '--check'], { load: 2, timeoutMs: 5 * minute }),
-]
+  ]
+}
 
 async function rustToolchain(note) {
   if (!which('cargo')) throw new Error('Rust is needed: install it with rustup (stable), so that cargo is on the PATH.')
