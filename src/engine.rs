@@ -30,8 +30,16 @@ static RUNTIME: LazyLock<Option<Runtime>> = LazyLock::new(|| {
 
 static CORES: LazyLock<Mutex<HashMap<[u8; 32], Weak<Core>>>> = LazyLock::new(Mutex::default);
 
-/// Cores that nobody holds any more but whose journal still waits for the server.
-static LINGERING: Mutex<Vec<Arc<Core>>> = Mutex::new(Vec::new());
+/// What is left of cores that nobody holds any more, but whose journal still waits for the server:
+/// acknowledged writes don't end with the environment that made them. Opened again, a core goes on with
+/// what is here.
+static LINGERING: LazyLock<Mutex<HashMap<[u8; 32], Parts>>> = LazyLock::new(Mutex::default);
+
+/// What of a core outlives it.
+struct Parts {
+    backend: Arc<Fallback>,
+    listeners: Listeners,
+}
 
 /// Runs a task on the I/O thread.
 pub fn spawn(task: impl Future<Output = ()> + Send + 'static) {
@@ -54,6 +62,7 @@ pub struct Core {
     pub stats: CacheStats,
     pub clock: Arc<dyn Clock>,
     listeners: Listeners,
+    fingerprint: [u8; 32],
 }
 
 impl Core {
@@ -61,19 +70,42 @@ impl Core {
     pub fn open(json: &str) -> Result<Arc<Self>> {
         let config = config::from_json(json)?;
         let fingerprint: [u8; 32] = Sha256::digest(config.canonical().as_bytes()).into();
-        LINGERING.lock().retain(|core| core.backend.local.lock().journal.depth() > 0);
         let mut cores = CORES.lock();
         cores.retain(|_, core| core.strong_count() > 0);
         if let Some(core) = cores.get(&fingerprint).and_then(Weak::upgrade) {
             return Ok(core);
         }
-        let core = Arc::new(Self::build(config)?);
+        let left = LINGERING.lock().remove(&fingerprint);
+        let core = Arc::new(Self::build(config, fingerprint, left)?);
         cores.insert(fingerprint, Arc::downgrade(&core));
         Ok(core)
     }
 
-    fn build(config: Config) -> Result<Self> {
+    fn build(config: Config, fingerprint: [u8; 32], left: Option<Parts>) -> Result<Self> {
         let config = Arc::new(config);
+        let Parts { backend, listeners } = match left {
+            Some(parts) => parts,
+            None => Parts::new(&config)?,
+        };
+        let cache = Cache {
+            keys: Keys::new(&config.key_prefix),
+            stamps: backend.stamps.clone(),
+            config: config.clone(),
+        };
+        let clock = backend.clock.clone();
+        let stats = CacheStats::default();
+        Ok(Self { config, backend, cache, stats, clock, listeners, fingerprint })
+    }
+
+    pub fn listen(&self, listener: Weak<dyn Listener>) {
+        let mut listeners = self.listeners.lock();
+        listeners.retain(|listener| listener.strong_count() > 0);
+        listeners.push(listener);
+    }
+}
+
+impl Parts {
+    fn new(config: &Arc<Config>) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(BootClock);
         let stamps = Arc::new(Stamps::new(clock.clone(), random::bits()));
         let redis = match &config.target {
@@ -100,30 +132,29 @@ impl Core {
                 listener.event(&event);
             }
         });
-        let backend = Fallback::new(redis, config.clone(), clock.clone(), stamps.clone(), events);
+        let backend = Fallback::new(redis, config.clone(), clock, stamps, events);
         spawn(sweep(Arc::downgrade(&backend)));
-        let keys = Keys::new(&config.key_prefix);
-        Ok(Self {
-            cache: Cache { keys, stamps, config: config.clone() },
-            config,
-            backend,
-            stats: CacheStats::default(),
-            clock,
-            listeners,
-        })
+        Ok(Self { backend, listeners })
     }
+}
 
-    pub fn listen(&self, listener: Weak<dyn Listener>) {
-        let mut listeners = self.listeners.lock();
-        listeners.retain(|listener| listener.strong_count() > 0);
-        listeners.push(listener);
+impl Drop for Core {
+    fn drop(&mut self) {
+        let Some(redis) = &self.backend.redis else { return };
+        if self.backend.local.lock().journal.depth() == 0 {
+            return redis.close();
+        }
+        let parts = Parts { backend: self.backend.clone(), listeners: self.listeners.clone() };
+        LINGERING.lock().insert(self.fingerprint, parts);
     }
+}
 
-    /// Lets go of a core. One whose journal still holds acknowledged writes goes on until they are
-    /// replayed, or the process ends.
-    pub fn release(self: Arc<Self>) {
-        if Arc::strong_count(&self) == 1 && self.backend.local.lock().journal.depth() > 0 {
-            LINGERING.lock().push(self);
+/// Lets go of what has nothing left to replay.
+fn let_go() {
+    let done = |parts: &mut Parts| parts.backend.local.lock().journal.depth() == 0;
+    for (_, parts) in LINGERING.lock().extract_if(|_, parts| done(parts)) {
+        if let Some(redis) = &parts.backend.redis {
+            redis.close();
         }
     }
 }
@@ -135,6 +166,7 @@ async fn sweep(backend: Weak<Fallback>) {
     let mut told = 0;
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
+        let_go();
         loop {
             let Some(backend) = backend.upgrade() else { return };
             let now = backend.clock.micros();
@@ -149,14 +181,6 @@ async fn sweep(backend: Weak<Fallback>) {
                 break;
             }
             tokio::task::yield_now().await;
-        }
-    }
-}
-
-impl Drop for Core {
-    fn drop(&mut self) {
-        if let Some(redis) = &self.backend.redis {
-            redis.close();
         }
     }
 }

@@ -71,6 +71,21 @@ impl Operation {
         }
     }
 
+    /// When what it writes entered; the load's start for what a load brings.
+    pub fn stamp(&self) -> Option<Stamp> {
+        match self {
+            Self::Set { stamp, .. } | Self::Delete { stamp, .. } | Self::Clear { stamp, .. } => {
+                Some(*stamp)
+            }
+            Self::Fill { lease, .. } => Some(lease.start),
+            Self::Get { .. }
+            | Self::Exists { .. }
+            | Self::Load { .. }
+            | Self::Command { .. }
+            | Self::Pipeline { .. } => None,
+        }
+    }
+
     /// Whether it changes a managed value, so that a copy of its key is no longer to be trusted.
     pub fn writes(&self) -> bool {
         matches!(self, Self::Set { .. } | Self::Delete { .. } | Self::Fill { .. })

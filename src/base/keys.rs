@@ -57,6 +57,15 @@ impl Keys {
         out.freeze()
     }
 
+    /// The value key that a key belongs to: itself, or the one that its side record stands for. The life
+    /// key belongs to none.
+    pub fn value_of(&self, key: Bytes) -> Option<Bytes> {
+        let Some(rest) = key.strip_prefix(self.prefix.as_ref()) else { return Some(key) };
+        let Some(rest) = rest.strip_prefix(b"h:") else { return Some(key) };
+        let inner = rest.strip_prefix(b"{")?.strip_suffix(b"}")?;
+        Some(key.slice_ref(inner))
+    }
+
     /// The key that every process touches, by which an emptied server is known.
     pub fn life(&self) -> Bytes {
         let mut out = BytesMut::from(self.prefix.as_ref());

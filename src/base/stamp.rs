@@ -23,12 +23,20 @@ pub struct Stamps {
     last: AtomicU64,
     /// Server time minus boot time in microseconds; 0 until the first contact.
     offset: AtomicI64,
+    /// The first offset that was learnt; it settles what was taken before, so that its order stays.
+    first: AtomicI64,
 }
 
 impl Stamps {
     pub fn new(clock: Arc<dyn Clock>, process: u64) -> Self {
         let process = process & 0xFFFF_FFFF_FFFF;
-        Self { clock, process, last: AtomicU64::new(0), offset: AtomicI64::new(0) }
+        Self {
+            clock,
+            process,
+            last: AtomicU64::new(0),
+            offset: AtomicI64::new(0),
+            first: AtomicI64::new(0),
+        }
     }
 
     pub fn process(&self) -> u64 {
@@ -65,6 +73,7 @@ impl Stamps {
         let middle = before + after.saturating_sub(before) / 2;
         let offset = i64::try_from(server_micros).unwrap_or(i64::MAX)
             - i64::try_from(middle).unwrap_or(i64::MAX);
+        let _ = self.first.compare_exchange(0, offset, Ordering::Relaxed, Ordering::Relaxed);
         self.offset.store(offset, Ordering::Relaxed);
     }
 
@@ -78,7 +87,7 @@ impl Stamps {
         if stamp.micros >= PROVISIONAL {
             return stamp;
         }
-        let offset = self.offset.load(Ordering::Relaxed);
+        let offset = self.first.load(Ordering::Relaxed);
         Stamp { micros: stamp.micros.saturating_add_signed(offset), ..stamp }
     }
 

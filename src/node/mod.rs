@@ -113,9 +113,7 @@ impl Environment {
     #[napi(catch_unwind)]
     pub fn close(&mut self, handle: u32) -> Result<()> {
         if let Some(handle) = self.handles.get_mut(handle as usize).and_then(Option::take) {
-            let Handle { core, sink } = handle;
-            drop(sink);
-            core.release();
+            drop(handle);
         }
         Ok(())
     }
@@ -132,9 +130,7 @@ impl Drop for Environment {
     fn drop(&mut self) {
         // The environment is gone: nobody is woken any more, and work already sent goes on.
         self.ring.close();
-        for handle in self.handles.drain(..).flatten() {
-            handle.core.release();
-        }
+        self.handles.clear();
     }
 }
 

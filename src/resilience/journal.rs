@@ -27,6 +27,8 @@ pub struct Journal {
     sets: HashMap<Bytes, Intent>,
     invalidations: Vec<Invalidation>,
     dropped: u64,
+    /// Intents that were taken out and whose replay has not ended.
+    taken: usize,
 }
 
 impl Journal {
@@ -34,8 +36,33 @@ impl Journal {
         Self { limit, ..Self::default() }
     }
 
+    /// Intents that are not settled, those on their way included.
     pub fn depth(&self) -> usize {
+        self.owed() + self.taken
+    }
+
+    /// Intents that wait.
+    pub fn owed(&self) -> usize {
         self.deletes.len() + self.sets.len() + self.invalidations.len()
+    }
+
+    /// The newest stamp that is known of this key: of its own intent, or of an invalidation over it.
+    pub fn newest(&self, key: &[u8]) -> Option<Stamp> {
+        let own = self.sets.get(key).or_else(|| self.deletes.get(key)).map(|intent| intent.stamp);
+        let over = self.invalidations.iter().filter(|other| key.starts_with(&other.prefix));
+        over.map(|other| other.stamp).chain(own).max()
+    }
+
+    /// Whether a set of so many bytes would be taken. Counts it as dropped when not.
+    pub fn has_room(&mut self, key: &[u8], payload: usize) -> bool {
+        let fits = self.bytes + OVERHEAD + key.len() + payload <= self.limit;
+        self.dropped += u64::from(!fits);
+        fits
+    }
+
+    /// So many replays ended, one way or the other.
+    pub fn settled(&mut self, count: usize) {
+        self.taken = self.taken.saturating_sub(count);
     }
 
     pub fn bytes(&self) -> usize {
@@ -68,17 +95,28 @@ impl Journal {
 
     /// Takes an invalidation of a family; it settles every earlier set in it.
     pub fn invalidate(&mut self, prefix: Bytes, stamp: Stamp) {
+        self.forget_sets(&prefix, stamp);
+        let within =
+            |other: &Invalidation| other.prefix.starts_with(&prefix) && other.stamp <= stamp;
+        let same = self.invalidations.iter().find(|other| other.prefix == prefix);
+        if same.is_some_and(|same| same.stamp > stamp) {
+            return;
+        }
+        self.invalidations.retain(|other| !within(other));
+        self.invalidations.push(Invalidation { prefix, stamp });
+    }
+
+    /// Sets under a prefix that are not newer than this are settled: they are gone.
+    pub fn forget_sets(&mut self, prefix: &[u8], stamp: Stamp) {
         let covered: Vec<Bytes> = self
             .sets
             .iter()
-            .filter(|(key, intent)| key.starts_with(&prefix) && intent.stamp <= stamp)
+            .filter(|(key, intent)| key.starts_with(prefix) && intent.stamp <= stamp)
             .map(|(key, _)| key.clone())
             .collect();
         for key in covered {
             self.forget(&key);
         }
-        self.invalidations.retain(|other| !other.prefix.starts_with(&prefix));
-        self.invalidations.push(Invalidation { prefix, stamp });
     }
 
     /// The set behind this key lost its value: what remains is "delete older than".
@@ -93,11 +131,21 @@ impl Journal {
     pub fn take(&mut self, key: &[u8]) -> Option<Intent> {
         let intent = self.sets.remove(key).or_else(|| self.deletes.remove(key))?;
         self.bytes -= weight(&intent);
+        self.taken += 1;
         Some(intent)
     }
 
-    pub fn take_sets(&mut self, at_most: usize) -> Vec<Intent> {
-        let keys: Vec<Bytes> = self.sets.keys().take(at_most).cloned().collect();
+    /// Some sets, bounded by number and by bytes; at least one, if there is one.
+    pub fn take_sets(&mut self, at_most: usize, bytes: usize) -> Vec<Intent> {
+        let mut room = bytes;
+        let fits = |(at, (_, intent)): &(usize, (&Bytes, &Intent))| {
+            let weight = weight(intent);
+            let fits = *at == 0 || weight <= room;
+            room = room.saturating_sub(weight);
+            fits
+        };
+        let some = self.sets.iter().take(at_most).enumerate().take_while(fits);
+        let keys: Vec<Bytes> = some.map(|(_, (key, _))| key.clone()).collect();
         keys.iter().filter_map(|key| self.take(key)).collect()
     }
 
@@ -107,16 +155,22 @@ impl Journal {
     }
 
     pub fn take_invalidation(&mut self) -> Option<Invalidation> {
-        (!self.invalidations.is_empty()).then(|| self.invalidations.remove(0))
+        if self.invalidations.is_empty() {
+            return None;
+        }
+        self.taken += 1;
+        Some(self.invalidations.remove(0))
     }
 
     pub fn put_back_invalidation(&mut self, invalidation: Invalidation) {
-        self.invalidations.insert(0, invalidation);
+        self.settled(1);
+        self.invalidate(invalidation.prefix, invalidation.stamp);
     }
 
     /// Takes back an intent whose replay did not end, unless a newer one came for its key.
     /// It was counted as kept once already, so it is not refused now.
     pub fn put_back(&mut self, intent: Intent) {
+        self.settled(1);
         let newer = self.sets.get(&intent.key).or_else(|| self.deletes.get(&intent.key));
         // A delete stays even so: its tombstone tells others what the invalidation would not.
         let covered = matches!(intent.wish, Wish::Set { .. })
@@ -205,7 +259,7 @@ mod tests {
             let sets = model.values().filter(|set| **set).count();
             prop_assert_eq!(journal.sets.len(), sets);
             prop_assert_eq!(journal.deletes.len(), model.len() - sets);
-            while let Some(intent) = journal.take_sets(1).pop().or_else(|| journal.take_deletes(1).pop()) {
+            while let Some(intent) = journal.take_sets(1, 1).pop().or_else(|| journal.take_deletes(1).pop()) {
                 drop(intent);
             }
             prop_assert_eq!(journal.bytes(), 0);

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::fallback::Fallback;
+use super::journal::Invalidation;
 use crate::backend::intent::{Intent, Outcome, Wish};
 use crate::backend::memory::store::{Entry, Standing};
 use crate::backend::redis::{Change, Copy, Failure, Identity, Keeper, Owed, Replayer, State};
@@ -13,6 +14,45 @@ use crate::base::error::Result;
 use crate::base::stamp::Stamp;
 
 const DELETE_BATCH: usize = 512;
+/// A batch of sets is bounded by bytes too: it shares its connection with live calls.
+const SET_BYTES: usize = 256 * 1024;
+
+/// Deletes or an invalidation on their way. Dropped before they are done, they go back.
+struct Taken<'a> {
+    fallback: &'a Fallback,
+    invalidation: Option<Invalidation>,
+    deletes: Vec<Intent>,
+}
+
+impl<'a> Taken<'a> {
+    fn some(fallback: &'a Fallback) -> Self {
+        let mut local = fallback.local.lock();
+        let invalidation = local.journal.take_invalidation();
+        let deletes = match invalidation {
+            Some(_) => Vec::new(),
+            None => local.journal.take_deletes(DELETE_BATCH),
+        };
+        Self { fallback, invalidation, deletes }
+    }
+
+    fn done(&mut self) {
+        let count = self.deletes.len() + usize::from(self.invalidation.is_some());
+        self.deletes.clear();
+        self.invalidation = None;
+        self.fallback.local.lock().journal.settled(count);
+        (0..count).for_each(|_| self.fallback.count(Some(Outcome::Applied)));
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let mut local = self.fallback.local.lock();
+        if let Some(invalidation) = self.invalidation.take() {
+            local.journal.put_back_invalidation(invalidation);
+        }
+        self.deletes.drain(..).for_each(|intent| local.journal.put_back(intent));
+    }
+}
 
 /// What became of the server between two contacts, as far as it decides about keys that are absent.
 #[derive(Clone, Debug, Default)]
@@ -27,12 +67,24 @@ pub struct Fate {
 impl Fate {
     fn meet(&mut self, identity: &Identity) {
         if let Some(last) = &self.last {
-            let same = last.run_id.is_some() && last.run_id == identity.run_id;
+            // A server that hides its run id is taken for the same one: that is the careful side.
+            let same = match (&last.run_id, &identity.run_id) {
+                (Some(before), Some(now)) => before == now,
+                _ => true,
+            };
+            let emptied = matches!((&last.life, &identity.life), (Some(a), Some(b)) if a != b);
+            // What was found out stays true until everything is replayed.
             self.stayed_up = same;
-            self.flushed = same && !identity.life_found;
-            self.evicted = same && identity.evicted_keys > last.evicted_keys;
+            self.flushed = same && (self.flushed || emptied);
+            self.evicted = same && (self.evicted || identity.evicted_keys > last.evicted_keys);
         }
-        self.last = Some(Identity { life_found: true, ..identity.clone() });
+        self.last = Some(identity.clone());
+    }
+
+    /// Everything was replayed: what comes from now on is judged anew.
+    fn settle(&mut self) {
+        self.flushed = false;
+        self.evicted = false;
     }
 
     /// Whether a set of this age may be written where its key is absent: not when somebody may have
@@ -47,8 +99,9 @@ impl Keeper for Fallback {
         let mut local = self.local.lock();
         let now = self.clock.micros();
         match &call.operation {
-            Operation::Clear { prefix, .. } => {
-                local.store.remove_prefix(prefix, now);
+            Operation::Clear { prefix, stamp } => {
+                local.clear(prefix, *stamp, now);
+                local.journal.forget_sets(prefix, *stamp);
                 local.bump_all();
                 Ok(0)
             }
@@ -62,9 +115,7 @@ impl Keeper for Fallback {
             operation => {
                 let Some(key) = operation.key() else { return Ok(0) };
                 if operation.writes() {
-                    local.store.remove(key, now);
-                    local.store.drop_lease(key);
-                    local.bump(key);
+                    local.void(key, operation.stamp(), now);
                 }
                 Ok(local.mark(key))
             }
@@ -81,7 +132,8 @@ impl Keeper for Fallback {
         }
         let now = self.clock.micros();
         let mut local = self.local.lock();
-        if local.on_memory() {
+        // No copy may take the room of what waits for its replay.
+        if local.on_memory() || local.journal.owed() > 0 {
             return;
         }
         for copy in copies {
@@ -102,11 +154,7 @@ impl Keeper for Fallback {
                 expires_at: copy.expires_at,
                 standing: Standing::Clean,
             };
-            if let Ok(evicted) = local.store.set(&copy.key, entry, now) {
-                for key in evicted.journalled {
-                    local.journal.downgrade(&key);
-                }
-            }
+            let _ = local.store.set(&copy.key, entry, now);
         }
     }
 
@@ -133,38 +181,22 @@ impl Keeper for Fallback {
                 return Ok(());
             }
             loop {
-                let invalidation = this.local.lock().journal.take_invalidation();
-                if let Some(invalidation) = invalidation {
-                    match replayer.clear(&invalidation.prefix, invalidation.stamp).await {
-                        Ok(_) => this.count(Some(Outcome::Applied)),
-                        Err(error) => {
-                            this.local.lock().journal.put_back_invalidation(invalidation);
-                            return Err(error);
-                        }
-                    }
-                    continue;
-                }
-                let deletes = this.local.lock().journal.take_deletes(DELETE_BATCH);
-                if deletes.is_empty() {
+                let mut taken = Taken::some(&this);
+                if let Some(invalidation) = &taken.invalidation {
+                    replayer.clear(&invalidation.prefix, invalidation.stamp).await?;
+                } else if taken.deletes.is_empty() {
                     return Ok(());
+                } else {
+                    replayer.deletes(&taken.deletes).await?;
                 }
-                match replayer.deletes(&deletes).await {
-                    Ok(outcomes) => {
-                        outcomes.into_iter().for_each(|_| this.count(Some(Outcome::Applied)))
-                    }
-                    Err(error) => {
-                        let mut local = this.local.lock();
-                        deletes.into_iter().for_each(|intent| local.journal.put_back(intent));
-                        return Err(error);
-                    }
-                }
+                taken.done();
             }
         })
     }
 
     fn owes(&self) -> Owed {
         let local = self.local.lock();
-        match (self.syncs(), local.journal.has_invalidations(), local.journal.depth()) {
+        match (self.syncs(), local.journal.has_invalidations(), local.journal.owed()) {
             (false, _, _) | (true, false, 0) => Owed::Nothing,
             (true, true, _) => Owed::Invalidations,
             (true, false, _) => Owed::Intents,
@@ -199,7 +231,7 @@ impl Keeper for Fallback {
         }
         let mut local = self.local.lock();
         let deletes = local.journal.take_deletes(at_most);
-        if deletes.is_empty() { local.journal.take_sets(at_most) } else { deletes }
+        if deletes.is_empty() { local.journal.take_sets(at_most, SET_BYTES) } else { deletes }
     }
 
     fn replayed(&self, ended: Vec<(Intent, Option<Outcome>)>) {
@@ -210,8 +242,12 @@ impl Keeper for Fallback {
         let mut local = self.local.lock();
         for (intent, outcome) in ended {
             match outcome {
-                Some(Outcome::Applied) => local.store.mark_clean(&intent.key, intent.stamp),
+                Some(Outcome::Applied) => {
+                    local.journal.settled(1);
+                    local.store.mark_clean(&intent.key, intent.stamp);
+                }
                 Some(Outcome::Superseded | Outcome::Conflict) => {
+                    local.journal.settled(1);
                     if local.store.peek(&intent.key, now).is_some_and(|e| e.stamp == intent.stamp) {
                         local.store.remove(&intent.key, now);
                     }
@@ -224,6 +260,7 @@ impl Keeper for Fallback {
 
     fn resynced(&self) {
         self.by_hand.store(false, Ordering::Release);
+        self.uncertain.lock().settle();
         let now = self.clock.micros();
         self.resync.last_at.store(self.stamps.server_micros() / 1000, Ordering::Relaxed);
         self.resync.last_failed.store(false, Ordering::Relaxed);

@@ -1,11 +1,14 @@
 //! What memory holds of an endpoint: the store, the journal, and who answers now. One lock guards all
 //! three, so that an operation and the flip of the state never overlap.
+use bytes::Bytes;
+
 use super::journal::Journal;
 use crate::backend::intent::{Intent, Wish};
 use crate::backend::memory::store::Store;
 use crate::backend::memory::{self, Moment};
 use crate::backend::redis::State;
-use crate::backend::{Answer, Operation, Reply};
+use crate::backend::{Answer, Operation, Reply, Value};
+use crate::base::stamp::Stamp;
 
 /// Marks of keys, so that a value read before an own write is not kept after it. Keys share marks by
 /// hash; a shared one only means that a copy is not kept.
@@ -52,39 +55,87 @@ impl Local {
         }
     }
 
-    /// An operation in memory, with its intent in the journal.
+    /// An operation in memory, with its intent in the journal. One that comes late, after something
+    /// newer was answered for its key, changes nothing: it is settled by what is newer.
     pub fn apply_journalled(&mut self, operation: &Operation, moment: &Moment<'_>) -> Answer {
-        let intent = match operation {
-            Operation::Set { key, value, ttl_ms, stamp } => Some((key, value, *ttl_ms, *stamp)),
-            Operation::Fill { key, value, ttl_ms, lease } => {
-                Some((key, value, *ttl_ms, lease.start))
+        if let (Some(key), Some(stamp)) = (operation.key(), operation.stamp()) {
+            let stored = self.store.peek(key, moment.now).map(|entry| entry.stamp);
+            if self.journal.newest(key).max(stored).is_some_and(|newest| newest > stamp) {
+                return Ok(Reply::Flag(matches!(operation, Operation::Set { .. })));
             }
-            _ => None,
-        };
-        if let Some((key, value, ttl_ms, stamp)) = intent {
-            let mut evicted = Vec::new();
-            let answer = memory::apply(&mut self.store, operation, moment, true, &mut evicted);
-            // An evicted value whose intent waits leaves only "delete older than".
-            for key in evicted {
-                self.journal.downgrade(&key);
-            }
-            if answer != Ok(Reply::Flag(true)) {
-                return answer;
-            }
-            let expires_at = ttl_ms.map(|ms| moment.now.saturating_add(ms.saturating_mul(1000)));
-            let wish = Wish::Set { value: value.clone(), expires_at };
-            if !self.journal.set(Intent { key: key.clone(), stamp, wish }) {
-                self.store.remove(key, moment.now);
-                return Ok(Reply::Flag(false));
-            }
-            return answer;
         }
         match operation {
-            Operation::Delete { key, stamp } => self.journal.delete(key.clone(), *stamp),
-            Operation::Clear { prefix, stamp } => self.journal.invalidate(prefix.clone(), *stamp),
-            _ => {}
+            Operation::Set { key, value, ttl_ms, stamp } => {
+                self.write(operation, key, value, *ttl_ms, *stamp, moment)
+            }
+            Operation::Fill { key, value, ttl_ms, lease } => {
+                self.write(operation, key, value, *ttl_ms, lease.start, moment)
+            }
+            Operation::Delete { key, stamp } => {
+                self.journal.delete(key.clone(), *stamp);
+                memory::apply(&mut self.store, operation, moment, true, &mut Vec::new())
+            }
+            Operation::Clear { prefix, stamp } => {
+                self.journal.invalidate(prefix.clone(), *stamp);
+                Ok(Reply::Count(self.clear(prefix, *stamp, moment.now)))
+            }
+            _ => memory::apply(&mut self.store, operation, moment, true, &mut Vec::new()),
         }
-        memory::apply(&mut self.store, operation, moment, true, &mut Vec::new())
+    }
+
+    fn write(
+        &mut self,
+        operation: &Operation,
+        key: &Bytes,
+        value: &Value,
+        ttl_ms: Option<u64>,
+        stamp: Stamp,
+        moment: &Moment<'_>,
+    ) -> Answer {
+        if !self.journal.has_room(key, value.payload.len()) {
+            return Ok(Reply::Flag(false));
+        }
+        let mut evicted = Vec::new();
+        let answer = memory::apply(&mut self.store, operation, moment, true, &mut evicted);
+        // An evicted value whose intent waits leaves only "delete older than".
+        for key in evicted {
+            self.journal.downgrade(&key);
+        }
+        if answer == Ok(Reply::Flag(true)) {
+            let expires_at = ttl_ms.map(|ms| moment.now.saturating_add(ms.saturating_mul(1000)));
+            let wish = Wish::Set { value: value.clone(), expires_at };
+            self.journal.set(Intent { key: key.clone(), stamp, wish });
+        }
+        answer
+    }
+
+    /// Removes what begins so and is not newer than the stamp; answers how many went.
+    pub fn clear(&mut self, prefix: &[u8], stamp: Stamp, now: u64) -> u64 {
+        let newer: Vec<_> = self
+            .store
+            .keys_with_prefix(prefix, now)
+            .into_iter()
+            .filter_map(|key| {
+                let entry = self.store.peek(&key, now)?;
+                (entry.stamp > stamp).then(|| (key, entry.clone()))
+            })
+            .collect();
+        let gone = self.store.remove_prefix(prefix, now).len() - newer.len();
+        for (key, entry) in newer {
+            // What was there fits again.
+            let _ = self.store.set(&key, entry, now);
+        }
+        gone as u64
+    }
+
+    /// Drops the copy of a key that is written now, unless something newer stands there.
+    pub fn void(&mut self, key: &[u8], stamp: Option<Stamp>, now: u64) {
+        let newer = self.store.peek(key, now).is_some_and(|entry| Some(entry.stamp) > stamp);
+        if !newer {
+            self.store.remove(key, now);
+        }
+        self.store.drop_lease(key);
+        self.bump(key);
     }
 }
 

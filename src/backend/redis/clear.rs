@@ -3,7 +3,7 @@ use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value as Resp};
 
-use super::hub::Hub;
+use super::hub::{Hub, SideJob};
 use super::wire::Wire;
 use super::{Replayer, failure, wire};
 use crate::backend::intent::{Intent, Outcome};
@@ -46,16 +46,31 @@ impl Hub {
                 }
                 (Err(error), _) => call.settler.settle(Err(error)),
             }
-            Some(id)
+            SideJob::Kept(id)
         }));
     }
 }
 
 /// Removes what begins with the prefix and is not newer than the stamp; answers how many went.
+///
+/// First the side records, so that no load that is under way brings an old value back, then the values.
 async fn clear(
     mut connection: MultiplexedConnection,
     wire: &Wire,
     prefix: &Bytes,
+    stamp: Stamp,
+    timeout: std::time::Duration,
+) -> Result<u64> {
+    let side = wire.keys.side(prefix);
+    let side = &side[..side.len() - 1];
+    let with_side = sweep(&mut connection, wire, side, stamp, timeout).await?;
+    Ok(with_side + sweep(&mut connection, wire, prefix, stamp, timeout).await?)
+}
+
+async fn sweep(
+    connection: &mut MultiplexedConnection,
+    wire: &Wire,
+    prefix: &[u8],
     stamp: Stamp,
     timeout: std::time::Duration,
 ) -> Result<u64> {
@@ -72,15 +87,21 @@ async fn clear(
             b"COUNT",
             PAGE.as_bytes(),
         ]));
-        let replies = ask(&mut connection, &scan, 1, timeout).await?;
+        let replies = ask(connection, &scan, 1, timeout).await?;
         let Some((next, keys)) = page(replies) else { return Err(wire::unexpected()) };
-        if !keys.is_empty() {
-            let mut pipeline = Pipeline::new();
-            for key in &keys {
-                pipeline.add_command(wire.replay_delete(key, stamp));
-            }
-            for reply in ask(&mut connection, &pipeline, keys.len(), timeout).await? {
-                removed += u64::from(wire::outcome(&reply)? == Outcome::Applied);
+        // A side record stands for its value.
+        let mut pipeline = Pipeline::new();
+        for key in keys.into_iter().filter_map(|key| wire.keys.value_of(key)) {
+            pipeline.add_command(wire.replay_delete(&key, stamp));
+        }
+        if !pipeline.is_empty() {
+            for reply in ask(connection, &pipeline, pipeline.len(), timeout).await? {
+                match wire::outcome(&reply) {
+                    Ok(outcome) => removed += u64::from(outcome == Outcome::Applied),
+                    Err(error) if failure::means_unavailable(&error) => return Err(error),
+                    // One key that can't be removed keeps none of the others.
+                    Err(_) => {}
+                }
             }
         }
         if next == b"0" {

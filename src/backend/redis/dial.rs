@@ -19,6 +19,7 @@ use super::tls;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::keys::Keys;
+use crate::base::random;
 use crate::base::stamp::Stamps;
 use crate::config::Endpoint;
 
@@ -34,6 +35,12 @@ pub struct Dialer {
 }
 
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
+/// How many pipelines may wait in a connection's own queue.
+const QUEUE: usize = 1 << 20;
+
+/// An answer to TIME that took longer is not used.
+const SLOW_TIME: u64 = 50_000;
 
 /// The oldest server with every command that the scripts use.
 const OLDEST: (u32, u32) = (7, 0);
@@ -106,7 +113,10 @@ impl Dialer {
             info = info.set_password(password.expose());
         }
         // Deadlines are ours; see `hub.rs`.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        // Its queue never fills, so what is handed to it first is sent first. What is in flight is
+        // bounded before it.
+        let config =
+            AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(QUEUE);
         let (mut connection, driver) =
             MultiplexedConnection::new_with_config(&info, stream, config)
                 .await
@@ -172,11 +182,27 @@ impl Dialer {
         Ok(())
     }
 
+    /// Pairs the server's clock with ours.
+    pub async fn learn_time(&self, connection: &mut MultiplexedConnection) {
+        let before = self.clock.micros();
+        let time = redis::cmd("TIME");
+        let asked = tokio::time::timeout(self.timeout, connection.send_packed_command(&time)).await;
+        let after = self.clock.micros();
+        // A slow answer would say little about the moment.
+        if let Ok(Ok(value)) = asked
+            && after.saturating_sub(before) < SLOW_TIME
+            && let Some(micros) = time_micros(&value)
+        {
+            self.stamps.learn(micros, before, after);
+        }
+    }
+
     /// Asks who the server is, and touches its life key.
     pub async fn identify(&self, connection: &mut MultiplexedConnection) -> Result<Identity> {
         let mut questions = Pipeline::new();
         questions.cmd("INFO").arg("server").cmd("INFO").arg("stats");
-        questions.cmd("SET").arg(self.keys.life().as_ref()).arg("1").arg("GET");
+        let fresh = format!("{:x}", random::bits());
+        questions.cmd("SET").arg(self.keys.life().as_ref()).arg(&fresh).arg("NX").arg("GET");
         let replies = connection
             .send_packed_commands(&questions, 0, 3)
             .await
@@ -185,7 +211,11 @@ impl Dialer {
         let server = text(&server);
         Ok(Identity {
             run_id: info_field(&server, "run_id").map(str::to_owned),
-            life_found: matches!(life, Resp::BulkString(_)),
+            life: match &life {
+                Resp::BulkString(_) => Some(text(&life)),
+                Resp::Nil => Some(fresh),
+                _ => None,
+            },
             evicted_keys: info_field(&text(&stats), "evicted_keys")
                 .and_then(|number| number.parse().ok())
                 .unwrap_or(0),

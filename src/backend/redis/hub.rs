@@ -29,11 +29,20 @@ const REDIAL_MOST: u64 = 5_000 * MILLI;
 const REDIAL_UNCONFIGURED: u64 = 30_000 * MILLI;
 /// How often deadlines and silence are looked at while something is outstanding.
 const WATCH: u64 = 50 * MILLI;
+const TIME_EVERY: u64 = 5_000 * MILLI;
 /// A timer that is so late says that this process did not run.
 const STALL: u64 = 100 * MILLI;
 /// A server that stayed up for less is flapping: the next return is held back, each time for longer.
 const STEADY: u64 = 10_000 * MILLI;
 const HOLD_MOST: u64 = 30_000 * MILLI;
+
+/// How something that ran beside ended.
+pub(super) enum SideJob {
+    /// It kept the connection of this number busy.
+    Kept(u64),
+    Invalidated,
+    Other,
+}
 
 pub(super) struct Hub {
     pub shared: Arc<Shared>,
@@ -65,16 +74,19 @@ pub(super) struct Hub {
     old_clients: Vec<i64>,
     pub replaying: usize,
     pub lane: Lane,
-    /// What runs beside; each answers the connection that it kept busy, if any.
-    pub side_jobs: FuturesUnordered<BoxFuture<'static, Option<u64>>>,
+    /// What runs beside.
+    pub side_jobs: FuturesUnordered<BoxFuture<'static, SideJob>>,
     /// Changes when the server goes away, for those who wait for a single answer.
     pub outage: watch::Sender<u64>,
-    forced: bool,
     close_by: Option<u64>,
     /// When the timer should have fired.
     due: u64,
     /// When this process last came back from not running: others' silence counts from there.
     stalled_at: u64,
+    /// When the server's time was asked for last.
+    time_at: u64,
+    /// Whether invalidations are being carried out beside live traffic.
+    pub invalidating: bool,
 }
 
 impl Hub {
@@ -107,10 +119,11 @@ impl Hub {
             lane: Lane::default(),
             side_jobs: FuturesUnordered::new(),
             outage: watch::Sender::new(0),
-            forced: false,
             close_by: None,
             due: 0,
             stalled_at: 0,
+            time_at: 0,
+            invalidating: false,
         }
     }
 
@@ -119,13 +132,17 @@ impl Hub {
         tokio::pin!(timer);
         let mut armed = false;
         loop {
-            if !armed && let Some(wait) = self.next_wake() {
-                timer.as_mut().reset(tokio::time::Instant::now() + Duration::from_micros(wait));
-                self.due = self.now() + wait;
-                armed = true;
+            if let Some(wait) = self.next_wake() {
+                let at = self.now() + wait;
+                if !armed || at + WATCH < self.due {
+                    let wait = Duration::from_micros(wait);
+                    timer.as_mut().reset(tokio::time::Instant::now() + wait);
+                    self.due = at;
+                    armed = true;
+                }
             }
             tokio::select! {
-                message = messages.recv() => match message {
+                message = messages.recv(), if self.close_by.is_none() => match message {
                     Some(message) => self.take(message, &mut messages),
                     None => self.take(Message::Close, &mut messages),
                 },
@@ -144,7 +161,7 @@ impl Hub {
                     self.returned(link, result);
                 }
                 done = self.lane.next() => self.lane_done(done),
-                Some(link) = self.side_jobs.next() => self.side_job_done(link),
+                Some(job) = self.side_jobs.next() => self.side_job_done(job),
                 () = &mut timer, if armed => {
                     armed = false;
                     self.watch();
@@ -168,7 +185,8 @@ impl Hub {
     fn next_wake(&self) -> Option<u64> {
         let now = self.now();
         let watched = !self.quiet() || !self.waiting.is_empty() || self.close_by.is_some();
-        [watched.then_some(now + WATCH), self.verdict_by, self.redial_at]
+        let redial_at = self.redial_at.filter(|_| self.state == State::Degraded);
+        [watched.then_some(now + WATCH), self.verdict_by, redial_at]
             .into_iter()
             .flatten()
             .min()
@@ -208,9 +226,12 @@ impl Hub {
             Message::Resync(settler) => {
                 self.resyncs.push(settler);
                 match self.state {
-                    State::Online => self.return_by(None),
-                    State::Invalidating | State::Resyncing => {}
-                    _ => self.answer_resyncs(),
+                    State::Online | State::Resyncing => self.catch_up(),
+                    // Asked for by hand, it is worth a try now; the dial decides.
+                    State::Degraded => self.redial(0),
+                    State::Idle => self.start(),
+                    State::Connecting | State::Suspect | State::Invalidating => {}
+                    State::Forced | State::Closed => self.answer_resyncs(),
                 }
             }
             Message::Force(forced) => self.force(forced),
@@ -291,11 +312,7 @@ impl Hub {
                 self.online(None, Vec::new());
             }
             State::Suspect => self.replace_by(link),
-            State::Degraded => self.return_by(Some(link)),
-            // Forced meanwhile: the connection is kept for later.
-            State::Forced if self.links.is_empty() && self.returning.is_none() => {
-                self.links = vec![link];
-            }
+            State::Degraded => self.return_by(link),
             // Another one serves already.
             _ => self.old_clients.push(link.client_id),
         }
@@ -308,6 +325,7 @@ impl Hub {
             State::Degraded => {
                 self.schedule_redial();
                 self.answer_verdicts();
+                self.answer_resyncs();
             }
             _ => {}
         }
@@ -329,6 +347,7 @@ impl Hub {
         self.verdict_by = None;
         self.online_since = self.now();
         self.step(State::Online, reason);
+        self.shared.view.lock().connections = self.links.len();
         self.answer_verdicts();
         self.resend(again);
         let waiting: Vec<Call> = self.waiting.drain(..).collect();
@@ -337,10 +356,25 @@ impl Hub {
         self.catch_up();
     }
 
-    fn side_job_done(&mut self, link: Option<u64>) {
-        if let Some(link) = self.links.iter_mut().find(|other| Some(other.id) == link) {
-            link.outstanding = link.outstanding.saturating_sub(1);
+    fn side_job_done(&mut self, job: SideJob) {
+        match job {
+            SideJob::Kept(id) => {
+                if let Some(link) = self.links.iter_mut().find(|link| link.id == id) {
+                    link.outstanding = link.outstanding.saturating_sub(1);
+                }
+                // It may have left an intent behind.
+                self.catch_up();
+            }
+            SideJob::Invalidated => {
+                self.invalidating = false;
+                self.caught_up();
+            }
+            SideJob::Other => {}
         }
+    }
+
+    pub fn is_asked_to_resync(&self) -> bool {
+        !self.resyncs.is_empty()
     }
 
     /// A fresh connection answers, so only the old ones are replaced: nobody notices.
@@ -380,10 +414,10 @@ impl Hub {
         for id in &ids {
             kills.cmd("CLIENT").arg("KILL").arg("ID").arg(*id);
         }
-        let mut sent: BoxFuture<'static, Option<u64>> = Box::pin(async move {
+        let mut sent: BoxFuture<'static, SideJob> = Box::pin(async move {
             // Refusals are the server's right; most of these are gone already.
             let _ = connection.send_packed_commands(&kills, 0, ids.len()).await;
-            None
+            SideJob::Other
         });
         // Polled once, so that it stands before everything that is sent from now on.
         if !super::traffic::poll_once(&mut sent) {
@@ -468,18 +502,12 @@ impl Hub {
             return;
         }
         if self.links.iter().any(|link| link.id == id) {
-            if self.state == State::Forced {
-                self.forget_links();
-                self.hand_back();
-                return;
-            }
             self.suspect("the connection was closed".to_owned());
         }
     }
 
     /// The server is back after an outage.
-    pub fn return_by(&mut self, link: Option<Link>) {
-        let Some(link) = link.or_else(|| self.links.pop()) else { return };
+    fn return_by(&mut self, link: Link) {
         let Some(keeper) = self.shared.keeper() else {
             self.links = vec![link];
             return self.online(None, Vec::new());
@@ -510,17 +538,14 @@ impl Hub {
             drop(link);
             return self.degrade(error);
         }
-        if self.forced {
-            self.links = vec![link];
-            return self.step(State::Forced, None);
-        }
         let live = self.shared.keeper().is_none_or(|keeper| keeper.go_live());
         if !live {
-            return self.return_by(Some(link));
+            return self.return_by(link);
         }
         self.links = vec![link];
         self.online_since = self.now();
         self.step(State::Resyncing, None);
+        self.shared.view.lock().connections = self.links.len();
         self.answer_verdicts();
         let orphans = std::mem::take(&mut self.orphans);
         self.resend(orphans);
@@ -528,24 +553,26 @@ impl Hub {
         self.pump_replay();
     }
 
+    /// Memory by request. What is on its way is settled by memory at once; the connections are closed,
+    /// so that nothing of it arrives later.
     fn force(&mut self, forced: bool) {
-        self.forced = forced;
         if forced {
-            if self.state != State::Forced {
-                self.step(State::Forced, Some("by request".to_owned()));
-                let waiting: Vec<Call> = self.waiting.drain(..).collect();
-                self.unanswered(waiting, Applied::No);
-                self.answer_verdicts();
+            if self.state == State::Forced {
+                return;
             }
+            self.step(State::Forced, Some("by request".to_owned()));
+            self.verdict_by = None;
+            self.redial_at = None;
+            self.dial = None;
+            self.returning = None;
+            self.outage.send_modify(|count| *count += 1);
+            self.forget_links();
+            self.hand_back();
+            self.answer_verdicts();
+            self.answer_resyncs();
         } else if self.state == State::Forced {
-            if self.returning.is_some() {
-                return self.step(State::Invalidating, None);
-            }
             self.step(State::Degraded, Some("no longer forced".to_owned()));
-            match self.links.pop() {
-                Some(link) => self.return_by(Some(link)),
-                None => self.redial(0),
-            }
+            self.redial(0);
         }
     }
 
@@ -575,7 +602,6 @@ impl Hub {
             // A starved process or a suspended laptop: it was us who said nothing.
             self.stalled_at = now;
             self.verdict_by = self.verdict_by.map(|by| by + late);
-            return;
         }
         if self.verdict_by.is_some_and(|by| now >= by) {
             self.verdict_by = None;
@@ -606,6 +632,7 @@ impl Hub {
             }
         }
         self.expire(now);
+        self.refresh_time(now);
         let timeout = micros(self.shared.config.command_timeout);
         let late =
             self.waiting.iter().filter(|call| now.saturating_sub(call.since) > timeout).count();
@@ -613,6 +640,20 @@ impl Hub {
             let late: Vec<Call> = self.waiting.drain(..late).collect();
             self.unanswered(late, Applied::No);
         }
+    }
+
+    /// The server's clock drifts from ours; its time is asked for again now and then while it is used.
+    fn refresh_time(&mut self, now: u64) {
+        let Some(link) = self.links.first() else { return };
+        if !self.state.live() || now.saturating_sub(self.time_at) < TIME_EVERY {
+            return;
+        }
+        self.time_at = now;
+        let (mut connection, dialer) = (link.connection.clone(), self.dialer.clone());
+        self.side_jobs.push(Box::pin(async move {
+            dialer.learn_time(&mut connection).await;
+            SideJob::Other
+        }));
     }
 
     pub fn step(&mut self, to: State, reason: Option<String>) {

@@ -35,7 +35,8 @@ type Done = (Option<Link>, Result<Vec<Resp>>);
 struct Busy {
     link: AtomicU64,
     client: AtomicI64,
-    meter: Mutex<Option<Arc<Meter>>>,
+    /// Set when its pipeline is sent: before that nothing is owed.
+    sent: Mutex<Option<(Arc<Meter>, u64)>>,
 }
 
 impl Busy {
@@ -48,7 +49,6 @@ impl Busy {
     fn note(&self, link: &Link) {
         self.link.store(link.id, Ordering::Relaxed);
         self.client.store(link.client_id, Ordering::Relaxed);
-        *self.meter.lock() = Some(link.meter.clone());
     }
 }
 
@@ -176,7 +176,7 @@ impl Lane {
     /// When bytes last moved on the connection of the job under way.
     pub fn last_moved(&self) -> Option<u64> {
         self.job.as_ref()?;
-        self.busy.meter.lock().as_ref().map(|meter| meter.last_moved())
+        self.busy.sent.lock().as_ref().map(|(meter, sent)| meter.last_moved().max(*sent))
     }
 
     fn leave(&mut self, call: &Call) {
@@ -248,6 +248,7 @@ impl Hub {
                 },
             };
             busy.note(&link);
+            *busy.sent.lock() = Some((link.meter.clone(), dialer.clock.micros()));
             match send_while_bytes_move(&mut link, &pipeline, count, timeout, &dialer).await {
                 Ok(values) => (Some(link), Ok(values)),
                 Err(error) => (None, Err(error)),

@@ -80,8 +80,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
 pub struct Identity {
     /// Changes when the server process does. `None` when INFO is forbidden.
     pub run_id: Option<String>,
-    /// Whether the life key was there when we came.
-    pub life_found: bool,
+    /// What the life key holds: other than before = the server was emptied. `None` when unknown.
+    pub life: Option<String>,
     pub evicted_keys: u64,
     pub version: String,
 }

@@ -6,11 +6,11 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use redis::{Pipeline, RedisResult, Value as Resp};
 
-use super::hub::{Hub, micros};
+use super::hub::{Hub, SideJob, micros};
 use super::state::State;
 use super::wire::{self, LeaseAnswer};
-use super::{Copy, Owed, failure, raw};
-use crate::backend::intent::Intent;
+use super::{Copy, Owed, Replayer, failure, raw};
+use crate::backend::intent::{Intent, Outcome};
 use crate::backend::{Answer, Call, Lease, Operation, Reply, Settler, Value, settle_all};
 use crate::base::error::{Applied, Error, ErrorKind};
 use crate::base::slot::slot;
@@ -182,7 +182,7 @@ impl Hub {
             self.batches.insert(number, Batch { link: link.id, items, sent_at: now });
             // Polled once here: the connection takes what is handed to it in the order of the first
             // polls, and the order of one key's operations is promised.
-            match flight.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            match first_poll(&mut flight) {
                 Poll::Ready(done) => self.flights.push(Box::pin(std::future::ready(done))),
                 Poll::Pending => self.flights.push(flight),
             }
@@ -277,10 +277,7 @@ impl Hub {
                     self.replaying = self.replaying.saturating_sub(1);
                     match wire::outcome(&values.next().unwrap_or(Resp::Nil)) {
                         Ok(outcome) => ended.push((intent, Some(outcome))),
-                        Err(error) => {
-                            landing.note(error);
-                            ended.push((intent, None));
-                        }
+                        Err(error) => ended.push((intent, landing.note(error))),
                     }
                 }
                 Item::Call { call, leasing, seen, replies } => {
@@ -313,6 +310,9 @@ impl Hub {
         settle_all(landing.answers);
         self.ask_for_leases(landing.leases);
         self.orphans.extend(landing.again);
+        if matches!(self.state, State::Degraded | State::Forced) {
+            self.hand_back();
+        }
         match landing.failed {
             Some(error) if self.state.live() || self.state == State::Suspect => self.degrade(error),
             _ if landing.reopen => self.suspect("the server forgot the scripts".to_owned()),
@@ -339,6 +339,8 @@ impl Hub {
                 match wire::lease_answer(value, *token, wire.stamps.process()) {
                     Ok(LeaseAnswer::Value(stored)) => Some(stored),
                     Ok(LeaseAnswer::Taken(lease)) => {
+                        // Own later writes stand above what this load brings.
+                        wire.stamps.observe(lease.start);
                         out.answers.push((call.settler, Ok(Reply::Lease(lease))));
                         return;
                     }
@@ -371,7 +373,8 @@ impl Hub {
         let Some(stored) = stored else {
             return match wire::simple_answer(&call.operation, repeated, replies) {
                 Ok(reply) => {
-                    if reply == Reply::Flag(true) {
+                    // A repeated write may have been settled by something newer: no copy of it.
+                    if reply == Reply::Flag(true) && !repeated {
                         out.copies.extend(self.written(&call, seen));
                     }
                     out.answers.push((call.settler, Ok(reply)));
@@ -458,6 +461,9 @@ impl Hub {
         if calls.is_empty() {
             return;
         }
+        if self.state.on_memory() {
+            return self.unanswered(calls, Applied::No);
+        }
         if !self.state.live() {
             let items = calls.into_iter().map(|call| Item::Call {
                 call,
@@ -490,9 +496,41 @@ impl Hub {
                 self.step(State::Resyncing, None);
                 self.pump_replay();
             }
-            Some(Owed::Invalidations) if self.state.live() => self.return_by(None),
+            Some(Owed::Invalidations) if self.state.live() => self.invalidate_beside(),
+            Some(Owed::Nothing) if self.state == State::Online => self.caught_up(),
             _ => self.pump_replay(),
         }
+    }
+
+    /// Answers those who asked for a re-sync.
+    pub fn caught_up(&mut self) {
+        if self.is_asked_to_resync()
+            && let Some(keeper) = self.shared.keeper()
+        {
+            keeper.resynced();
+            self.answer_resyncs();
+        }
+    }
+
+    /// Carries out invalidations that a broken connection left behind, beside live traffic: each removes
+    /// only what is older than itself.
+    fn invalidate_beside(&mut self) {
+        let Some((keeper, link)) = self.shared.keeper().zip(self.links.first()) else { return };
+        if self.invalidating {
+            return;
+        }
+        self.invalidating = true;
+        let connection = link.connection.clone();
+        let replayer = Replayer { connection, wire: self.shared.wire.clone() };
+        let mut outage = self.outage.subscribe();
+        self.side_jobs.push(Box::pin(async move {
+            tokio::select! {
+                // What fails goes back to the journal, and waits for the next return.
+                _ = keeper.invalidate(replayer) => {}
+                _ = outage.changed() => {}
+            }
+            SideJob::Invalidated
+        }));
     }
 
     /// Replays the journal in batches, between live traffic.
@@ -538,6 +576,7 @@ impl Hub {
                 Some(Error::new(ErrorKind::Timeout, "Redis did not answer before the deadline"));
             self.suspect("a deadline passed".to_owned());
             self.unanswered(calls, Applied::Unknown);
+            self.take_grown();
         }
     }
 
@@ -604,11 +643,17 @@ impl Hub {
 }
 
 impl Landing {
-    fn note(&mut self, error: Error) {
+    /// A replay's error. Answers how it ended: not at all, when the server or the script is gone; else
+    /// as a conflict, since trying again would end the same way.
+    fn note(&mut self, error: Error) -> Option<Outcome> {
         if error.cause.as_deref().is_some_and(|cause| cause.starts_with("NOSCRIPT")) {
             self.reopen = true;
-        } else {
+            None
+        } else if failure::means_unavailable(&error) {
             self.failed = Some(error);
+            None
+        } else {
+            Some(Outcome::Conflict)
         }
     }
 }
@@ -633,9 +678,15 @@ fn prepare_all(
     Ok(out)
 }
 
+/// Polls a future once, whatever budget the task has left: what must be handed over first is.
+fn first_poll<T>(future: &mut Pin<Box<dyn Future<Output = T> + Send>>) -> Poll<T> {
+    let mut polled = std::pin::pin!(tokio::task::unconstrained(future));
+    polled.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
 /// Polls a future once; answers whether it ended.
 pub(super) fn poll_once<T>(future: &mut Pin<Box<dyn Future<Output = T> + Send>>) -> bool {
-    future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    first_poll(future).is_ready()
 }
 
 /// A lease that nobody can hold, for loads that run while nothing may be cached.

@@ -42,7 +42,7 @@ impl Wire {
             }
             Operation::Set { key, value, ttl_ms, stamp } => {
                 if repeated {
-                    out.add_command(self.replay_set(key, value, *ttl_ms, *stamp, true));
+                    out.add_command(self.replay_set(key, value, *ttl_ms, *stamp, b"newest", true));
                 } else {
                     out.add_command(self.set(key, value, *ttl_ms, *stamp));
                 }
@@ -112,9 +112,14 @@ impl Wire {
         out.add_command(match (&intent.wish, remaining) {
             // A value that expired while Redis was away leaves only "delete older than".
             (Wish::Delete, _) | (_, Some(Some(0))) => self.replay_delete(&intent.key, intent.stamp),
-            (Wish::Set { value, .. }, remaining) => {
-                self.replay_set(&intent.key, value, remaining.flatten(), intent.stamp, write_absent)
-            }
+            (Wish::Set { value, .. }, remaining) => self.replay_set(
+                &intent.key,
+                value,
+                remaining.flatten(),
+                intent.stamp,
+                self.mode(),
+                write_absent,
+            ),
         });
     }
 
@@ -131,20 +136,26 @@ impl Wire {
         )
     }
 
+    /// How journalled sets settle with what they find. A repeated live write always yields to what is
+    /// newer, whatever was chosen for outages.
+    fn mode(&self) -> &'static [u8] {
+        match self.config.sync_mode {
+            SyncMode::Overwrite => b"overwrite",
+            SyncMode::IfAbsent => b"if-absent",
+            SyncMode::Newest | SyncMode::Off => b"newest",
+        }
+    }
+
     fn replay_set(
         &self,
         key: &Bytes,
         value: &Value,
         ttl_ms: Option<u64>,
         stamp: Stamp,
+        mode: &[u8],
         write_absent: bool,
     ) -> Cmd {
         let settled = self.stamps.settle(stamp);
-        let mode: &[u8] = match self.config.sync_mode {
-            SyncMode::Overwrite => b"overwrite",
-            SyncMode::IfAbsent => b"if-absent",
-            SyncMode::Newest | SyncMode::Off => b"newest",
-        };
         REPLAY_SET.call(
             &[key, &self.keys.side(key)],
             &[
@@ -238,12 +249,14 @@ pub fn simple_answer(operation: &Operation, repeated: bool, mut replies: Vec<Res
         }
         _ => {}
     }
-    for reply in &mut replies {
-        if let Resp::ServerError(error) = reply {
-            return Err(failure::from_server(error));
-        }
-    }
     let last = replies.pop().unwrap_or(Resp::Nil);
+    if let Resp::ServerError(error) = &last {
+        return Err(failure::from_server(error));
+    }
+    // A delete whose tombstone was refused: the value is gone, and others may not learn of it.
+    if let Some(Resp::ServerError(error)) = replies.first() {
+        return Err(failure::maybe_applied(failure::from_server(error)));
+    }
     Ok(match (operation, last) {
         (Operation::Set { .. }, Resp::Int(code)) if repeated => Reply::Flag(code >= 0),
         (Operation::Set { .. }, Resp::Okay) => Reply::Flag(true),
