@@ -1,20 +1,26 @@
 //! Redis: one server, a few connections, and a supervisor of our own over the `redis` crate's
 //! multiplexed connection. See docs/decisions/0003-supervisor-over-multiplexed-connection.md.
 //!
-//! `hub.rs` is the one task that owns the connections and the state; `traffic.rs` is how it sends and
-//! settles; `lane.rs` is the slow lane for large values; the rest has no state.
+//! `hub.rs` is the one task that owns the connections and the state: `redial.rs`, `outage.rs` and `watch.rs`
+//! are its dials, its comings and goings, its timers; `traffic.rs` sends, `landing.rs`
+//! settles, `replay.rs` replays; `lane.rs` is the slow lane for large values; the rest has no state.
 mod clear;
 mod dial;
 mod failure;
 mod hub;
 mod key_table;
+mod landing;
 mod lane;
 mod link;
+mod outage;
 mod raw;
+mod redial;
+mod replay;
 pub mod script;
 mod state;
 mod tls;
 mod traffic;
+mod watch;
 pub mod wire;
 
 use std::sync::{Arc, OnceLock, Weak};

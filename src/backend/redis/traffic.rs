@@ -1,4 +1,4 @@
-//! How calls are sent and settled: one pipeline per connection for all that came together.
+//! How calls are sent: one pipeline per connection for all that came together, in the order of each key.
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -6,23 +6,17 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use redis::{Pipeline, RedisResult, Value as Resp};
 
-use super::hub::{Hub, SideJob, micros};
+use super::hub::{Hub, micros};
 use super::state::State;
-use super::wire::{self, LeaseAnswer};
-use super::{Copy, Owed, Replayer, failure, raw};
-use crate::backend::intent::{Intent, Outcome};
-use crate::backend::{Answer, Call, Lease, Operation, Reply, Settler, Value, settle_all};
+use super::wire;
+use super::{failure, raw};
+use crate::backend::intent::Intent;
+use crate::backend::{Call, Lease, Operation, settle_all};
 use crate::base::error::{Applied, Error, ErrorKind};
 use crate::base::slot::slot;
-use crate::codec::envelope::Payload;
 
-/// Work on more bytes than this runs off the I/O thread.
-const OFF_THREAD: usize = 64 * 1024;
 /// From so many outstanding calls on, another connection of the pool is opened.
 const GROW_AT: usize = 4096;
-/// A value of so many bytes on the wire is read in the slow lane the next time.
-const LARGE_READ: usize = 1024 * 1024;
-const REPLAY_BATCH: usize = 512;
 
 pub(super) type Flight = Pin<Box<dyn Future<Output = (u64, RedisResult<Vec<Resp>>)> + Send>>;
 
@@ -43,19 +37,6 @@ pub(super) struct Batch {
     pub link: u64,
     pub items: Vec<Item>,
     pub sent_at: u64,
-}
-
-/// Gathers what one pipeline brings about.
-#[derive(Default)]
-struct Landing {
-    answers: Vec<(Settler, Answer)>,
-    copies: Vec<Copy>,
-    leases: Vec<Call>,
-    again: Vec<Item>,
-    failed: Option<Error>,
-    reopen: bool,
-    /// Keys whose values are better read in the slow lane from now on.
-    large: Vec<Bytes>,
 }
 
 impl Hub {
@@ -133,32 +114,24 @@ impl Hub {
         self.grow_if_busy();
     }
 
-    fn outgoing(&self) -> Vec<(Pipeline, Vec<Item>)> {
+    pub fn outgoing(&self) -> Vec<(Pipeline, Vec<Item>)> {
         (0..self.links.len().max(1)).map(|_| (Pipeline::new(), Vec::new())).collect()
     }
 
-    fn link_of(&self, key: Option<&Bytes>) -> usize {
+    pub fn link_of(&self, key: Option<&Bytes>) -> usize {
         match key {
             Some(key) if self.links.len() > 1 => usize::from(slot(key)) % self.links.len(),
             _ => 0,
         }
     }
 
-    fn add_replay(&self, (pipeline, items): &mut (Pipeline, Vec<Item>), intent: Intent) {
+    pub fn add_replay(&self, (pipeline, items): &mut (Pipeline, Vec<Item>), intent: Intent) {
         let may = self.shared.keeper().is_none_or(|keeper| keeper.may_write_absent(&intent));
         self.shared.wire.encode_intent(&intent, self.now(), may, pipeline);
         items.push(Item::Replay(intent));
     }
 
-    pub fn replay_now(&mut self, intent: Intent) {
-        let mut outgoing = self.outgoing();
-        let at = self.link_of(Some(&intent.key));
-        self.replaying += 1;
-        self.add_replay(&mut outgoing[at], intent);
-        self.send(outgoing);
-    }
-
-    fn send(&mut self, outgoing: Vec<(Pipeline, Vec<Item>)>) {
+    pub fn send(&mut self, outgoing: Vec<(Pipeline, Vec<Item>)>) {
         let now = self.now();
         for (at, (pipeline, items)) in outgoing.into_iter().enumerate() {
             if items.is_empty() {
@@ -245,219 +218,7 @@ impl Hub {
         self.catch_up();
     }
 
-    /// A pipeline was answered, or its connection broke.
-    pub fn landed(&mut self, number: u64, result: RedisResult<Vec<Resp>>) {
-        let Some(batch) = self.batches.remove(&number) else { return };
-        if let Some(link) = self.links.iter_mut().find(|link| link.id == batch.link) {
-            link.outstanding = link.outstanding.saturating_sub(batch.items.len());
-            link.busy_since = self.shared.clock.micros();
-        }
-        self.lane.landed(self.batches.keys().next().copied());
-        let values = match result {
-            Ok(values) => values,
-            Err(error) => {
-                self.orphans.extend(batch.items);
-                match self.state {
-                    State::Online | State::Resyncing => {
-                        self.suspect(failure::from_redis(&error).message);
-                    }
-                    // Decided soon, by the dial or by the return that is under way.
-                    State::Idle | State::Connecting | State::Suspect | State::Invalidating => {}
-                    State::Degraded | State::Forced | State::Closed => self.hand_back(),
-                }
-                return;
-            }
-        };
-        let mut landing = Landing::default();
-        let mut ended = Vec::new();
-        let mut values = values.into_iter();
-        for item in batch.items {
-            match item {
-                Item::Replay(intent) => {
-                    self.replaying = self.replaying.saturating_sub(1);
-                    match wire::outcome(&values.next().unwrap_or(Resp::Nil)) {
-                        Ok(outcome) => ended.push((intent, Some(outcome))),
-                        Err(error) => ended.push((intent, landing.note(error))),
-                    }
-                }
-                Item::Call { call, leasing, seen, replies } => {
-                    let replies: Vec<Resp> = values.by_ref().take(replies).collect();
-                    self.land(call, leasing, seen, replies, &mut landing);
-                }
-            }
-        }
-        if let Some(keeper) = self.shared.keeper() {
-            keeper.replayed(ended);
-        }
-        self.settle_landing(landing);
-        self.take_grown();
-        self.pump_replay();
-    }
-
-    /// Settles one call that was sent by itself.
-    pub fn land_alone(&mut self, call: Call, seen: u32, replies: Vec<Resp>) {
-        let mut landing = Landing::default();
-        self.land(call, false, seen, replies, &mut landing);
-        self.settle_landing(landing);
-    }
-
-    /// Hands out what a landing gathered, and draws its conclusions.
-    fn settle_landing(&mut self, landing: Landing) {
-        if let Some(keeper) = self.shared.keeper() {
-            keeper.keep(landing.copies);
-        }
-        landing.large.iter().for_each(|key| self.lane.remember(key));
-        settle_all(landing.answers);
-        self.ask_for_leases(landing.leases);
-        self.orphans.extend(landing.again);
-        if matches!(self.state, State::Degraded | State::Forced) {
-            self.hand_back();
-        }
-        match landing.failed {
-            Some(error) if self.state.live() || self.state == State::Suspect => self.degrade(error),
-            _ if landing.reopen => self.suspect("the server forgot the scripts".to_owned()),
-            _ => {}
-        }
-    }
-
-    fn land(
-        &self,
-        call: Call,
-        leasing: bool,
-        seen: u32,
-        mut replies: Vec<Resp>,
-        out: &mut Landing,
-    ) {
-        let wire = &self.shared.wire;
-        let repeated = call.attempts > 0;
-        let stored = match &call.operation {
-            Operation::Load { token, .. } if leasing => {
-                let value = replies.pop().unwrap_or(Resp::Nil);
-                if let Resp::ServerError(error) = &value {
-                    return self.refuse(call, leasing, seen, failure::from_server(error), out);
-                }
-                match wire::lease_answer(value, *token, wire.stamps.process()) {
-                    Ok(LeaseAnswer::Value(stored)) => Some(stored),
-                    Ok(LeaseAnswer::Taken(lease)) => {
-                        // Own later writes stand above what this load brings.
-                        wire.stamps.observe(lease.start);
-                        out.answers.push((call.settler, Ok(Reply::Lease(lease))));
-                        return;
-                    }
-                    Err(error) => {
-                        out.answers.push((call.settler, Err(error)));
-                        return;
-                    }
-                }
-            }
-            Operation::Get { .. } | Operation::Load { .. } => match replies.pop() {
-                Some(Resp::BulkString(stored)) => Some(stored),
-                Some(Resp::Nil) if matches!(call.operation, Operation::Load { .. }) => {
-                    out.leases.push(call);
-                    return;
-                }
-                Some(Resp::Nil) => {
-                    out.answers.push((call.settler, Ok(Reply::Nothing)));
-                    return;
-                }
-                Some(Resp::ServerError(error)) => {
-                    return self.refuse(call, leasing, seen, failure::from_server(&error), out);
-                }
-                _ => {
-                    out.answers.push((call.settler, Err(wire::unexpected())));
-                    return;
-                }
-            },
-            _ => None,
-        };
-        let Some(stored) = stored else {
-            return match wire::simple_answer(&call.operation, repeated, replies) {
-                Ok(reply) => {
-                    // A repeated write may have been settled by something newer: no copy of it.
-                    if reply == Reply::Flag(true) && !repeated {
-                        out.copies.extend(self.written(&call, seen));
-                    }
-                    out.answers.push((call.settler, Ok(reply)));
-                }
-                Err(error) => self.refuse(call, leasing, seen, error, out),
-            };
-        };
-        match wire.read(stored) {
-            Ok(read) => self.hand_over(call, seen, read, out),
-            Err(error) => out.answers.push((call.settler, Err(error))),
-        }
-    }
-
-    fn hand_over(&self, call: Call, seen: u32, read: wire::Read, out: &mut Landing) {
-        let limit = self.shared.config.max_value_bytes;
-        let wire = &self.shared.wire;
-        let wire::Read { payload, format, stamp, expires } = read;
-        if let (Payload::Plain(bytes) | Payload::Zstd(bytes), Some(key)) =
-            (&payload, call.operation.key())
-            && bytes.len() > LARGE_READ
-        {
-            out.large.push(key.clone());
-        }
-        if let Payload::Zstd(frame) = &payload
-            && frame.len() > OFF_THREAD / 8
-        {
-            // Unfolding may take long: others' replies don't wait for it.
-            let wire = wire.clone();
-            let settler = call.settler;
-            tokio::task::spawn_blocking(move || {
-                let answer = payload.unfold(limit);
-                settler.settle(
-                    answer.map(|payload| Reply::Entry(wire.found(payload, format, expires))),
-                );
-            });
-            return;
-        }
-        match payload.unfold(limit) {
-            Ok(payload) => {
-                if let Some(key) = call.operation.key() {
-                    out.copies.push(Copy {
-                        key: key.clone(),
-                        seen,
-                        value: Value { payload: payload.clone(), format, compress: true },
-                        stamp,
-                        expires_at: expires.map(|at| wire.stamps.to_boot(at)),
-                    });
-                }
-                let found = wire.found(payload, format, expires);
-                out.answers.push((call.settler, Ok(Reply::Entry(found))));
-            }
-            Err(error) => out.answers.push((call.settler, Err(error))),
-        }
-    }
-
-    /// A server's error for one call.
-    fn refuse(&self, call: Call, leasing: bool, seen: u32, error: Error, out: &mut Landing) {
-        let forgot = error.cause.as_deref().is_some_and(|cause| cause.starts_with("NOSCRIPT"));
-        let raw = matches!(call.operation, Operation::Command { .. } | Operation::Pipeline { .. });
-        if !raw && (forgot || failure::means_unavailable(&error)) {
-            let replies = 0;
-            out.again.push(Item::Call { call, leasing, seen, replies });
-            if forgot {
-                out.reopen = true;
-            } else {
-                out.failed = Some(error);
-            }
-            return;
-        }
-        out.answers.push((call.settler, Err(error)));
-    }
-
-    fn written(&self, call: &Call, seen: u32) -> Option<Copy> {
-        let (key, value, ttl_ms, stamp) = match &call.operation {
-            Operation::Set { key, value, ttl_ms, stamp } => (key, value, ttl_ms, *stamp),
-            Operation::Fill { key, value, ttl_ms, lease } => (key, value, ttl_ms, lease.start),
-            _ => return None,
-        };
-        let expires_at = ttl_ms.map(|ms| call.since.saturating_add(ms.saturating_mul(1000)));
-        Some(Copy { key: key.clone(), seen, value: value.clone(), stamp, expires_at })
-    }
-
-    fn ask_for_leases(&mut self, calls: Vec<Call>) {
+    pub fn ask_for_leases(&mut self, calls: Vec<Call>) {
         if calls.is_empty() {
             return;
         }
@@ -489,71 +250,6 @@ impl Hub {
         self.send(outgoing);
     }
 
-    /// Where intents came up although the server answers: they are replayed like after an outage.
-    pub fn catch_up(&mut self) {
-        match self.shared.keeper().map(|keeper| keeper.owes()) {
-            Some(Owed::Intents) if self.state == State::Online => {
-                self.step(State::Resyncing, None);
-                self.pump_replay();
-            }
-            Some(Owed::Invalidations) if self.state.live() => self.invalidate_beside(),
-            Some(Owed::Nothing) if self.state == State::Online => self.caught_up(),
-            _ => self.pump_replay(),
-        }
-    }
-
-    /// Answers those who asked for a re-sync.
-    pub fn caught_up(&mut self) {
-        if self.is_asked_to_resync()
-            && let Some(keeper) = self.shared.keeper()
-        {
-            keeper.resynced();
-            self.answer_resyncs();
-        }
-    }
-
-    /// Carries out invalidations that a broken connection left behind, beside live traffic: each removes
-    /// only what is older than itself.
-    fn invalidate_beside(&mut self) {
-        let Some((keeper, link)) = self.shared.keeper().zip(self.links.first()) else { return };
-        if self.invalidating {
-            return;
-        }
-        self.invalidating = true;
-        let connection = link.connection.clone();
-        let replayer = Replayer { connection, wire: self.shared.wire.clone() };
-        let mut outage = self.outage.subscribe();
-        self.side_jobs.push(Box::pin(async move {
-            tokio::select! {
-                // What fails goes back to the journal, and waits for the next return.
-                _ = keeper.invalidate(replayer) => {}
-                _ = outage.changed() => {}
-            }
-            SideJob::Invalidated
-        }));
-    }
-
-    /// Replays the journal in batches, between live traffic.
-    pub fn pump_replay(&mut self) {
-        if self.state != State::Resyncing || self.replaying > 0 {
-            return;
-        }
-        let Some(keeper) = self.shared.keeper() else { return };
-        let intents = keeper.take_intents(REPLAY_BATCH);
-        if intents.is_empty() {
-            keeper.resynced();
-            self.answer_resyncs();
-            return self.online(None, Vec::new());
-        }
-        self.replaying += intents.len();
-        let mut outgoing = self.outgoing();
-        for intent in intents {
-            let at = self.link_of(Some(&intent.key));
-            self.add_replay(&mut outgoing[at], intent);
-        }
-        self.send(outgoing);
-    }
-
     /// Calls whose deadline passed although bytes still move.
     pub fn expire(&mut self, now: u64) {
         let timeout = micros(self.shared.config.command_timeout);
@@ -580,7 +276,7 @@ impl Hub {
         }
     }
 
-    fn grow_if_busy(&mut self) {
+    pub fn grow_if_busy(&mut self) {
         let outstanding: usize = self.links.iter().map(|link| link.outstanding).sum();
         if self.links.len() < self.shared.config.pool_size
             && self.growing.is_none()
@@ -603,7 +299,7 @@ impl Hub {
     }
 
     /// Keys move to other connections now, so nothing may be outstanding on the old ones.
-    fn take_grown(&mut self) {
+    pub fn take_grown(&mut self) {
         if self.batches.is_empty()
             && let Some(link) = self.grown.take()
         {
@@ -615,7 +311,7 @@ impl Hub {
     }
 
     /// A command that may hold its connection for long gets one of its own.
-    fn start_blocking(&mut self, call: Call, args: Vec<Bytes>) {
+    pub fn start_blocking(&mut self, call: Call, args: Vec<Bytes>) {
         let dialer = self.dialer.clone();
         let mut outage = self.outage.subscribe();
         tokio::spawn(async move {
@@ -639,22 +335,6 @@ impl Hub {
             };
             call.settler.settle(answer);
         });
-    }
-}
-
-impl Landing {
-    /// A replay's error. Answers how it ended: not at all, when the server or the script is gone; else
-    /// as a conflict, since trying again would end the same way.
-    fn note(&mut self, error: Error) -> Option<Outcome> {
-        if error.cause.as_deref().is_some_and(|cause| cause.starts_with("NOSCRIPT")) {
-            self.reopen = true;
-            None
-        } else if failure::means_unavailable(&error) {
-            self.failed = Some(error);
-            None
-        } else {
-            Some(Outcome::Conflict)
-        }
     }
 }
 

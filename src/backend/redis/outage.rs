@@ -1,0 +1,229 @@
+//! Going and coming back: from Online over Suspect to Degraded, and the return over the journal.
+use futures_util::future::BoxFuture;
+
+use super::hub::{Hub, MILLI, SideJob, micros};
+use super::link::Link;
+use super::state::State;
+use super::traffic::Item;
+use super::{Failure, Replayer};
+use crate::backend::{Call, settle_all};
+use crate::base::error::{Applied, Error, Result};
+
+/// A server that stayed up for less is flapping: the next return is held back, each time for longer.
+const STEADY: u64 = 10_000 * MILLI;
+const HOLD_MOST: u64 = 30_000 * MILLI;
+
+impl Hub {
+    /// The server is well; calls go there, those first that were sent before.
+    pub fn online(&mut self, reason: Option<String>, again: Vec<Item>) {
+        self.verdict_by = None;
+        self.online_since = self.now();
+        self.step(State::Online, reason);
+        self.shared.view.lock().connections = self.links.len();
+        self.answer_verdicts();
+        self.resend(again);
+        let waiting: Vec<Call> = self.waiting.drain(..).collect();
+        self.dispatch(waiting);
+        self.start_lane();
+        self.catch_up();
+    }
+
+    /// A fresh connection answers, so only the old ones are replaced: nobody notices.
+    pub fn replace_by(&mut self, link: Link) {
+        self.forget_links();
+        self.kill_old(&link);
+        self.links = vec![link];
+        let orphans = std::mem::take(&mut self.orphans);
+        self.online(Some("a fresh connection answers".to_owned()), orphans);
+    }
+
+    /// Closes what is open; what was sent there waits as orphans.
+    pub fn forget_links(&mut self) {
+        for link in self.links.drain(..) {
+            self.old_clients.push(link.client_id);
+        }
+        if let Some(client) = self.lane.abort() {
+            self.old_clients.push(client);
+        }
+        self.growing = None;
+        self.grown = None;
+        self.flights.clear();
+        for batch in std::mem::take(&mut self.batches).into_values() {
+            self.orphans.extend(batch.items);
+        }
+        let held: Vec<Call> = self.held.drain(..).collect();
+        self.waiting.extend(held);
+    }
+
+    pub fn kill_old(&mut self, link: &Link) {
+        let ids = std::mem::take(&mut self.old_clients);
+        let mut connection = link.connection.clone();
+        if ids.is_empty() {
+            return;
+        }
+        let mut kills = redis::Pipeline::new();
+        for id in &ids {
+            kills.cmd("CLIENT").arg("KILL").arg("ID").arg(*id);
+        }
+        let mut sent: BoxFuture<'static, SideJob> = Box::pin(async move {
+            // Refusals are the server's right; most of these are gone already.
+            let _ = connection.send_packed_commands(&kills, 0, ids.len()).await;
+            SideJob::Other
+        });
+        // Polled once, so that it stands before everything that is sent from now on.
+        if !super::traffic::poll_once(&mut sent) {
+            self.side_jobs.push(sent);
+        }
+    }
+
+    /// Nobody answers any more: everything in flight is handed back at once.
+    pub fn degrade(&mut self, error: Error) {
+        if !matches!(self.state, State::Degraded | State::Forced | State::Closed) {
+            let steady = self.now().saturating_sub(self.online_since) > STEADY;
+            let was_online = self.online_since != 0;
+            self.hold = match (was_online, steady) {
+                (false, _) | (_, true) => 0,
+                (true, false) => (self.hold * 2).clamp(250 * MILLI, HOLD_MOST),
+            };
+            self.step(State::Degraded, Some(error.message.clone()));
+        }
+        self.shared.view.lock().last_error = Some(error);
+        self.verdict_by = None;
+        self.outage.send_modify(|count| *count += 1);
+        self.forget_links();
+        self.hand_back();
+        if self.dial.is_none() {
+            self.schedule_redial();
+        }
+        self.answer_verdicts();
+        self.answer_resyncs();
+    }
+
+    pub fn hand_back(&mut self) {
+        let orphans = std::mem::take(&mut self.orphans);
+        let mut calls = Vec::new();
+        let mut replays = Vec::new();
+        for item in orphans {
+            match item {
+                Item::Call { call, .. } => calls.push(call),
+                Item::Replay(intent) => replays.push((intent, None)),
+            }
+        }
+        self.replaying = 0;
+        if let Some(keeper) = self.shared.keeper() {
+            keeper.replayed(replays);
+        }
+        calls.extend(self.lane.drain());
+        self.unanswered(calls, Applied::Unknown);
+        let waiting: Vec<Call> = self.waiting.drain(..).collect();
+        self.unanswered(waiting, Applied::No);
+    }
+
+    /// Hands calls to the layer above, which answers from memory what it can.
+    pub fn unanswered(&mut self, calls: Vec<Call>, applied: Applied) {
+        if calls.is_empty() {
+            return;
+        }
+        let reason = self.shared.view.lock().last_error.clone();
+        let error =
+            reason.unwrap_or_else(|| Error::unavailable("no server answers")).applied(applied);
+        let failure = Failure { error };
+        match self.shared.keeper() {
+            Some(keeper) => {
+                keeper.unanswered(calls.into_iter().map(|call| (call, failure.clone())).collect());
+            }
+            None => {
+                settle_all(calls.into_iter().map(|call| (call.settler, Err(failure.error.clone()))))
+            }
+        }
+    }
+
+    /// Something is wrong with a connection; a fresh one decides whether it is the server.
+    pub fn suspect(&mut self, reason: String) {
+        if !self.state.live() {
+            return;
+        }
+        self.step(State::Suspect, Some(reason));
+        self.verdict_by = Some(self.now() + micros(self.shared.config.silence));
+        self.redial(0);
+    }
+
+    pub fn link_lost(&mut self, id: u64) {
+        if self.lane.lost(id) {
+            return;
+        }
+        if self.links.iter().any(|link| link.id == id) {
+            self.suspect("the connection was closed".to_owned());
+        }
+    }
+
+    /// The server is back after an outage.
+    pub fn return_by(&mut self, link: Link) {
+        let Some(keeper) = self.shared.keeper() else {
+            self.links = vec![link];
+            return self.online(None, Vec::new());
+        };
+        self.step(State::Invalidating, None);
+        self.kill_old(&link);
+        let (wire, dialer) = (self.shared.wire.clone(), self.dialer.clone());
+        let timeout = self.shared.config.command_timeout;
+        self.returning = Some(Box::pin(async move {
+            let mut connection = link.connection.clone();
+            // Asked again also on a connection that was kept: the server may have been emptied.
+            let identity = tokio::time::timeout(timeout, dialer.identify(&mut connection)).await;
+            let result = match identity {
+                Ok(Ok(identity)) => {
+                    keeper.met(&identity);
+                    keeper.invalidate(Replayer { connection, wire }).await
+                }
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(Error::unavailable("it does not answer in time")),
+            };
+            (link, result)
+        }));
+    }
+
+    pub fn returned(&mut self, link: Link, result: Result<()>) {
+        if let Err(error) = result {
+            self.old_clients.push(link.client_id);
+            drop(link);
+            return self.degrade(error);
+        }
+        let live = self.shared.keeper().is_none_or(|keeper| keeper.go_live());
+        if !live {
+            return self.return_by(link);
+        }
+        self.links = vec![link];
+        self.online_since = self.now();
+        self.step(State::Resyncing, None);
+        self.shared.view.lock().connections = self.links.len();
+        self.answer_verdicts();
+        let orphans = std::mem::take(&mut self.orphans);
+        self.resend(orphans);
+        self.start_lane();
+        self.pump_replay();
+    }
+
+    /// Memory by request. What is on its way is settled by memory at once; the connections are closed,
+    /// so that nothing of it arrives later.
+    pub fn force(&mut self, forced: bool) {
+        if forced {
+            if self.state == State::Forced {
+                return;
+            }
+            self.step(State::Forced, Some("by request".to_owned()));
+            self.verdict_by = None;
+            self.redial_at = None;
+            self.dial = None;
+            self.returning = None;
+            self.outage.send_modify(|count| *count += 1);
+            self.forget_links();
+            self.hand_back();
+            self.answer_verdicts();
+            self.answer_resyncs();
+        } else if self.state == State::Forced {
+            self.step(State::Degraded, Some("no longer forced".to_owned()));
+            self.redial(0);
+        }
+    }
+}
