@@ -146,3 +146,109 @@ fn place(key: &[u8]) -> usize {
     });
     usize::try_from(hash % MARKS as u64).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backend::Found;
+    use crate::base::clock::ManualClock;
+    use crate::base::keys::Keys;
+    use crate::base::stamp::Stamps;
+
+    struct Bench {
+        local: Local,
+        stamps: Stamps,
+        keys: Keys,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let stamps = Stamps::new(Arc::new(ManualClock::at(1)), 7);
+            Self { local: Local::new(1 << 20, 1 << 20), stamps, keys: Keys::new("p:") }
+        }
+
+        fn run(&mut self, operation: &Operation) -> Answer {
+            let moment = Moment { now: 5, stamps: &self.stamps, keys: &self.keys };
+            self.local.apply_journalled(operation, &moment)
+        }
+
+        fn set(&self, text: &'static str, stamp: Stamp) -> Operation {
+            let value =
+                Value { payload: Bytes::from_static(text.as_bytes()), format: 0, compress: true };
+            Operation::Set { key: self.key(), value, ttl_ms: None, stamp }
+        }
+
+        fn delete(&self, stamp: Stamp) -> Operation {
+            Operation::Delete { key: self.key(), stamp }
+        }
+
+        fn clear(&self, stamp: Stamp) -> Operation {
+            Operation::Clear { prefix: self.keys.family("f"), stamp }
+        }
+
+        fn key(&self) -> Bytes {
+            self.keys.entry("f", "a")
+        }
+
+        fn read(&mut self) -> Option<Bytes> {
+            match self.run(&Operation::Get { key: self.key() }) {
+                Ok(Reply::Entry(Found { payload, .. })) => Some(payload),
+                _ => None,
+            }
+        }
+    }
+
+    #[test]
+    fn a_write_that_comes_late_does_not_cover_what_was_answered_after_it() {
+        let mut bench = Bench::new();
+        let (early, late) = (bench.stamps.next(), bench.stamps.next());
+        let delete = bench.delete(late);
+        bench.run(&delete).unwrap();
+        let set = bench.set("old", early);
+        assert_eq!(bench.run(&set), Ok(Reply::Flag(true)), "it was settled, by what is newer");
+        assert_eq!(bench.read(), None);
+        assert!(matches!(bench.local.journal.take(&bench.key()).unwrap().wish, Wish::Delete));
+    }
+
+    #[test]
+    fn a_delete_that_comes_late_leaves_the_newer_value() {
+        let mut bench = Bench::new();
+        let (early, late) = (bench.stamps.next(), bench.stamps.next());
+        let set = bench.set("new", late);
+        bench.run(&set).unwrap();
+        let delete = bench.delete(early);
+        bench.run(&delete).unwrap();
+        assert_eq!(bench.read().unwrap(), "new");
+    }
+
+    #[test]
+    fn a_clear_that_comes_late_leaves_newer_values_and_takes_older_ones() {
+        let mut bench = Bench::new();
+        let (first, second, third) =
+            (bench.stamps.next(), bench.stamps.next(), bench.stamps.next());
+        let old = bench.set("old", first);
+        bench.run(&old).unwrap();
+        let clear = bench.clear(second);
+        assert_eq!(bench.run(&clear), Ok(Reply::Count(1)));
+        let new = bench.set("new", third);
+        bench.run(&new).unwrap();
+        assert_eq!(bench.run(&clear), Ok(Reply::Count(0)));
+        assert_eq!(bench.read().unwrap(), "new");
+        assert_eq!(bench.run(&old), Ok(Reply::Flag(true)));
+        assert_eq!(bench.read().unwrap(), "new");
+    }
+
+    #[test]
+    fn a_set_that_the_journal_refuses_changes_nothing() {
+        let mut bench = Bench::new();
+        let set = bench.set("kept", bench.stamps.next());
+        bench.run(&set).unwrap();
+        bench.local.journal = Journal::new(0);
+        let refused = bench.set("refused", bench.stamps.next());
+        assert_eq!(bench.run(&refused), Ok(Reply::Flag(false)));
+        assert_eq!(bench.read().unwrap(), "kept");
+        assert_eq!(bench.local.journal.dropped(), 1);
+    }
+}

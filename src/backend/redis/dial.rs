@@ -141,27 +141,22 @@ impl Dialer {
         Ok(link)
     }
 
-    /// Learns the server's time and who it is, and hands it the scripts.
+    /// Hands the server the scripts, and learns who it is and what time it has.
     async fn ask(&self, connection: &mut MultiplexedConnection, link: &mut Link) -> Result<()> {
         let mut questions = Pipeline::new();
-        questions.cmd("TIME").cmd("CLIENT").arg("ID");
+        questions.cmd("CLIENT").arg("ID");
         for script in script::ALL {
             questions.cmd("SCRIPT").arg("LOAD").arg(script.text);
         }
-        let before = self.clock.micros();
         let replies = connection
-            .send_packed_commands(&questions, 0, 2 + script::ALL.len())
+            .send_packed_commands(&questions, 0, 1 + script::ALL.len())
             .await
             .map_err(|error| failure::from_redis(&error))?;
-        let after = self.clock.micros();
         let mut replies = replies.into_iter();
-        let time = replies.next().unwrap_or(Resp::Nil);
-        if let Resp::ServerError(error) = &time {
-            return Err(failure::from_server(error));
-        }
-        self.stamps.learn(time_micros(&time).ok_or_else(super::wire::unexpected)?, before, after);
-        if let Some(Resp::Int(id)) = replies.next() {
-            link.client_id = id;
+        match replies.next() {
+            Some(Resp::Int(id)) => link.client_id = id,
+            Some(Resp::ServerError(error)) => return Err(failure::from_server(&error)),
+            _ => return Err(super::wire::unexpected()),
         }
         for (script, reply) in script::ALL.iter().zip(replies) {
             if let Resp::ServerError(error) = reply {
@@ -179,21 +174,29 @@ impl Dialer {
         let identity = self.identify(connection).await?;
         check_version(&identity.version)?;
         link.identity = identity;
-        Ok(())
+        self.learn_time(connection, true).await
     }
 
-    /// Pairs the server's clock with ours.
-    pub async fn learn_time(&self, connection: &mut MultiplexedConnection) {
+    /// Pairs the server's clock with ours, in a round trip of its own: whatever else it carried would
+    /// make the moment less certain. An answer that took long is used at the first contact only.
+    pub async fn learn_time(
+        &self,
+        connection: &mut MultiplexedConnection,
+        first: bool,
+    ) -> Result<()> {
+        let question = redis::cmd("TIME");
         let before = self.clock.micros();
-        let time = redis::cmd("TIME");
-        let asked = tokio::time::timeout(self.timeout, connection.send_packed_command(&time)).await;
+        let answer = connection.send_packed_command(&question).await;
         let after = self.clock.micros();
-        // A slow answer would say little about the moment.
-        if let Ok(Ok(value)) = asked
-            && after.saturating_sub(before) < SLOW_TIME
-            && let Some(micros) = time_micros(&value)
-        {
-            self.stamps.learn(micros, before, after);
+        match answer.map_err(|error| failure::from_redis(&error))? {
+            Resp::ServerError(error) => Err(failure::from_server(&error)),
+            time => {
+                let micros = time_micros(&time).ok_or_else(super::wire::unexpected)?;
+                if first || after.saturating_sub(before) < SLOW_TIME {
+                    self.stamps.learn(micros, before, after);
+                }
+                Ok(())
+            }
         }
     }
 

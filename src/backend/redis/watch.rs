@@ -79,7 +79,8 @@ impl Hub {
         self.time_at = now;
         let (mut connection, dialer) = (link.connection.clone(), self.dialer.clone());
         self.side_jobs.push(Box::pin(async move {
-            dialer.learn_time(&mut connection).await;
+            // A connection that broke is noticed by itself.
+            let _ = dialer.learn_time(&mut connection, false).await;
             SideJob::Other
         }));
     }
