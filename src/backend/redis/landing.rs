@@ -83,8 +83,13 @@ impl Hub {
                     }
                 }
                 Item::Call { call, leasing, seen, replies } => {
-                    let replies: Vec<Resp> = values.by_ref().take(replies).collect();
-                    self.land(call, leasing, seen, replies, &mut landing);
+                    self.land(
+                        call,
+                        leasing,
+                        seen,
+                        &mut values.by_ref().take(replies),
+                        &mut landing,
+                    );
                 }
             }
         }
@@ -99,7 +104,7 @@ impl Hub {
     /// Settles one call that was sent by itself.
     pub fn land_alone(&mut self, call: Call, seen: u32, replies: Vec<Resp>) {
         let mut landing = Landing::default();
-        self.land(call, false, seen, replies, &mut landing);
+        self.land(call, false, seen, &mut replies.into_iter(), &mut landing);
         self.settle_landing(landing);
     }
 
@@ -127,14 +132,14 @@ impl Hub {
         call: Call,
         leasing: bool,
         seen: u32,
-        mut replies: Vec<Resp>,
+        replies: &mut impl Iterator<Item = Resp>,
         out: &mut Landing,
     ) {
         let wire = &self.shared.wire;
         let repeated = call.attempts > 0;
         let stored = match &call.operation {
             Operation::Load { token, .. } if leasing => {
-                let value = replies.pop().unwrap_or(Resp::Nil);
+                let value = replies.next().unwrap_or(Resp::Nil);
                 if let Resp::ServerError(error) = &value {
                     return self.refuse(call, leasing, seen, failure::from_server(error), out);
                 }
@@ -152,7 +157,7 @@ impl Hub {
                     }
                 }
             }
-            Operation::Get { .. } | Operation::Load { .. } => match replies.pop() {
+            Operation::Get { .. } | Operation::Load { .. } => match replies.next() {
                 Some(Resp::BulkString(stored)) => Some(stored),
                 Some(Resp::Nil) if matches!(call.operation, Operation::Load { .. }) => {
                     out.leases.push(call);
@@ -173,7 +178,7 @@ impl Hub {
             _ => None,
         };
         let Some(stored) = stored else {
-            return match wire::simple_answer(&call.operation, repeated, replies) {
+            return match wire::simple_answer(&call.operation, repeated, replies.collect()) {
                 Ok(reply) => {
                     // A repeated write may have been settled by something newer: no copy of it.
                     if reply == Reply::Flag(true) && !repeated {
