@@ -5,6 +5,9 @@ import { HoldfastError, describe, invalid } from './errors.js'
 
 const ABORTED = Symbol('aborted')
 
+/** What a signal ends. One listener each, however many calls share it: Node warns of more than ten. */
+const ended = new WeakMap<AbortSignal, Set<() => void>>()
+
 /** Throws when the signal was aborted before anything was sent, or is no signal. */
 export function checkSignal(signal: AbortSignal | undefined, operation: string): void {
   if (signal === undefined) return
@@ -16,19 +19,30 @@ export function checkSignal(signal: AbortSignal | undefined, operation: string):
 
 /** The answer, or the error of an abort that comes first. */
 export async function abortable<Value>(answer: Promise<Value>, signal: AbortSignal, operation: string): Promise<Value> {
-  let listener = (): void => {}
+  let give = (): void => {}
   const abort = new Promise<typeof ABORTED>((resolve) => {
-    listener = () => resolve(ABORTED)
+    give = () => resolve(ABORTED)
   })
-  signal.addEventListener('abort', listener, { once: true })
+  const calls = callsOf(signal)
+  calls.add(give)
   try {
     const first = await Promise.race([answer, abort])
     // Thrown here and not in the listener, so that the stack leads to who made the call.
     if (first === ABORTED) throw aborted(signal, 'unknown', operation)
     return first as Value
   } finally {
-    signal.removeEventListener('abort', listener)
+    calls.delete(give)
   }
+}
+
+function callsOf(signal: AbortSignal): Set<() => void> {
+  let calls = ended.get(signal)
+  if (calls === undefined) {
+    const fresh = (calls = new Set())
+    ended.set(signal, fresh)
+    signal.addEventListener('abort', () => fresh.forEach((give) => give()), { once: true })
+  }
+  return calls
 }
 
 function aborted(signal: AbortSignal, applied: 'no' | 'unknown', operation: string): HoldfastError {

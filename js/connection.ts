@@ -51,6 +51,12 @@ export class Connection implements EventReceiver {
     return (this.#open ?? this.reach(operation)).view
   }
 
+  /** A question that what was called before it can't change: it hands nothing over. */
+  look<Answer>(what: string, operation: string): Answer {
+    const { bridge, batch } = this.#open ?? this.reach(operation)
+    return ask<Answer>(bridge, batch.handle, what, '', operation)
+  }
+
   /** A question or a switch, answered at once, after what was called before it. */
   inspect<Answer>(what: string, argument: string, operation: string): Answer {
     const { bridge, batch } = this.#open ?? this.reach(operation)
@@ -134,7 +140,13 @@ export class Connection implements EventReceiver {
 }
 
 function ask<Answer>(bridge: Bridge, handle: number, what: string, argument: string, operation: string): Answer {
-  const answer = JSON.parse(bridge.native.inspect(handle, what, argument)) as { ok?: Answer; error?: ErrorRecord }
+  let text: string
+  try {
+    text = bridge.native.inspect(handle, what, argument)
+  } catch (thrown) {
+    throw fromThrown(thrown, operation)
+  }
+  const answer = JSON.parse(text) as { ok?: Answer; error?: ErrorRecord }
   if (answer.error !== undefined) throw fromRecord(answer.error, operation)
   if (!('ok' in answer))
     throw new HoldfastError({ code: 'E_INTERNAL', message: `a defect in holdfast: no answer to ${what}`, operation })

@@ -159,8 +159,8 @@ fn let_go() {
     }
 }
 
-/// Frees expired values without anybody reading them, and tells when memory was short. A bounded step at a time, so that the lock is
-/// never held for long.
+/// Frees expired values without anybody reading them, and tells when memory was short. A bounded step
+/// at a time, so that the lock is never held for long.
 async fn sweep(backend: Weak<Fallback>) {
     const STEP: usize = 256;
     let mut told = 0;

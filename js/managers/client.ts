@@ -202,7 +202,7 @@ export class RedisClient {
   }
 
   private state(operation: string): NativeConnectionState {
-    return this.connection.inspect<NativeConnectionState>('connection', '', operation)
+    return this.connection.look<NativeConnectionState>('connection', operation)
   }
 }
 

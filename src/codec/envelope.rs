@@ -47,6 +47,15 @@ pub enum Payload {
 }
 
 impl Payload {
+    /// How many bytes unfolding makes: none when there is nothing to unfold, and as many as there can be
+    /// when the frame doesn't say.
+    pub fn unfolds_to(&self) -> usize {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Zstd(frame) => content_size(frame).unwrap_or(usize::MAX),
+        }
+    }
+
     /// The payload's bytes. `limit` bounds what a small frame may unfold to.
     pub fn unfold(self, limit: usize) -> Result<Bytes> {
         match self {
@@ -61,9 +70,13 @@ impl Payload {
     }
 }
 
+fn content_size(frame: &[u8]) -> Option<usize> {
+    let size = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten()?;
+    usize::try_from(size).ok()
+}
+
 fn capacity(frame: &[u8], limit: usize) -> Result<usize> {
-    let size = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten();
-    let size = size.and_then(|size| usize::try_from(size).ok()).unwrap_or(limit);
+    let size = content_size(frame).unwrap_or(limit);
     if size > limit {
         return Err(Error::new(
             ErrorKind::Data,

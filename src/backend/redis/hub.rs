@@ -204,7 +204,10 @@ impl Hub {
                 match self.state {
                     State::Online | State::Resyncing => self.catch_up(),
                     // Asked for by hand, it is worth a try now; the dial decides.
-                    State::Degraded => self.redial(0),
+                    State::Degraded => {
+                        self.redial(0);
+                        self.answer_in_time();
+                    }
                     State::Idle => self.start(),
                     State::Connecting | State::Suspect | State::Invalidating => {}
                     State::Forced | State::Closed => self.answer_resyncs(),
@@ -236,9 +239,14 @@ impl Hub {
     pub fn start(&mut self) {
         if self.state == State::Idle {
             self.step(State::Connecting, None);
-            self.verdict_by = Some(self.now() + 2 * micros(self.shared.config.silence));
+            self.answer_in_time();
             self.redial(0);
         }
+    }
+
+    /// Whoever waits for a verdict waits no longer than this, though the dial may go on.
+    fn answer_in_time(&mut self) {
+        self.verdict_by = Some(self.now() + 2 * micros(self.shared.config.silence));
     }
 
     pub fn side_job_done(&mut self, job: SideJob) {
@@ -267,12 +275,13 @@ impl Hub {
             State::Idle => self.start(),
             State::Online | State::Resyncing => {
                 self.step(State::Suspect, Some("by request".to_owned()));
-                self.verdict_by = Some(self.now() + 2 * micros(self.shared.config.silence));
+                self.answer_in_time();
                 self.redial(0);
             }
             State::Degraded => {
                 self.backoff = super::redial::FIRST;
                 self.redial(self.hold);
+                self.answer_in_time();
             }
             State::Connecting | State::Suspect => {}
             _ => return settler.settle(Ok(self.verdict())),

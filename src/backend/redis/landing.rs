@@ -6,14 +6,14 @@ use super::hub::Hub;
 use super::state::State;
 use super::traffic::Item;
 use super::wire::{self, LeaseAnswer};
-use super::{Copy, failure};
+use super::{Copy, Wire, failure};
 use crate::backend::intent::Outcome;
 use crate::backend::{Answer, Call, Operation, Reply, Settler, Value, settle_all};
 use crate::base::error::Error;
 use crate::codec::envelope::Payload;
 
-/// A compressed payload of so many bytes is unfolded off the I/O thread: it may be eight times as large.
-const OFF_THREAD: usize = 8 * 1024;
+/// What unfolds to more bytes is unfolded off the I/O thread.
+const OFF_THREAD: usize = 64 * 1024;
 /// A value of so many bytes on the wire is read in the slow lane the next time.
 const LARGE_READ: usize = 1024 * 1024;
 
@@ -28,6 +28,35 @@ pub struct Landing {
     reopen: bool,
     /// Keys whose values are better read in the slow lane from now on.
     large: Vec<Bytes>,
+    /// Unfolding these takes long: the others' answers don't wait for it.
+    folded: Vec<Arrived>,
+}
+
+/// A value that was read, and who asked.
+struct Arrived {
+    call: Call,
+    seen: u32,
+    read: wire::Read,
+}
+
+impl Arrived {
+    /// The answer, and the copy that is kept aside for an outage.
+    fn open(self, wire: &Wire) -> (Settler, Answer, Option<Copy>) {
+        let Self { call, seen, read } = self;
+        let wire::Read { payload, format, stamp, expires } = read;
+        let payload = match payload.unfold(wire.config.max_value_bytes) {
+            Ok(payload) => payload,
+            Err(error) => return (call.settler, Err(error), None),
+        };
+        let copy = call.operation.key().map(|key| Copy {
+            key: key.clone(),
+            seen,
+            value: Value { payload: payload.clone(), format, compress: true },
+            stamp,
+            expires_at: expires.map(|at| wire.stamps.to_boot(at)),
+        });
+        (call.settler, Ok(Reply::Entry(wire.found(payload, format, expires))), copy)
+    }
 }
 
 impl Landing {
@@ -115,6 +144,16 @@ impl Hub {
         }
         landing.large.iter().for_each(|key| self.lane.remember(key));
         settle_all(landing.answers);
+        for arrived in landing.folded {
+            let shared = self.shared.clone();
+            tokio::task::spawn_blocking(move || {
+                let (settler, answer, copy) = arrived.open(&shared.wire);
+                if let Some(keeper) = shared.keeper() {
+                    keeper.keep(copy.into_iter().collect());
+                }
+                settler.settle(answer);
+            });
+        }
         self.ask_for_leases(landing.leases);
         self.orphans.extend(landing.again);
         if matches!(self.state, State::Degraded | State::Forced) {
@@ -190,51 +229,26 @@ impl Hub {
             };
         };
         match wire.read(stored) {
-            Ok(read) => self.hand_over(call, seen, read, out),
+            Ok(read) => self.hand_over(Arrived { call, seen, read }, out),
             Err(error) => out.answers.push((call.settler, Err(error))),
         }
     }
 
-    pub fn hand_over(&self, call: Call, seen: u32, read: wire::Read, out: &mut Landing) {
-        let limit = self.shared.config.max_value_bytes;
-        let wire = &self.shared.wire;
-        let wire::Read { payload, format, stamp, expires } = read;
+    fn hand_over(&self, arrived: Arrived, out: &mut Landing) {
+        let payload = &arrived.read.payload;
         if let (Payload::Plain(bytes) | Payload::Zstd(bytes), Some(key)) =
-            (&payload, call.operation.key())
+            (payload, arrived.call.operation.key())
             && bytes.len() > LARGE_READ
         {
             out.large.push(key.clone());
         }
-        if let Payload::Zstd(frame) = &payload
-            && frame.len() > OFF_THREAD
-        {
-            // Unfolding may take long: others' replies don't wait for it.
-            let wire = wire.clone();
-            let settler = call.settler;
-            tokio::task::spawn_blocking(move || {
-                let answer = payload.unfold(limit);
-                settler.settle(
-                    answer.map(|payload| Reply::Entry(wire.found(payload, format, expires))),
-                );
-            });
+        if payload.unfolds_to() > OFF_THREAD {
+            out.folded.push(arrived);
             return;
         }
-        match payload.unfold(limit) {
-            Ok(payload) => {
-                if let Some(key) = call.operation.key() {
-                    out.copies.push(Copy {
-                        key: key.clone(),
-                        seen,
-                        value: Value { payload: payload.clone(), format, compress: true },
-                        stamp,
-                        expires_at: expires.map(|at| wire.stamps.to_boot(at)),
-                    });
-                }
-                let found = wire.found(payload, format, expires);
-                out.answers.push((call.settler, Ok(Reply::Entry(found))));
-            }
-            Err(error) => out.answers.push((call.settler, Err(error))),
-        }
+        let (settler, answer, copy) = arrived.open(&self.shared.wire);
+        out.copies.extend(copy);
+        out.answers.push((settler, answer));
     }
 
     /// A server's error for one call.

@@ -163,6 +163,7 @@ impl Hub {
             self.links = vec![link];
             return self.online(None, Vec::new());
         };
+        self.verdict_by = None;
         self.step(State::Invalidating, None);
         self.kill_old(&link);
         let (wire, dialer) = (self.shared.wire.clone(), self.dialer.clone());

@@ -71,6 +71,7 @@ impl Hub {
         match self.state {
             State::Connecting | State::Suspect => self.degrade(error),
             State::Degraded => {
+                self.verdict_by = None;
                 self.schedule_redial();
                 self.answer_verdicts();
                 self.answer_resyncs();

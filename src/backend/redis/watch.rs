@@ -33,7 +33,7 @@ impl Hub {
         }
         if self.verdict_by.is_some_and(|by| now >= by) {
             self.verdict_by = None;
-            // The dial goes on; those who wait are answered from memory.
+            // The dial goes on; those who wait are answered without it.
             let error = Error::unavailable("it does not answer in time");
             self.shared.view.lock().last_error = Some(error.clone());
             self.degrade(error);

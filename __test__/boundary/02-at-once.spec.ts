@@ -1,0 +1,80 @@
+// Point 2 of docs/boundary.md: what memory answers is answered in the same native call, and the event
+// loop gets its turn all the same.
+
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { describe, expect, it } from 'vitest'
+
+import { onStore } from '../cache/stores'
+import { counters, range, since, turn } from './inside'
+
+describe('memory', () => {
+  const { holdfast, open } = onStore('memory')
+  const { cacheManager } = holdfast
+  const other = open()
+
+  it('answers in the call that asks, without a wake', async () => {
+    await cacheManager.set('there', { yes: true })
+    const before = counters(other)
+    for (const n of range(50)) expect(await cacheManager.get('there'), String(n)).toEqual({ yes: true })
+    await Promise.all([cacheManager.set('a', 1), cacheManager.delete('a'), cacheManager.get('a')])
+    expect(since(before, other)).toMatchObject({ wakes: 0, operations: 53, pending: 0 })
+  })
+
+  it('answers before the event loop goes on', async () => {
+    await turn()
+    const order: string[] = []
+    setImmediate(() => order.push('the event loop'))
+    await Promise.all(range(10).map(async (n) => order.push(`get ${n}: ${await cacheManager.get('none')}`)))
+    expect(order).toEqual(range(10).map((n) => `get ${n}: null`))
+    await turn()
+    expect(order.at(-1)).toBe('the event loop')
+  })
+
+  it.each([
+    ['one by one', 1],
+    ['forty at a time', 40],
+  ])('lets the event loop turn after 1,000 answers at once, asked %s', async (_, company) => {
+    await cacheManager.set('there', 1)
+    let turns = 0
+    const next = (): void => {
+      turns++
+      if (turns < 3) setImmediate(next)
+    }
+    setImmediate(next)
+    let asked = 0
+    for (; turns < 3 && asked < 20_000; asked += company) {
+      await Promise.all(range(company).map(() => cacheManager.get('there')))
+    }
+    expect(turns).toBe(3)
+    // Not sooner either: a turn for every answer would cost more than the answer.
+    expect(asked).toBeGreaterThan(1_000)
+    expect(asked).toBeLessThanOrEqual(3 * 1_000 + 3 * company)
+  })
+
+  it('does not starve a socket', async () => {
+    const server = createServer((socket) => socket.pipe(socket))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+    let echoed = ''
+    socket.on('data', (bytes) => (echoed += bytes.toString()))
+    socket.write('are you there?')
+    // A bound against hanging: without its turn the socket would never answer.
+    for (let asked = 0; echoed === '' && asked < 3_000_000; asked++) await cacheManager.get('there')
+    expect(echoed).toBe('are you there?')
+    socket.destroy()
+    await new Promise((resolve) => server.close(resolve))
+  })
+})
+
+describe('an outage', () => {
+  it('is answered for in the same way', async () => {
+    const { open } = onStore('memory', { url: 'redis://127.0.0.1:1' })
+    const holdfast = open()
+    const other = open({ url: 'memory:' })
+    await holdfast.cacheManager.set('there', 1)
+    const before = counters(other)
+    for (const n of range(50)) expect(await holdfast.cacheManager.get('there'), String(n)).toBe(1)
+    expect(since(before, other)).toMatchObject({ operations: 50, pending: 0 })
+    await Promise.all([holdfast.close(), other.close()])
+  })
+})

@@ -1,0 +1,59 @@
+// A look at the boundary from inside: what crossed, what is in flight, and switches that only tests have.
+// The public types hide all this; the built package has it, and these tests are about the built package.
+
+import { createRequire } from 'node:module'
+
+import type { Instance } from '../cache/stores'
+
+export interface Counters {
+  /** Batches handed over. */
+  submits: number
+  /** Times the native side woke this environment. */
+  wakes: number
+  /** Operations handed over. */
+  operations: number
+  /** Operations whose answers have not been taken yet. */
+  pending: number
+}
+
+interface Hidden {
+  connection: { inspect(what: string, argument: string, operation: string): unknown }
+}
+
+/** A question to the native side. What was called on this instance before is handed over first. */
+export function ask<Answer>(instance: Instance, what: string): Answer {
+  return (instance as unknown as Hidden).connection.inspect(what, '', 'test') as Answer
+}
+
+/**
+ * What crossed in this whole environment. Asked through an instance other than the one that is watched,
+ * the question itself hands nothing over.
+ */
+export function counters(instance: Instance): Counters {
+  return ask<Counters>(instance, 'counters')
+}
+
+/** How the counts moved. */
+export function since(before: Counters, instance: Instance): Counters {
+  const now = counters(instance)
+  return {
+    submits: now.submits - before.submits,
+    wakes: now.wakes - before.wakes,
+    operations: now.operations - before.operations,
+    pending: now.pending,
+  }
+}
+
+/** How many slots of this environment are taken: calls in flight and aborted ones whose reply is owed. */
+export function slotsTaken(): number {
+  const addon = createRequire(import.meta.url)('../../native.js') as object
+  const bridges = (globalThis as unknown as Record<symbol, WeakMap<object, unknown>>)[Symbol.for('holdfast.bridge')]
+  const bridge = bridges?.get(addon) as { slots: unknown[]; unused: unknown[] } | undefined
+  if (bridge === undefined) throw new Error('nothing was called in this environment yet')
+  return bridge.slots.length - bridge.unused.length
+}
+
+export const range = (length: number): number[] => Array.from({ length }, (_, index) => index)
+
+/** The event loop goes round once, and with it nextTick and promises. */
+export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
