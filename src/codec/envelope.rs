@@ -12,7 +12,7 @@
 //! | 28.. | payload, readable unless compressed |
 //!
 //! The scripts in `backend/redis/scripts` read bytes 0, 1 and 4..20; change both together.
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::stamp::Stamp;
@@ -113,7 +113,7 @@ pub fn encode(
 }
 
 /// Reads what the server holds. A version from the future is an error, not a foreign value.
-pub fn decode(stored: Bytes) -> Result<Decoded> {
+pub fn decode(mut stored: Bytes) -> Result<Decoded> {
     if stored.first() != Some(&MAGIC) || stored.len() < HEADER {
         return Ok(Decoded::Foreign(stored));
     }
@@ -126,16 +126,14 @@ pub fn decode(stored: Bytes) -> Result<Decoded> {
             ),
         ));
     }
+    let (compressed, format) = (stored[2] & COMPRESSED != 0, stored[3]);
+    let stamp = Stamp { micros: number(&stored, 4), process: number(&stored, 12) };
     let expires = number(&stored, 20);
-    let body = stored.slice(HEADER..);
+    stored.advance(HEADER);
     Ok(Decoded::Managed {
-        payload: if stored[2] & COMPRESSED == 0 {
-            Payload::Plain(body)
-        } else {
-            Payload::Zstd(body)
-        },
-        format: stored[3],
-        stamp: Stamp { micros: number(&stored, 4), process: number(&stored, 12) },
+        payload: if compressed { Payload::Zstd(stored) } else { Payload::Plain(stored) },
+        format,
+        stamp,
         expires: (expires != 0).then_some(expires),
     })
 }

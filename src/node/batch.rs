@@ -159,7 +159,7 @@ struct Reader<'a> {
     extras: Option<&'a Array<'a>>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn next(&mut self) -> f64 {
         let number = self.meta.get(self.at).copied().unwrap_or(0.0);
         self.at += 1;
@@ -167,7 +167,7 @@ impl Reader<'_> {
     }
 
     /// The next text. JS counts UTF-16 units; where the whole text is ASCII, bytes are the same.
-    fn text(&mut self) -> &str {
+    fn text(&mut self) -> &'a str {
         let units = self.next() as usize;
         let rest = self.text.get(self.text_at..).unwrap_or("");
         let length = byte_length(rest, units);
@@ -186,11 +186,11 @@ impl Reader<'_> {
             | opcode::ENTRY_EXISTS
             | opcode::ENTRY_LOAD
             | opcode::ENTRY_DELETE => {
-                let family = self.text().to_owned();
-                let name = self.text().to_owned();
+                let family = self.text();
+                let name = self.text();
                 let flags = self.flags();
                 let cache = &handle.ok_or_else(Error::closed)?.core.cache;
-                let key = cache.key(&family, &name, flags & flag::HASH_KEY != 0)?;
+                let key = cache.key(family, name, flags & flag::HASH_KEY != 0)?;
                 let (operation, counted) = match code {
                     opcode::ENTRY_GET => (cache.get(key), Counted::Read),
                     opcode::ENTRY_EXISTS => (cache.exists(key), Counted::Not),
@@ -200,30 +200,29 @@ impl Reader<'_> {
                 Ok(managed(handle, operation, counted, flags))
             }
             opcode::ENTRY_SET | opcode::ENTRY_FILL => {
-                let family = self.text().to_owned();
-                let name = self.text().to_owned();
-                let token =
-                    if code == opcode::ENTRY_FILL { self.text().to_owned() } else { String::new() };
+                let family = self.text();
+                let name = self.text();
+                let token = if code == opcode::ENTRY_FILL { self.text() } else { "" };
                 let payload = Bytes::copy_from_slice(self.text().as_bytes());
                 let format = self.next() as u8;
                 let ttl_ms = self.next();
                 let flags = self.flags();
                 let cache = &handle.ok_or_else(Error::closed)?.core.cache;
-                let key = cache.key(&family, &name, flags & flag::HASH_KEY != 0)?;
+                let key = cache.key(family, name, flags & flag::HASH_KEY != 0)?;
                 let compress = flags & flag::NO_COMPRESS == 0;
                 let keep = Keep { format, compress, ttl_ms };
                 if code == opcode::ENTRY_SET {
                     let operation = cache.set(key, payload, keep)?;
                     return Ok(managed(handle, operation, Counted::Write, flags));
                 }
-                let operation = cache.fill(key, &token, payload, keep)?;
+                let operation = cache.fill(key, token, payload, keep)?;
                 Ok(managed(handle, operation, Counted::Fill, flags))
             }
             opcode::ENTRY_CLEAR => {
-                let family = self.text().to_owned();
+                let family = self.text();
                 let flags = self.flags();
                 let cache = &handle.ok_or_else(Error::closed)?.core.cache;
-                Ok(wished(cache.clear(&family), Counted::Not, flags))
+                Ok(wished(cache.clear(family), Counted::Not, flags))
             }
             opcode::COMMAND => {
                 let args = self.args("args");

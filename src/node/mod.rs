@@ -28,6 +28,8 @@ pub struct Environment {
     ring: Arc<Ring>,
     handles: Vec<Option<Handle>>,
     extras: Vec<reply::Extra>,
+    /// How long the last batch's text was; the next one's is likely to be the same.
+    text_length: usize,
 }
 
 pub(crate) struct Handle {
@@ -42,7 +44,12 @@ impl Environment {
     #[napi(constructor, catch_unwind)]
     pub fn new(env: Env, wake: Function<'_, (), ()>, resource: Object<'_>) -> Result<Self> {
         let waker = Waker::new(env, &wake, &resource)?;
-        Ok(Self { ring: Arc::new(Ring::new(waker)), handles: Vec::new(), extras: Vec::new() })
+        Ok(Self {
+            ring: Arc::new(Ring::new(waker)),
+            handles: Vec::new(),
+            extras: Vec::new(),
+            text_length: 0,
+        })
     }
 
     /// Opens an instance; the answer is its handle. Nothing is dialled.
@@ -71,7 +78,7 @@ impl Environment {
         mut inbox: Float64ArraySlice<'_>,
     ) -> Result<Option<reply::Text>> {
         // SAFETY: JS does not run during this call, and nothing else has the array's memory.
-        let mut writer = Writer::new(unsafe { inbox.as_mut() });
+        let mut writer = Writer::new(unsafe { inbox.as_mut() }, self.text_length);
         let meta = meta.get(..used as usize).unwrap_or(meta);
         let handle = self.handles.get(handle as usize).and_then(Option::as_ref);
         let pending = batch::submit(&self.ring, handle, meta, &text, extras.as_ref(), &mut writer);
@@ -87,7 +94,7 @@ impl Environment {
         mut inbox: Float64ArraySlice<'_>,
     ) -> Result<Option<reply::Text>> {
         // SAFETY: JS does not run during this call, and nothing else has the array's memory.
-        let mut writer = Writer::new(unsafe { inbox.as_mut() });
+        let mut writer = Writer::new(unsafe { inbox.as_mut() }, self.text_length);
         let delivered = self.ring.drain(&mut writer);
         self.ring.left(env, delivered);
         Ok(self.deliver(writer, 0))
@@ -122,6 +129,7 @@ impl Environment {
         let more = self.ring.wanted();
         let (text, extras) = writer.finish(more, pending);
         self.extras = extras;
+        self.text_length = text.as_ref().map_or(0, reply::Text::len);
         text
     }
 }

@@ -12,6 +12,9 @@ const HEAD: usize = 4;
 /// A longer text crosses on its own: it would be copied once more, and would pin the batch's text.
 const OWN_TEXT: usize = 16 * 1024;
 
+/// No more text than this is expected ahead of time.
+const EXPECTED_TEXT: usize = 128 * 1024;
+
 /// One thing for JS.
 pub enum Row {
     Answer(u32, Answer),
@@ -59,6 +62,12 @@ impl Extra {
 /// One-byte text, made without a second look at its encoding.
 pub struct Text(Vec<u8>);
 
+impl Text {
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl napi::bindgen_prelude::TypeName for Text {
     fn type_name() -> &'static str {
         "string"
@@ -94,8 +103,10 @@ pub struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub fn new(inbox: &'a mut [f64]) -> Self {
-        Self { inbox, at: HEAD, text: Vec::new(), extras: Vec::new() }
+    /// `text` is how long the text is expected to be.
+    pub fn new(inbox: &'a mut [f64], text: usize) -> Self {
+        let text = Vec::with_capacity(text.min(EXPECTED_TEXT));
+        Self { inbox, at: HEAD, text, extras: Vec::new() }
     }
 
     /// Writes a row, or gives it back when there is no room for it.

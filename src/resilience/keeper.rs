@@ -8,7 +8,7 @@ use super::fallback::Fallback;
 use super::journal::Invalidation;
 use crate::backend::intent::{Intent, Outcome, Wish};
 use crate::backend::memory::store::{Entry, Standing};
-use crate::backend::redis::{Change, Copy, Failure, Identity, Keeper, Owed, Replayer, State};
+use crate::backend::redis::{Change, Failure, Identity, Keeper, Owed, Passing, Replayer, State};
 use crate::backend::{Answer, Call, Operation, Reply};
 use crate::base::error::Result;
 use crate::base::stamp::Stamp;
@@ -97,10 +97,9 @@ impl Fate {
 impl Keeper for Fallback {
     fn sending(&self, call: &Call) -> std::result::Result<u32, Answer> {
         let mut local = self.local.lock();
-        let now = self.clock.micros();
         match &call.operation {
             Operation::Clear { prefix, stamp } => {
-                local.clear(prefix, *stamp, now);
+                local.clear(prefix, *stamp, self.clock.micros());
                 local.journal.forget_sets(prefix, *stamp);
                 local.bump_all();
                 Ok(0)
@@ -115,7 +114,7 @@ impl Keeper for Fallback {
             operation => {
                 let Some(key) = operation.key() else { return Ok(0) };
                 if operation.writes() {
-                    local.void(key, operation.stamp(), now);
+                    local.void(key, operation.stamp(), self.clock.micros());
                 }
                 Ok(local.mark(key))
             }
@@ -126,8 +125,9 @@ impl Keeper for Fallback {
         self.local.lock().store.take_lease(key, token);
     }
 
-    fn keep(&self, copies: Vec<Copy>) {
-        if copies.is_empty() || !self.config.fallback_enabled {
+    fn keep(&self, values: &mut dyn Iterator<Item = Passing<'_>>) {
+        let mut values = values.peekable();
+        if values.peek().is_none() || !self.config.fallback_enabled {
             return;
         }
         let now = self.clock.micros();
@@ -136,25 +136,18 @@ impl Keeper for Fallback {
         if local.on_memory() || local.journal.owed() > 0 {
             return;
         }
-        for copy in copies {
-            if local.mark(&copy.key) != copy.seen || copy.expires_at.is_some_and(|at| at <= now) {
+        for Passing { key, seen, payload, format, stamp, expires_at } in values {
+            if local.mark(key) != seen || expires_at.is_some_and(|at| at <= now) {
                 continue;
             }
             // A foreign value has no stamp by which it could be told from the one that is kept.
-            let managed = copy.stamp != Stamp::default();
-            let kept =
-                local.store.peek(&copy.key, now).is_some_and(|entry| entry.stamp == copy.stamp);
-            if managed && kept {
+            let managed = stamp != Stamp::default();
+            if managed && local.store.peek(key, now).is_some_and(|entry| entry.stamp == stamp) {
                 continue;
             }
-            let entry = Entry {
-                payload: copy.value.payload,
-                format: copy.value.format,
-                stamp: copy.stamp,
-                expires_at: copy.expires_at,
-                standing: Standing::Clean,
-            };
-            let _ = local.store.set(&copy.key, entry, now);
+            let payload = payload.clone();
+            let entry = Entry { payload, format, stamp, expires_at, standing: Standing::Clean };
+            let _ = local.store.set(key, entry, now);
         }
     }
 

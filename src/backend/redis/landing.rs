@@ -6,10 +6,11 @@ use super::hub::Hub;
 use super::state::State;
 use super::traffic::Item;
 use super::wire::{self, LeaseAnswer};
-use super::{Copy, Wire, failure};
+use super::{Keeper, Passing, Wire, failure};
 use crate::backend::intent::Outcome;
-use crate::backend::{Answer, Call, Operation, Reply, Settler, Value, settle_all};
+use crate::backend::{Answer, Call, Found, Operation, Reply, Source, settle_all};
 use crate::base::error::Error;
+use crate::base::stamp::Stamp;
 use crate::codec::envelope::Payload;
 
 /// What unfolds to more bytes is unfolded off the I/O thread.
@@ -18,10 +19,11 @@ const OFF_THREAD: usize = 64 * 1024;
 const LARGE_READ: usize = 1024 * 1024;
 
 /// Gathers what one pipeline brings about.
-#[derive(Default)]
 pub struct Landing {
-    answers: Vec<(Settler, Answer)>,
-    copies: Vec<Copy>,
+    /// On the boot clock.
+    now: u64,
+    answers: Vec<(Call, Answer)>,
+    kept: Vec<Kept>,
     leases: Vec<Call>,
     again: Vec<Item>,
     failed: Option<Error>,
@@ -32,6 +34,29 @@ pub struct Landing {
     folded: Vec<Arrived>,
 }
 
+/// An answer whose value is kept aside for an outage.
+struct Kept {
+    /// Its place among the answers.
+    at: usize,
+    seen: u32,
+    stamp: Stamp,
+    expires_at: Option<u64>,
+}
+
+impl Kept {
+    fn passing<'a>(&self, (call, answer): &'a (Call, Answer)) -> Option<Passing<'a>> {
+        let (payload, format) = match (&call.operation, answer) {
+            (Operation::Set { value, .. } | Operation::Fill { value, .. }, _) => {
+                (&value.payload, value.format)
+            }
+            (_, Ok(Reply::Entry(found))) => (&found.payload, found.format),
+            _ => return None,
+        };
+        let &Self { seen, stamp, expires_at, .. } = self;
+        Some(Passing { key: call.operation.key()?, seen, payload, format, stamp, expires_at })
+    }
+}
+
 /// A value that was read, and who asked.
 struct Arrived {
     call: Call,
@@ -39,27 +64,41 @@ struct Arrived {
     read: wire::Read,
 }
 
-impl Arrived {
-    /// The answer, and the copy that is kept aside for an outage.
-    fn open(self, wire: &Wire) -> (Settler, Answer, Option<Copy>) {
-        let Self { call, seen, read } = self;
-        let wire::Read { payload, format, stamp, expires } = read;
-        let payload = match payload.unfold(wire.config.max_value_bytes) {
-            Ok(payload) => payload,
-            Err(error) => return (call.settler, Err(error), None),
-        };
-        let copy = call.operation.key().map(|key| Copy {
-            key: key.clone(),
-            seen,
-            value: Value { payload: payload.clone(), format, compress: true },
-            stamp,
-            expires_at: expires.map(|at| wire.stamps.to_boot(at)),
-        });
-        (call.settler, Ok(Reply::Entry(wire.found(payload, format, expires))), copy)
-    }
-}
-
 impl Landing {
+    fn new(now: u64) -> Self {
+        Self {
+            now,
+            answers: Vec::new(),
+            kept: Vec::new(),
+            leases: Vec::new(),
+            again: Vec::new(),
+            failed: None,
+            reopen: false,
+            large: Vec::new(),
+            folded: Vec::new(),
+        }
+    }
+
+    fn open(&mut self, Arrived { call, seen, read }: Arrived, wire: &Wire) {
+        let wire::Read { payload, format, stamp, expires } = read;
+        let answer = payload.unfold(wire.config.max_value_bytes).map(|payload| {
+            let expires_at = expires.map(|at| wire.stamps.to_boot(at));
+            self.kept.push(Kept { at: self.answers.len(), seen, stamp, expires_at });
+            let ttl_ms = expires_at.map(|at| at.saturating_sub(self.now).div_ceil(1000).max(1));
+            Reply::Entry(Found { payload, format, ttl_ms, source: Source::Redis })
+        });
+        self.answers.push((call, answer));
+    }
+
+    /// Hands the answers out, and their values to whoever keeps copies.
+    fn settle(self, keeper: Option<&dyn Keeper>) {
+        let Self { answers, kept, .. } = self;
+        if let Some(keeper) = keeper {
+            keeper.keep(&mut kept.iter().filter_map(|kept| kept.passing(answers.get(kept.at)?)));
+        }
+        settle_all(answers.into_iter().map(|(call, answer)| (call.settler, answer)));
+    }
+
     /// A replay's error. Answers how it ended: not at all, when the server or the script is gone; else
     /// as a conflict, since trying again would end the same way.
     fn note(&mut self, error: Error) -> Option<Outcome> {
@@ -99,7 +138,7 @@ impl Hub {
                 return;
             }
         };
-        let mut landing = Landing::default();
+        let mut landing = Landing::new(self.now());
         let mut ended = Vec::new();
         let mut values = values.into_iter();
         for item in batch.items {
@@ -132,36 +171,35 @@ impl Hub {
 
     /// Settles one call that was sent by itself.
     pub fn land_alone(&mut self, call: Call, seen: u32, replies: Vec<Resp>) {
-        let mut landing = Landing::default();
+        let mut landing = Landing::new(self.now());
         self.land(call, false, seen, &mut replies.into_iter(), &mut landing);
         self.settle_landing(landing);
     }
 
     /// Hands out what a landing gathered, and draws its conclusions.
-    pub fn settle_landing(&mut self, landing: Landing) {
-        if let Some(keeper) = self.shared.keeper() {
-            keeper.keep(landing.copies);
-        }
+    pub fn settle_landing(&mut self, mut landing: Landing) {
+        let leases = std::mem::take(&mut landing.leases);
+        let again = std::mem::take(&mut landing.again);
+        let folded = std::mem::take(&mut landing.folded);
+        let (failed, reopen) = (landing.failed.take(), landing.reopen);
         landing.large.iter().for_each(|key| self.lane.remember(key));
-        settle_all(landing.answers);
-        for arrived in landing.folded {
+        landing.settle(self.shared.keeper().as_deref());
+        for arrived in folded {
             let shared = self.shared.clone();
             tokio::task::spawn_blocking(move || {
-                let (settler, answer, copy) = arrived.open(&shared.wire);
-                if let Some(keeper) = shared.keeper() {
-                    keeper.keep(copy.into_iter().collect());
-                }
-                settler.settle(answer);
+                let mut landing = Landing::new(shared.clock.micros());
+                landing.open(arrived, &shared.wire);
+                landing.settle(shared.keeper().as_deref());
             });
         }
-        self.ask_for_leases(landing.leases);
-        self.orphans.extend(landing.again);
+        self.ask_for_leases(leases);
+        self.orphans.extend(again);
         if matches!(self.state, State::Degraded | State::Forced) {
             self.hand_back();
         }
-        match landing.failed {
+        match failed {
             Some(error) if self.state.live() || self.state == State::Suspect => self.degrade(error),
-            _ if landing.reopen => self.suspect("the server forgot the scripts".to_owned()),
+            _ if reopen => self.suspect("the server forgot the scripts".to_owned()),
             _ => {}
         }
     }
@@ -187,11 +225,11 @@ impl Hub {
                     Ok(LeaseAnswer::Taken(lease)) => {
                         // Own later writes stand above what this load brings.
                         wire.stamps.observe(lease.start);
-                        out.answers.push((call.settler, Ok(Reply::Lease(lease))));
+                        out.answers.push((call, Ok(Reply::Lease(lease))));
                         return;
                     }
                     Err(error) => {
-                        out.answers.push((call.settler, Err(error)));
+                        out.answers.push((call, Err(error)));
                         return;
                     }
                 }
@@ -203,14 +241,14 @@ impl Hub {
                     return;
                 }
                 Some(Resp::Nil) => {
-                    out.answers.push((call.settler, Ok(Reply::Nothing)));
+                    out.answers.push((call, Ok(Reply::Nothing)));
                     return;
                 }
                 Some(Resp::ServerError(error)) => {
                     return self.refuse(call, leasing, seen, failure::from_server(&error), out);
                 }
                 _ => {
-                    out.answers.push((call.settler, Err(wire::unexpected())));
+                    out.answers.push((call, Err(wire::unexpected())));
                     return;
                 }
             },
@@ -221,16 +259,16 @@ impl Hub {
                 Ok(reply) => {
                     // A repeated write may have been settled by something newer: no copy of it.
                     if reply == Reply::Flag(true) && !repeated {
-                        out.copies.extend(self.written(&call, seen));
+                        out.kept.extend(written(&call, seen, out.answers.len()));
                     }
-                    out.answers.push((call.settler, Ok(reply)));
+                    out.answers.push((call, Ok(reply)));
                 }
                 Err(error) => self.refuse(call, leasing, seen, error, out),
             };
         };
         match wire.read(stored) {
             Ok(read) => self.hand_over(Arrived { call, seen, read }, out),
-            Err(error) => out.answers.push((call.settler, Err(error))),
+            Err(error) => out.answers.push((call, Err(error))),
         }
     }
 
@@ -246,9 +284,7 @@ impl Hub {
             out.folded.push(arrived);
             return;
         }
-        let (settler, answer, copy) = arrived.open(&self.shared.wire);
-        out.copies.extend(copy);
-        out.answers.push((settler, answer));
+        out.open(arrived, &self.shared.wire);
     }
 
     /// A server's error for one call.
@@ -265,16 +301,17 @@ impl Hub {
             }
             return;
         }
-        out.answers.push((call.settler, Err(error)));
+        out.answers.push((call, Err(error)));
     }
+}
 
-    pub fn written(&self, call: &Call, seen: u32) -> Option<Copy> {
-        let (key, value, ttl_ms, stamp) = match &call.operation {
-            Operation::Set { key, value, ttl_ms, stamp } => (key, value, ttl_ms, *stamp),
-            Operation::Fill { key, value, ttl_ms, lease } => (key, value, ttl_ms, lease.start),
-            _ => return None,
-        };
-        let expires_at = ttl_ms.map(|ms| call.since.saturating_add(ms.saturating_mul(1000)));
-        Some(Copy { key: key.clone(), seen, value: value.clone(), stamp, expires_at })
-    }
+/// The value that a call has written.
+fn written(call: &Call, seen: u32, at: usize) -> Option<Kept> {
+    let (ttl_ms, stamp) = match &call.operation {
+        Operation::Set { ttl_ms, stamp, .. } => (ttl_ms, *stamp),
+        Operation::Fill { ttl_ms, lease, .. } => (ttl_ms, lease.start),
+        _ => return None,
+    };
+    let expires_at = ttl_ms.map(|ms| call.since.saturating_add(ms.saturating_mul(1000)));
+    Some(Kept { at, seen, stamp, expires_at })
 }

@@ -33,7 +33,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::intent::{Intent, Outcome};
-use super::{Answer, Backend, Call, Operation, Settler, Value};
+use super::{Answer, Backend, Call, Operation, Settler};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::keys::Keys;
@@ -51,11 +51,12 @@ pub struct Failure {
     pub error: Error,
 }
 
-/// A value that passed by, to be kept aside for an outage.
-pub struct Copy {
-    pub key: Bytes,
+/// A value that passes by and may be kept aside for an outage.
+pub struct Passing<'a> {
+    pub key: &'a Bytes,
     pub seen: u32,
-    pub value: Value,
+    pub payload: &'a Bytes,
+    pub format: u8,
     pub stamp: Stamp,
     /// On the boot clock.
     pub expires_at: Option<u64>,
@@ -79,7 +80,7 @@ pub trait Keeper: Send + Sync {
     /// A load found nothing and will ask for its lease.
     fn leasing(&self, key: &Bytes, token: u64);
     /// Values that were read or written, each kept if its mark still holds.
-    fn keep(&self, copies: Vec<Copy>);
+    fn keep(&self, values: &mut dyn Iterator<Item = Passing<'_>>);
     /// Calls that no server answered.
     fn unanswered(&self, calls: Vec<(Call, Failure)>);
     fn changed(&self, change: &Change);

@@ -9,7 +9,7 @@ const BATCH: usize = 512;
 
 impl Hub {
     pub fn replay_now(&mut self, intent: Intent) {
-        let mut outgoing = self.outgoing();
+        let mut outgoing = self.outgoing(1);
         let at = self.link_of(Some(&intent.key));
         self.replaying += 1;
         self.add_replay(&mut outgoing[at], intent);
@@ -73,7 +73,7 @@ impl Hub {
             return self.online(None, Vec::new());
         }
         self.replaying += intents.len();
-        let mut outgoing = self.outgoing();
+        let mut outgoing = self.outgoing(intents.len());
         for intent in intents {
             let at = self.link_of(Some(&intent.key));
             self.add_replay(&mut outgoing[at], intent);

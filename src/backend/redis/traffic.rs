@@ -49,7 +49,7 @@ impl Hub {
             self.held.extend(calls);
             return;
         }
-        let mut outgoing = self.outgoing();
+        let mut outgoing = self.outgoing(calls.len());
         let mut refused = Vec::new();
         let keeper = self.shared.keeper();
         for mut call in calls {
@@ -114,8 +114,11 @@ impl Hub {
         self.grow_if_busy();
     }
 
-    pub fn outgoing(&self) -> Vec<(Pipeline, Vec<Item>)> {
-        (0..self.links.len().max(1)).map(|_| (Pipeline::new(), Vec::new())).collect()
+    /// An empty pipeline for each connection, for so many calls in all.
+    pub fn outgoing(&self, calls: usize) -> Vec<(Pipeline, Vec<Item>)> {
+        let links = self.links.len().max(1);
+        let each = calls.div_ceil(links);
+        (0..links).map(|_| (Pipeline::with_capacity(each), Vec::with_capacity(each))).collect()
     }
 
     pub fn link_of(&self, key: Option<&Bytes>) -> usize {
@@ -165,7 +168,7 @@ impl Hub {
     /// Sends again what was sent on a connection that broke.
     pub fn resend(&mut self, items: Vec<Item>) {
         let most = self.shared.config.max_retries;
-        let mut outgoing = self.outgoing();
+        let mut outgoing = self.outgoing(items.len());
         let mut given_up = Vec::new();
         let mut cleared = Vec::new();
         for item in items {
@@ -236,7 +239,7 @@ impl Hub {
             return;
         }
         let keeper = self.shared.keeper();
-        let mut outgoing = self.outgoing();
+        let mut outgoing = self.outgoing(calls.len());
         for call in calls {
             let Operation::Load { key, token } = &call.operation else { continue };
             if let Some(keeper) = &keeper {

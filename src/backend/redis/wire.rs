@@ -5,7 +5,7 @@ use redis::{Cmd, Pipeline, Value as Resp};
 use super::failure;
 use super::script::{FILL, LEASE, REPLAY_DELETE, REPLAY_SET};
 use crate::backend::intent::{Intent, Outcome, Wish};
-use crate::backend::{Answer, Found, Lease, Operation, Raw, Reply, Source, Value};
+use crate::backend::{Answer, Lease, Operation, Raw, Reply, Value};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::keys::Keys;
 use crate::base::stamp::{Stamp, Stamps};
@@ -204,12 +204,6 @@ impl Wire {
                 expires: None,
             },
         })
-    }
-
-    pub fn found(&self, payload: Bytes, format: u8, expires: Option<u64>) -> Found {
-        let left = |at: u64| at.saturating_sub(self.stamps.server_micros());
-        let ttl_ms = expires.map(|at| left(at).div_ceil(1000).max(1));
-        Found { payload, format, ttl_ms, source: Source::Redis }
     }
 }
 
