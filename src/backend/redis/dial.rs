@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Pipeline, ProtocolVersion, RedisConnectionInfo, Value as Resp};
+use tokio::io::BufReader;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedSender;
@@ -22,6 +23,8 @@ use crate::base::keys::Keys;
 use crate::base::random;
 use crate::base::stamp::Stamps;
 use crate::config::Endpoint;
+
+const READ_AHEAD: usize = 64 * 1024;
 
 /// What every dial of one endpoint needs.
 pub struct Dialer {
@@ -117,10 +120,14 @@ impl Dialer {
         // bounded before it.
         let config =
             AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(QUEUE);
-        let (mut connection, driver) =
-            MultiplexedConnection::new_with_config(&info, stream, config)
-                .await
-                .map_err(|error| login_error(&error))?;
+        let (mut connection, driver) = MultiplexedConnection::new_with_config(
+            &info,
+            // The codec above reads 8 KB at a time, a system call each.
+            BufReader::with_capacity(READ_AHEAD, stream),
+            config,
+        )
+        .await
+        .map_err(|error| login_error(&error))?;
         let id = NUMBERS.fetch_add(1, Ordering::Relaxed);
         let lost = self.lost.clone();
         let driver = tokio::spawn(async move {
