@@ -5,8 +5,10 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import { opener, type Instance } from '../cache/stores'
+import { Scene } from '../fault/outage'
 import { FaultProxy } from '../support/fault-proxy'
 import { RedisServer } from '../support/redis-server'
+import { waitFor } from '../support/wait-for'
 import { range } from './inside'
 
 const MEGABYTES = 20
@@ -77,5 +79,42 @@ describe.each([
       cacheManager.get('large'),
     ])
     expect(answers).toEqual([true, 'small for once', true, true, true, null])
+  })
+})
+
+describe('values of 10 MB that were written during an outage', () => {
+  const names = range(3).map((n) => `large:${n}`)
+  const first = (name: string): string => `first ${name} ${random.slice(0, 10 * 1024 * 1024)}`
+  let scene: Scene
+  beforeAll(async () => {
+    scene = await Scene.start()
+    await scene.cache.set('small', 'here')
+    await scene.proxy.set('refuse')
+    await scene.degraded()
+    const kept = await Promise.all([...names.map((name) => scene.cache.set(name, first(name))), scene.cache.set('during', 1)])
+    expect(kept).toEqual([true, true, true, true])
+  })
+  afterAll(() => scene[Symbol.asyncDispose]())
+
+  it('are replayed without delaying others, and each before what is asked of its key later', async () => {
+    const { cache, proxy } = scene
+    await proxy.set({ slice: 64 * 1024 })
+    await waitFor('Redis to answer', () => scene.holdfast.isRedisAvailable())
+    const order: string[] = []
+    const note = <Value>(name: string, answer: Promise<Value>): Promise<Value> => answer.finally(() => order.push(name))
+    const [value, replaced, small, during] = await Promise.all([
+      note('large', cache.get<string>('large:1')),
+      note('large', cache.set('large:2', 'newer')),
+      note('small', cache.get('small')),
+      note('small', cache.get('during')),
+    ])
+    expect(value === first('large:1')).toBe(true)
+    expect([replaced, small, during]).toEqual([true, 'here', 1])
+    expect(order).toEqual(['small', 'small', 'large', 'large'])
+    await scene.healed()
+    const { cacheManager: other } = scene.open({ url: scene.server.url })
+    expect((await other.get('large:0')) === first('large:0')).toBe(true)
+    expect((await other.get('large:1')) === first('large:1')).toBe(true)
+    expect(await Promise.all([other.get('large:2'), other.get('during')])).toEqual(['newer', 1])
   })
 })

@@ -324,11 +324,11 @@ impl Hub {
         self.step(State::Closed, None);
         self.forget_links();
         let orphans = std::mem::take(&mut self.orphans);
-        let sent = orphans.into_iter().filter_map(|item| match item {
+        let sent = orphans.into_iter().chain(self.lane.drain()).filter_map(|item| match item {
             Item::Call { call, .. } => Some(call),
             Item::Replay(_) => None,
         });
-        let left = sent.chain(self.waiting.drain(..)).chain(self.lane.drain());
+        let left = sent.chain(self.waiting.drain(..));
         settle_all(left.map(|call| (call.settler, Err(Error::closed()))));
         settle_all(
             self.verdicts

@@ -138,10 +138,25 @@ impl Hub {
                 return;
             }
         };
+        self.land_all(batch.items, values);
+        self.take_grown();
+        self.pump_replay();
+    }
+
+    /// Settles what was sent by itself.
+    pub fn land_alone(&mut self, mut item: Item, values: Vec<Resp>) {
+        if let Item::Call { replies, .. } = &mut item {
+            *replies = values.len();
+        }
+        self.land_all(vec![item], values);
+        self.pump_replay();
+    }
+
+    fn land_all(&mut self, items: Vec<Item>, values: Vec<Resp>) {
         let mut landing = Landing::new(self.now());
         let mut ended = Vec::new();
         let mut values = values.into_iter();
-        for item in batch.items {
+        for item in items {
             match item {
                 Item::Replay(intent) => {
                     self.replaying = self.replaying.saturating_sub(1);
@@ -151,28 +166,14 @@ impl Hub {
                     }
                 }
                 Item::Call { call, leasing, seen, replies } => {
-                    self.land(
-                        call,
-                        leasing,
-                        seen,
-                        &mut values.by_ref().take(replies),
-                        &mut landing,
-                    );
+                    let mut replies = values.by_ref().take(replies);
+                    self.land(call, leasing, seen, &mut replies, &mut landing);
                 }
             }
         }
         if let Some(keeper) = self.shared.keeper() {
             keeper.replayed(ended);
         }
-        self.settle_landing(landing);
-        self.take_grown();
-        self.pump_replay();
-    }
-
-    /// Settles one call that was sent by itself.
-    pub fn land_alone(&mut self, call: Call, seen: u32, replies: Vec<Resp>) {
-        let mut landing = Landing::new(self.now());
-        self.land(call, false, seen, &mut replies.into_iter(), &mut landing);
         self.settle_landing(landing);
     }
 

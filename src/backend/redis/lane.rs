@@ -19,7 +19,9 @@ use tokio::sync::oneshot;
 use super::failure;
 use super::hub::Hub;
 use super::link::{Link, Meter};
-use crate::backend::{Call, Operation};
+use super::traffic::Item;
+use crate::backend::Operation;
+use crate::backend::intent::{Intent, Outcome, Wish};
 use crate::base::error::{Error, Result};
 
 /// A payload beyond this is compressed and sent in the lane.
@@ -53,7 +55,7 @@ impl Busy {
 }
 
 pub(super) struct Lane {
-    queue: VecDeque<Call>,
+    queue: VecDeque<Item>,
     /// How many operations of each key are in the lane.
     keys: HashMap<Bytes, usize>,
     /// Keys whose values were large when last seen.
@@ -61,10 +63,8 @@ pub(super) struct Lane {
     link: Option<Link>,
     /// What is known of the connection that the job has.
     busy: Arc<Busy>,
-    /// The call under way. It stays here, so that it can be taken back when the job is given up.
-    current: Option<Call>,
-    /// The mark of its key; see `Keeper::sending`.
-    seen: u32,
+    /// What is under way. It stays here, so that it can be taken back when the job is given up.
+    current: Option<Item>,
     job: Option<BoxFuture<'static, Done>>,
     /// Opens when every batch up to this number has been answered.
     barrier: Option<(u64, oneshot::Sender<()>)>,
@@ -80,7 +80,6 @@ impl Default for Lane {
             link: None,
             busy: Arc::default(),
             current: None,
-            seen: 0,
             job: None,
             barrier: None,
         }
@@ -157,20 +156,19 @@ impl Lane {
         if self.job.take().is_none() {
             return idle;
         }
-        if let Some(mut call) = self.current.take() {
-            call.attempts += 1;
-            self.queue.push_front(call);
+        if let Some(mut item) = self.current.take() {
+            if let Item::Call { call, .. } = &mut item {
+                call.attempts += 1;
+            }
+            self.queue.push_front(item);
         }
         Some(self.busy.client.load(Ordering::Relaxed)).filter(|&client| client != 0).or(idle)
     }
 
     /// Empties the lane.
-    pub fn drain(&mut self) -> Vec<Call> {
-        let calls: Vec<Call> = self.queue.drain(..).collect();
-        for call in &calls {
-            self.leave(call);
-        }
-        calls
+    pub fn drain(&mut self) -> Vec<Item> {
+        self.keys.clear();
+        self.queue.drain(..).collect()
     }
 
     /// When bytes last moved on the connection of the job under way.
@@ -179,8 +177,8 @@ impl Lane {
         self.busy.sent.lock().as_ref().map(|(meter, sent)| meter.last_moved().max(*sent))
     }
 
-    fn leave(&mut self, call: &Call) {
-        if let Some(key) = call.operation.key()
+    fn leave(&mut self, item: &Item) {
+        if let Some(key) = item.key()
             && let Some(count) = self.keys.get_mut(key)
         {
             *count -= 1;
@@ -191,12 +189,17 @@ impl Lane {
     }
 }
 
+/// Whether an intent is replayed in the lane.
+pub(super) fn is_large(intent: &Intent) -> bool {
+    matches!(&intent.wish, Wish::Set { value, .. } if value.payload.len() > LARGE)
+}
+
 impl Hub {
-    pub fn queue_in_lane(&mut self, call: Call) {
-        if let Some(key) = call.operation.key() {
+    pub fn queue_in_lane(&mut self, item: Item) {
+        if let Some(key) = item.key() {
             *self.lane.keys.entry(key.clone()).or_default() += 1;
         }
-        self.lane.queue.push_back(call);
+        self.lane.queue.push_back(item);
         self.start_lane();
     }
 
@@ -204,35 +207,42 @@ impl Hub {
         if self.lane.job.is_some() || !self.state.live() {
             return;
         }
-        let Some(call) = self.lane.queue.pop_front() else { return };
-        if let Some(keeper) = self.shared.keeper() {
-            // What is older and waits for its replay goes first; the barrier waits for it.
-            if let Some(intent) = call.operation.key().and_then(|key| keeper.take_intent(key)) {
+        let Some(mut item) = self.lane.queue.pop_front() else { return };
+        if let Some(intent) = self.intent_before(&item) {
+            if is_large(&intent) {
+                self.replaying += 1;
+                self.lane.queue.push_front(item);
+                *self.lane.keys.entry(intent.key.clone()).or_default() += 1;
+                item = Item::Replay(intent);
+            } else {
+                // The barrier waits for it.
                 self.replay_now(intent);
             }
-            match keeper.sending(&call) {
-                Ok(seen) => self.lane.seen = seen,
+        }
+        if let Item::Call { call, seen, .. } = &mut item
+            && let Some(keeper) = self.shared.keeper()
+        {
+            match keeper.sending(call) {
+                Ok(mark) => *seen = mark,
                 Err(answer) => {
-                    self.lane.leave(&call);
-                    call.settler.settle(answer);
+                    self.lane.leave(&item);
+                    if let Item::Call { call, .. } = item {
+                        call.settler.settle(answer);
+                    }
                     return self.start_lane();
                 }
             }
         }
+        let encode = self.encoder(&item);
         let barrier = self.barrier();
         let link = self.lane.link.take();
         let busy = Arc::new(link.as_ref().map(Busy::of).unwrap_or_default());
         self.lane.busy = busy.clone();
-        let (dialer, wire) = (self.dialer.clone(), self.shared.wire.clone());
+        let dialer = self.dialer.clone();
         let timeout = self.shared.config.command_timeout;
-        let (operation, repeated) = (call.operation.clone(), call.attempts > 0);
-        self.lane.current = Some(call);
+        self.lane.current = Some(item);
         self.lane.job = Some(Box::pin(async move {
-            let encoded = tokio::task::spawn_blocking(move || {
-                let mut pipeline = Pipeline::new();
-                let count = wire.encode(&operation, repeated, &mut pipeline);
-                (pipeline, count)
-            });
+            let encoded = tokio::task::spawn_blocking(encode);
             if let Some(barrier) = barrier {
                 let _ = barrier.await;
             }
@@ -256,6 +266,38 @@ impl Hub {
         }));
     }
 
+    /// What waits for its replay and goes before this.
+    fn intent_before(&self, item: &Item) -> Option<Intent> {
+        match item {
+            Item::Call { call, .. } => self.shared.keeper()?.take_intent(call.operation.key()?),
+            Item::Replay(_) => None,
+        }
+    }
+
+    /// Writes the commands, and says how many replies they have.
+    fn encoder(&self, item: &Item) -> impl FnOnce() -> (Pipeline, usize) + Send + 'static {
+        let wire = self.shared.wire.clone();
+        let work = match item {
+            Item::Call { call, .. } => Ok((call.operation.clone(), call.attempts > 0)),
+            Item::Replay(intent) => {
+                let keeper = self.shared.keeper();
+                let may = keeper.is_none_or(|keeper| keeper.may_write_absent(intent));
+                Err((intent.clone(), self.now(), may))
+            }
+        };
+        move || {
+            let mut pipeline = Pipeline::new();
+            let count = match work {
+                Ok((operation, repeated)) => wire.encode(&operation, repeated, &mut pipeline),
+                Err((intent, now, may)) => {
+                    wire.encode_intent(&intent, now, may, &mut pipeline);
+                    1
+                }
+            };
+            (pipeline, count)
+        }
+    }
+
     fn barrier(&mut self) -> Option<oneshot::Receiver<()>> {
         let newest = *self.batches.keys().next_back()?;
         let (open, wait) = oneshot::channel();
@@ -264,31 +306,45 @@ impl Hub {
     }
 
     pub fn lane_done(&mut self, (link, result): Done) {
-        let Some(mut call) = self.lane.current.take() else { return };
+        let Some(item) = self.lane.current.take() else { return };
         if self.state.live() {
             self.lane.link = link;
         }
         match result {
             Ok(values) => {
-                self.lane.leave(&call);
-                self.land_alone(call, self.lane.seen, values);
+                self.lane.leave(&item);
+                self.land_alone(item, values);
             }
-            Err(error) if failure::means_unavailable(&error) => {
-                call.attempts += 1;
-                if call.attempts <= self.shared.config.max_retries && !self.state.on_memory() {
-                    self.lane.queue.push_front(call);
-                    self.suspect(error.message);
-                } else {
-                    self.lane.leave(&call);
-                    self.give_up(vec![call]);
-                }
-            }
+            Err(error) if failure::means_unavailable(&error) => self.lane_failed(item, error),
             Err(error) => {
-                self.lane.leave(&call);
-                call.settler.settle(Err(error));
+                self.lane.leave(&item);
+                match item {
+                    Item::Call { call, .. } => call.settler.settle(Err(error)),
+                    Item::Replay(intent) => self.replayed(vec![(intent, Some(Outcome::Conflict))]),
+                }
             }
         }
         self.start_lane();
+    }
+
+    /// No answer came: it is tried again, or handed back.
+    fn lane_failed(&mut self, mut item: Item, error: Error) {
+        let again = match &mut item {
+            Item::Call { call, .. } => {
+                call.attempts += 1;
+                call.attempts <= self.shared.config.max_retries
+            }
+            Item::Replay(_) => true,
+        };
+        if again && !self.state.on_memory() {
+            self.lane.queue.push_front(item);
+            return self.suspect(error.message);
+        }
+        self.lane.leave(&item);
+        match item {
+            Item::Call { call, .. } => self.give_up(vec![call]),
+            Item::Replay(intent) => self.replayed(vec![(intent, None)]),
+        }
     }
 }
 

@@ -103,7 +103,7 @@ impl Hub {
         let orphans = std::mem::take(&mut self.orphans);
         let mut calls = Vec::new();
         let mut replays = Vec::new();
-        for item in orphans {
+        for item in orphans.into_iter().chain(self.lane.drain()) {
             match item {
                 Item::Call { call, .. } => calls.push(call),
                 Item::Replay(intent) => replays.push((intent, None)),
@@ -113,7 +113,6 @@ impl Hub {
         if let Some(keeper) = self.shared.keeper() {
             keeper.replayed(replays);
         }
-        calls.extend(self.lane.drain());
         self.unanswered(calls, Applied::Unknown);
         let waiting: Vec<Call> = self.waiting.drain(..).collect();
         self.unanswered(waiting, Applied::No);

@@ -1,8 +1,10 @@
 //! The journal's way back to the server, beside live traffic.
 use super::hub::{Hub, SideJob};
+use super::lane::is_large;
 use super::state::State;
+use super::traffic::Item;
 use super::{Owed, Replayer};
-use crate::backend::intent::Intent;
+use crate::backend::intent::{Intent, Outcome};
 
 /// How many intents are on their way at once.
 const BATCH: usize = 512;
@@ -75,9 +77,22 @@ impl Hub {
         self.replaying += intents.len();
         let mut outgoing = self.outgoing(intents.len());
         for intent in intents {
+            if is_large(&intent) {
+                self.queue_in_lane(Item::Replay(intent));
+                continue;
+            }
             let at = self.link_of(Some(&intent.key));
             self.add_replay(&mut outgoing[at], intent);
         }
         self.send(outgoing);
+    }
+
+    /// Replays that ended, or came back.
+    pub fn replayed(&mut self, ended: Vec<(Intent, Option<Outcome>)>) {
+        self.replaying = self.replaying.saturating_sub(ended.len());
+        if let Some(keeper) = self.shared.keeper() {
+            keeper.replayed(ended);
+        }
+        self.pump_replay();
     }
 }

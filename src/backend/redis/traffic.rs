@@ -7,6 +7,7 @@ use bytes::Bytes;
 use redis::{Pipeline, RedisResult, Value as Resp};
 
 use super::hub::{Hub, micros};
+use super::lane::is_large;
 use super::state::State;
 use super::wire;
 use super::{failure, raw};
@@ -33,6 +34,20 @@ pub(super) enum Item {
     Replay(Intent),
 }
 
+impl Item {
+    /// A call that was not sent yet.
+    pub fn fresh(call: Call) -> Self {
+        Self::Call { call, leasing: false, seen: 0, replies: 0 }
+    }
+
+    pub fn key(&self) -> Option<&Bytes> {
+        match self {
+            Self::Call { call, .. } => call.operation.key(),
+            Self::Replay(intent) => Some(&intent.key),
+        }
+    }
+}
+
 pub(super) struct Batch {
     pub link: u64,
     pub items: Vec<Item>,
@@ -54,7 +69,7 @@ impl Hub {
         let keeper = self.shared.keeper();
         for mut call in calls {
             if self.lane.wants(&call.operation) {
-                self.queue_in_lane(call);
+                self.queue_in_lane(Item::fresh(call));
                 continue;
             }
             let mut at = 0;
@@ -95,6 +110,11 @@ impl Hub {
                     && let Some(intent) = keeper.take_intent(key)
                 {
                     self.replaying += 1;
+                    if is_large(&intent) {
+                        self.queue_in_lane(Item::Replay(intent));
+                        self.queue_in_lane(Item::fresh(call));
+                        continue;
+                    }
                     self.add_replay(&mut outgoing[at], intent);
                 }
                 match keeper.sending(&call) {
@@ -229,13 +249,7 @@ impl Hub {
             return self.unanswered(calls, Applied::No);
         }
         if !self.state.live() {
-            let items = calls.into_iter().map(|call| Item::Call {
-                call,
-                leasing: false,
-                seen: 0,
-                replies: 1,
-            });
-            self.orphans.extend(items);
+            self.orphans.extend(calls.into_iter().map(Item::fresh));
             return;
         }
         let keeper = self.shared.keeper();
