@@ -221,7 +221,7 @@ interface HoldfastEvents {
         failed: number;
         durationMs: number;
     };
-    /** The journal was full: a write was refused (its caller got false). `dropped` counts all such since the start. */
+    /** No room for a set: it answered false, or became "delete what is older". `dropped` counts all such since the start. */
     'journal-overflow': {
         dropped: number;
     };

@@ -22,7 +22,7 @@ export interface HoldfastEvents {
   'resync-start': { depth: number }
   /** The journal was replayed, as far as it could be. */
   'resync-end': { replayed: number; conflicts: number; failed: number; durationMs: number }
-  /** The journal was full: a write was refused (its caller got false). `dropped` counts all such since the start. */
+  /** No room for a set: it answered false, or became "delete what is older". `dropped` counts all such since the start. */
   'journal-overflow': { dropped: number }
   /** Memory was full, and so many entries had to go since the last such event. At most one a second. */
   'memory-eviction': { evicted: number }
