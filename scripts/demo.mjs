@@ -127,7 +127,10 @@ async function check(address) {
     signal: AbortSignal.timeout(60_000),
   })
   const answer = await response.text()
-  if (!response.ok || answer.trim() === '') throw new Error(`asked ${JSON.stringify(question)}, it answered ${response.status}: ${answer}`)
+  const kinds = response.ok ? answer.trim().split('\n').map((line) => JSON.parse(line).type) : []
+  if (!kinds.includes('text') || kinds.at(-1) !== 'end') {
+    throw new Error(`asked ${JSON.stringify(question)}, it answered ${response.status}: ${answer}`)
+  }
   process.stdout.write('The page and an answer came.\n')
 }
 

@@ -1,0 +1,7 @@
+// The one page.
+
+import { Chat } from '@/components/chat'
+
+export default function Page() {
+  return <Chat />
+}
