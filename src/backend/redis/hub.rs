@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::dial::Dialer;
 use super::lane::Lane;
 use super::link::Link;
+use super::spin::Spin;
 use super::state::{Change, State};
 use super::traffic::{Batch, Flight, Item};
 use super::{Message, Shared};
@@ -72,6 +73,7 @@ pub(super) struct Hub {
     pub stalled_at: u64,
     /// When the server's time was asked for last.
     pub time_at: u64,
+    pub spin: Spin,
     /// Whether invalidations are being carried out beside live traffic.
     pub invalidating: bool,
 }
@@ -110,6 +112,7 @@ impl Hub {
             due: 0,
             stalled_at: 0,
             time_at: 0,
+            spin: Spin::new(),
             invalidating: false,
         }
     }
@@ -128,6 +131,7 @@ impl Hub {
                     armed = true;
                 }
             }
+            let spins = self.spin.goes_on(self.now());
             tokio::select! {
                 message = messages.recv(), if self.close_by.is_none() => match message {
                     Some(message) => self.take(message, &mut messages),
@@ -149,6 +153,8 @@ impl Hub {
                 }
                 done = self.lane.next() => self.lane_done(done),
                 Some(job) = self.side_jobs.next() => self.side_job_done(job),
+                // Whatever the runtime knows of by now comes first.
+                () = tokio::task::yield_now(), if spins => {}
                 () = &mut timer, if armed => {
                     armed = false;
                     self.watch();
@@ -172,6 +178,7 @@ impl Hub {
     pub fn take(&mut self, message: Message, more: &mut UnboundedReceiver<Message>) {
         match message {
             Message::Calls(mut calls) => {
+                self.spin.called();
                 // Ticks that came together are sent together.
                 let mut rest = None;
                 while calls.len() < 1024 {

@@ -138,6 +138,8 @@ impl Hub {
                 return;
             }
         };
+        let (outstanding, now) = (self.outstanding(), self.now());
+        self.spin.landed(outstanding, now);
         self.land_all(batch.items, values);
         self.take_grown();
         self.pump_replay();

@@ -17,6 +17,7 @@ mod raw;
 mod redial;
 mod replay;
 pub mod script;
+mod spin;
 mod state;
 mod tls;
 mod traffic;

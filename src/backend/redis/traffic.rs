@@ -183,6 +183,12 @@ impl Hub {
                 Poll::Pending => self.flights.push(flight),
             }
         }
+        let outstanding = self.outstanding();
+        self.spin.sent(outstanding, now);
+    }
+
+    pub fn outstanding(&self) -> usize {
+        self.links.iter().map(|link| link.outstanding).sum()
     }
 
     /// Sends again what was sent on a connection that broke.
@@ -294,7 +300,7 @@ impl Hub {
     }
 
     pub fn grow_if_busy(&mut self) {
-        let outstanding: usize = self.links.iter().map(|link| link.outstanding).sum();
+        let outstanding = self.outstanding();
         if self.links.len() < self.shared.config.pool_size
             && self.growing.is_none()
             && self.grown.is_none()
