@@ -35,12 +35,11 @@ impl<'a> Taken<'a> {
         Self { fallback, invalidation, deletes }
     }
 
-    fn done(&mut self) {
-        let count = self.deletes.len() + usize::from(self.invalidation.is_some());
+    fn done(&mut self, outcomes: &[Outcome]) {
         self.deletes.clear();
         self.invalidation = None;
-        self.fallback.local.lock().journal.settled(count);
-        (0..count).for_each(|_| self.fallback.count(Some(Outcome::Applied)));
+        self.fallback.local.lock().journal.settled(outcomes.len());
+        outcomes.iter().for_each(|outcome| self.fallback.count(Some(*outcome)));
     }
 }
 
@@ -136,7 +135,7 @@ impl Keeper for Fallback {
         if local.on_memory() || local.journal.owed() > 0 {
             return;
         }
-        for Passing { key, seen, payload, format, stamp, expires_at } in values {
+        for Passing { key, seen, payload, late, format, stamp, expires_at } in values {
             if local.mark(key) != seen || expires_at.is_some_and(|at| at <= now) {
                 continue;
             }
@@ -145,7 +144,13 @@ impl Keeper for Fallback {
             if managed && local.store.peek(key, now).is_some_and(|entry| entry.stamp == stamp) {
                 continue;
             }
-            let payload = payload.clone();
+            let Some(payload) = payload.cloned() else {
+                local.store.remove(key, now);
+                continue;
+            };
+            if late && local.store.peek(key, now).is_some() {
+                continue;
+            }
             let entry = Entry { payload, format, stamp, expires_at, standing: Standing::Clean };
             let _ = local.store.set(key, entry, now);
         }
@@ -175,14 +180,14 @@ impl Keeper for Fallback {
             }
             loop {
                 let mut taken = Taken::some(&this);
-                if let Some(invalidation) = &taken.invalidation {
-                    replayer.clear(&invalidation.prefix, invalidation.stamp).await?;
+                let outcomes = if let Some(invalidation) = &taken.invalidation {
+                    vec![replayer.clear(&invalidation.prefix, invalidation.stamp).await?]
                 } else if taken.deletes.is_empty() {
                     return Ok(());
                 } else {
-                    replayer.deletes(&taken.deletes).await?;
-                }
-                taken.done();
+                    replayer.deletes(&taken.deletes).await?
+                };
+                taken.done(&outcomes);
             }
         })
     }
@@ -270,7 +275,13 @@ impl Keeper for Fallback {
     }
 
     fn met(&self, identity: &Identity) {
-        self.uncertain.lock().meet(identity);
+        let owed = self.local.lock().journal.depth() > 0;
+        let mut uncertain = self.uncertain.lock();
+        uncertain.meet(identity);
+        if !owed {
+            // What happened before the first intent decides nothing.
+            uncertain.settle();
+        }
     }
 
     fn may_write_absent(&self, intent: &Intent) -> bool {

@@ -15,7 +15,15 @@ use crate::base::stamp::Stamp;
 const PAGE: &str = "512";
 
 impl Hub {
-    pub fn start_clear(&mut self, call: Call) {
+    /// Starts the clears that wait, once no replay is on its way: one that arrived behind them could bring
+    /// back what they removed.
+    pub fn start_clears(&mut self) {
+        if self.replaying == 0 && self.state.live() {
+            std::mem::take(&mut self.clears).into_iter().for_each(|call| self.start_clear(call));
+        }
+    }
+
+    fn start_clear(&mut self, call: Call) {
         let Operation::Clear { prefix, stamp } = &call.operation else { return };
         if let Some(keeper) = self.shared.keeper() {
             let _ = keeper.sending(&call);
@@ -145,12 +153,22 @@ impl Replayer {
         }
         let timeout = self.wire.config.command_timeout;
         let replies = ask(&mut self.connection, &pipeline, intents.len(), timeout).await?;
-        replies.iter().map(wire::outcome).collect()
+        replies.iter().map(wire::outcome).map(settled).collect()
     }
 
     /// Removes what begins with the prefix and is not newer than the stamp.
-    pub async fn clear(&mut self, prefix: &Bytes, stamp: Stamp) -> Result<u64> {
+    pub async fn clear(&mut self, prefix: &Bytes, stamp: Stamp) -> Result<Outcome> {
         let timeout = self.wire.config.command_timeout;
-        clear(self.connection.clone(), &self.wire, prefix, stamp, timeout).await
+        let cleared = clear(self.connection.clone(), &self.wire, prefix, stamp, timeout).await;
+        settled(cleared.map(|_| Outcome::Applied))
+    }
+}
+
+/// What the server refuses for good is a conflict: trying again would end the same way, and everything
+/// else would wait behind it.
+fn settled(outcome: Result<Outcome>) -> Result<Outcome> {
+    match outcome {
+        Err(error) if !failure::means_unavailable(&error) => Ok(Outcome::Conflict),
+        outcome => outcome,
     }
 }

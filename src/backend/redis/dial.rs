@@ -26,6 +26,8 @@ use crate::config::Endpoint;
 
 const READ_AHEAD: usize = 64 * 1024;
 
+const LARGE_BUFFER: usize = 256 * 1024;
+
 /// What every dial of one endpoint needs.
 pub struct Dialer {
     pub endpoint: Endpoint,
@@ -51,7 +53,17 @@ const OLDEST: (u32, u32) = (7, 0);
 impl Dialer {
     /// Opens a connection that is ready for commands.
     pub async fn dial(&self) -> Result<Link> {
-        match tokio::time::timeout(self.timeout, self.open()).await {
+        self.dial_with(None).await
+    }
+
+    /// The same for large values. On a slow link the system takes bytes long before they move, and a
+    /// buffer of megabytes would look like silence.
+    pub async fn dial_for_large(&self) -> Result<Link> {
+        self.dial_with(Some(LARGE_BUFFER)).await
+    }
+
+    async fn dial_with(&self, buffer: Option<usize>) -> Result<Link> {
+        match tokio::time::timeout(self.timeout, self.open(buffer)).await {
             Ok(opened) => opened,
             Err(_) => Err(Error::new(
                 ErrorKind::Timeout,
@@ -64,8 +76,12 @@ impl Dialer {
         format!("{}:{}", self.endpoint.host, self.endpoint.port)
     }
 
-    async fn open(&self) -> Result<Link> {
+    async fn open(&self, buffer: Option<usize>) -> Result<Link> {
         let stream = self.connect().await?;
+        if let Some(bytes) = buffer {
+            // A wish; what the system makes of it is its own affair.
+            let _ = socket2::SockRef::from(&stream).set_send_buffer_size(bytes);
+        }
         let meter = Arc::new(Meter::new(self.clock.clone()));
         match &self.endpoint.tls {
             None => self.login(Metered { stream, meter: meter.clone() }, meter).await,

@@ -14,10 +14,10 @@ use tokio::sync::watch;
 
 use super::dial::Dialer;
 use super::lane::Lane;
-use super::link::Link;
+use super::link::{Former, Link};
 use super::spin::Spin;
 use super::state::{Change, State};
-use super::traffic::{Batch, Flight, Item};
+use super::traffic::{Batch, Flight, Item, Orphans};
 use super::{Message, Shared};
 use crate::backend::{Call, Raw, Reply, Settler, settle_all};
 use crate::base::error::{Applied, Error, Result};
@@ -28,7 +28,8 @@ pub(super) const MILLI: u64 = 1000;
 pub(super) enum SideJob {
     /// It kept the connection of this number busy.
     Kept(u64),
-    Invalidated,
+    /// Whether all went well.
+    Invalidated(bool),
     Other,
 }
 
@@ -41,7 +42,7 @@ pub(super) struct Hub {
     /// Calls that wait for a verdict.
     pub waiting: VecDeque<Call>,
     /// Sent on a connection that broke, before it is known whether the server is well.
-    pub orphans: Vec<Item>,
+    pub orphans: Orphans,
     pub verdicts: Vec<Settler>,
     pub resyncs: Vec<Settler>,
     pub batches: BTreeMap<u64, Batch>,
@@ -58,8 +59,8 @@ pub(super) struct Hub {
     pub hold: u64,
     pub online_since: u64,
     pub returning: Option<BoxFuture<'static, (Link, Result<()>)>>,
-    /// The server's numbers of connections that we had; killed before anything is replayed.
-    pub old_clients: Vec<i64>,
+    /// Connections that we had; killed before anything is replayed.
+    pub old_clients: Vec<Former>,
     pub replaying: usize,
     pub lane: Lane,
     /// What runs beside.
@@ -76,6 +77,10 @@ pub(super) struct Hub {
     pub spin: Spin,
     /// Whether invalidations are being carried out beside live traffic.
     pub invalidating: bool,
+    /// Clears that wait for the replays under way.
+    pub clears: Vec<Call>,
+    /// Until then nothing is replayed: the server takes nothing more.
+    pub rest_until: Option<u64>,
 }
 
 impl Hub {
@@ -87,7 +92,7 @@ impl Hub {
             state: State::Idle,
             links: Vec::new(),
             waiting: VecDeque::new(),
-            orphans: Vec::new(),
+            orphans: Orphans::default(),
             verdicts: Vec::new(),
             resyncs: Vec::new(),
             batches: BTreeMap::new(),
@@ -114,6 +119,8 @@ impl Hub {
             time_at: 0,
             spin: Spin::new(),
             invalidating: false,
+            clears: Vec::new(),
+            rest_until: None,
         }
     }
 
@@ -172,7 +179,10 @@ impl Hub {
     }
 
     pub fn quiet(&self) -> bool {
-        self.batches.is_empty() && self.lane.is_empty() && self.side_jobs.is_empty()
+        self.batches.is_empty()
+            && self.lane.is_empty()
+            && self.clears.is_empty()
+            && self.side_jobs.is_empty()
     }
 
     pub fn take(&mut self, message: Message, more: &mut UnboundedReceiver<Message>) {
@@ -265,9 +275,13 @@ impl Hub {
                 // It may have left an intent behind.
                 self.catch_up();
             }
-            SideJob::Invalidated => {
+            SideJob::Invalidated(done) => {
                 self.invalidating = false;
-                self.caught_up();
+                if done {
+                    self.catch_up();
+                } else {
+                    self.rest();
+                }
             }
             SideJob::Other => {}
         }
@@ -330,12 +344,12 @@ impl Hub {
     pub fn end(&mut self) {
         self.step(State::Closed, None);
         self.forget_links();
-        let orphans = std::mem::take(&mut self.orphans);
+        let orphans = self.orphans.take();
         let sent = orphans.into_iter().chain(self.lane.drain()).filter_map(|item| match item {
             Item::Call { call, .. } => Some(call),
             Item::Replay(_) => None,
         });
-        let left = sent.chain(self.waiting.drain(..));
+        let left = sent.chain(self.waiting.drain(..)).chain(self.clears.drain(..));
         settle_all(left.map(|call| (call.settler, Err(Error::closed()))));
         settle_all(
             self.verdicts

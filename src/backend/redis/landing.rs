@@ -9,7 +9,7 @@ use super::wire::{self, LeaseAnswer};
 use super::{Keeper, Passing, Wire, failure};
 use crate::backend::intent::Outcome;
 use crate::backend::{Answer, Call, Found, Operation, Reply, Source, settle_all};
-use crate::base::error::Error;
+use crate::base::error::{Error, ErrorKind};
 use crate::base::stamp::Stamp;
 use crate::codec::envelope::Payload;
 
@@ -22,12 +22,16 @@ const LARGE_READ: usize = 1024 * 1024;
 pub struct Landing {
     /// On the boot clock.
     now: u64,
+    /// Unfolded off the I/O thread, so that others may have overtaken it.
+    late: bool,
     answers: Vec<(Call, Answer)>,
     kept: Vec<Kept>,
     leases: Vec<Call>,
     again: Vec<Item>,
     failed: Option<Error>,
     reopen: bool,
+    /// The server has no room for what is replayed.
+    full: bool,
     /// Keys whose values are better read in the slow lane from now on.
     large: Vec<Bytes>,
     /// Unfolding these takes long: the others' answers don't wait for it.
@@ -44,7 +48,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn passing<'a>(&self, (call, answer): &'a (Call, Answer)) -> Option<Passing<'a>> {
+    fn passing<'a>(&self, (call, answer): &'a (Call, Answer), late: bool) -> Option<Passing<'a>> {
         let (payload, format) = match (&call.operation, answer) {
             (Operation::Set { value, .. } | Operation::Fill { value, .. }, _) => {
                 (&value.payload, value.format)
@@ -53,7 +57,8 @@ impl Kept {
             _ => return None,
         };
         let &Self { seen, stamp, expires_at, .. } = self;
-        Some(Passing { key: call.operation.key()?, seen, payload, format, stamp, expires_at })
+        let (key, payload) = (call.operation.key()?, Some(payload));
+        Some(Passing { key, seen, payload, late, format, stamp, expires_at })
     }
 }
 
@@ -64,16 +69,28 @@ struct Arrived {
     read: wire::Read,
 }
 
+impl Arrived {
+    /// Before it is unfolded, only what it replaces is known.
+    fn announced(&self) -> Option<Passing<'_>> {
+        let key = self.call.operation.key()?;
+        let wire::Read { format, stamp, .. } = self.read;
+        let (seen, payload, late, expires_at) = (self.seen, None, false, None);
+        Some(Passing { key, seen, payload, late, format, stamp, expires_at })
+    }
+}
+
 impl Landing {
-    fn new(now: u64) -> Self {
+    fn new(now: u64, late: bool) -> Self {
         Self {
             now,
+            late,
             answers: Vec::new(),
             kept: Vec::new(),
             leases: Vec::new(),
             again: Vec::new(),
             failed: None,
             reopen: false,
+            full: false,
             large: Vec::new(),
             folded: Vec::new(),
         }
@@ -90,23 +107,28 @@ impl Landing {
         self.answers.push((call, answer));
     }
 
-    /// Hands the answers out, and their values to whoever keeps copies.
-    fn settle(self, keeper: Option<&dyn Keeper>) {
-        let Self { answers, kept, .. } = self;
+    /// Hands the answers out, and their values to whoever keeps copies. Gives back what is to be unfolded.
+    fn settle(self, keeper: Option<&dyn Keeper>) -> Vec<Arrived> {
+        let Self { answers, kept, folded, late, .. } = self;
         if let Some(keeper) = keeper {
-            keeper.keep(&mut kept.iter().filter_map(|kept| kept.passing(answers.get(kept.at)?)));
+            let whole = kept.iter().filter_map(|kept| kept.passing(answers.get(kept.at)?, late));
+            keeper.keep(&mut whole.chain(folded.iter().filter_map(Arrived::announced)));
         }
         settle_all(answers.into_iter().map(|(call, answer)| (call.settler, answer)));
+        folded
     }
 
-    /// A replay's error. Answers how it ended: not at all, when the server or the script is gone; else
-    /// as a conflict, since trying again would end the same way.
+    /// A replay's error. Answers how it ended: not at all, when the server or the script is gone or there
+    /// is no room; else as a conflict, since trying again would end the same way.
     fn note(&mut self, error: Error) -> Option<Outcome> {
         if error.cause.as_deref().is_some_and(|cause| cause.starts_with("NOSCRIPT")) {
             self.reopen = true;
             None
         } else if failure::means_unavailable(&error) {
             self.failed = Some(error);
+            None
+        } else if error.kind == ErrorKind::Full {
+            self.full = true;
             None
         } else {
             Some(Outcome::Conflict)
@@ -126,7 +148,7 @@ impl Hub {
         let values = match result {
             Ok(values) => values,
             Err(error) => {
-                self.orphans.extend(batch.items);
+                self.orphans.add(number, batch.items);
                 match self.state {
                     State::Online | State::Resyncing => {
                         self.suspect(failure::from_redis(&error).message);
@@ -140,7 +162,7 @@ impl Hub {
         };
         let (outstanding, now) = (self.outstanding(), self.now());
         self.spin.landed(outstanding, now);
-        self.land_all(batch.items, values);
+        self.land_all(number, batch.items, values);
         self.take_grown();
         self.pump_replay();
     }
@@ -150,12 +172,12 @@ impl Hub {
         if let Item::Call { replies, .. } = &mut item {
             *replies = values.len();
         }
-        self.land_all(vec![item], values);
+        self.land_all(0, vec![item], values);
         self.pump_replay();
     }
 
-    fn land_all(&mut self, items: Vec<Item>, values: Vec<Resp>) {
-        let mut landing = Landing::new(self.now());
+    fn land_all(&mut self, number: u64, items: Vec<Item>, values: Vec<Resp>) {
+        let mut landing = Landing::new(self.now(), false);
         let mut ended = Vec::new();
         let mut values = values.into_iter();
         for item in items {
@@ -176,32 +198,31 @@ impl Hub {
         if let Some(keeper) = self.shared.keeper() {
             keeper.replayed(ended);
         }
-        self.settle_landing(landing);
+        self.settle_landing(number, landing);
     }
 
     /// Hands out what a landing gathered, and draws its conclusions.
-    pub fn settle_landing(&mut self, mut landing: Landing) {
+    fn settle_landing(&mut self, number: u64, mut landing: Landing) {
         let leases = std::mem::take(&mut landing.leases);
         let again = std::mem::take(&mut landing.again);
-        let folded = std::mem::take(&mut landing.folded);
-        let (failed, reopen) = (landing.failed.take(), landing.reopen);
+        let (failed, reopen, full) = (landing.failed.take(), landing.reopen, landing.full);
         landing.large.iter().for_each(|key| self.lane.remember(key));
-        landing.settle(self.shared.keeper().as_deref());
-        for arrived in folded {
+        for arrived in landing.settle(self.shared.keeper().as_deref()) {
             let shared = self.shared.clone();
             tokio::task::spawn_blocking(move || {
-                let mut landing = Landing::new(shared.clock.micros());
+                let mut landing = Landing::new(shared.clock.micros(), true);
                 landing.open(arrived, &shared.wire);
                 landing.settle(shared.keeper().as_deref());
             });
         }
         self.ask_for_leases(leases);
-        self.orphans.extend(again);
+        self.orphans.add(number, again);
         if matches!(self.state, State::Degraded | State::Forced) {
             self.hand_back();
         }
         match failed {
             Some(error) if self.state.live() || self.state == State::Suspect => self.degrade(error),
+            _ if full => self.rest(),
             _ if reopen => self.suspect("the server forgot the scripts".to_owned()),
             _ => {}
         }

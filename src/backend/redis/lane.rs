@@ -7,18 +7,19 @@
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use lru::LruCache;
 use parking_lot::Mutex;
+use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value as Resp};
 use tokio::sync::oneshot;
 
 use super::failure;
 use super::hub::Hub;
-use super::link::{Link, Meter};
+use super::link::{Former, Link, Meter};
 use super::traffic::Item;
 use crate::backend::Operation;
 use crate::backend::intent::{Intent, Outcome, Wish};
@@ -36,7 +37,7 @@ type Done = (Option<Link>, Result<Vec<Resp>>);
 #[derive(Default)]
 struct Busy {
     link: AtomicU64,
-    client: AtomicI64,
+    former: Mutex<Option<Former>>,
     /// Set when its pipeline is sent: before that nothing is owed.
     sent: Mutex<Option<(Arc<Meter>, u64)>>,
 }
@@ -50,7 +51,7 @@ impl Busy {
 
     fn note(&self, link: &Link) {
         self.link.store(link.id, Ordering::Relaxed);
-        self.client.store(link.client_id, Ordering::Relaxed);
+        *self.former.lock() = link.former();
     }
 }
 
@@ -94,12 +95,12 @@ impl Lane {
     /// Whether an operation belongs in the lane.
     pub fn wants(&mut self, operation: &Operation) -> bool {
         let Some(key) = operation.key() else { return false };
-        if !self.keys.is_empty() && self.keys.contains_key(key) {
+        if self.holds(key) {
             return true;
         }
         match operation {
-            Operation::Set { value, .. } | Operation::Fill { value, .. } => {
-                let large = value.payload.len() > LARGE;
+            Operation::Set { .. } | Operation::Fill { .. } => {
+                let large = is_large_write(operation);
                 if large {
                     self.large.put(key.clone(), ());
                 } else if !self.large.is_empty() {
@@ -107,7 +108,9 @@ impl Lane {
                 }
                 large
             }
-            Operation::Get { .. } => !self.large.is_empty() && self.large.get(key).is_some(),
+            Operation::Get { .. } | Operation::Load { .. } => {
+                !self.large.is_empty() && self.large.get(key).is_some()
+            }
             _ => false,
         }
     }
@@ -148,11 +151,11 @@ impl Lane {
         self.job.is_some() && self.busy.link.load(Ordering::Relaxed) == id
     }
 
-    /// Gives up the connection and the job; its call goes back to the head of the queue. Answers the
-    /// server's number of the connection.
-    pub fn abort(&mut self) -> Option<i64> {
+    /// Gives up the connection and the job; its call goes back to the head of the queue. Answers which
+    /// connection that was.
+    pub fn abort(&mut self) -> Option<Former> {
         self.barrier = None;
-        let idle = self.link.take().map(|link| link.client_id);
+        let idle = self.link.take().and_then(|link| link.former());
         if self.job.take().is_none() {
             return idle;
         }
@@ -162,7 +165,7 @@ impl Lane {
             }
             self.queue.push_front(item);
         }
-        Some(self.busy.client.load(Ordering::Relaxed)).filter(|&client| client != 0).or(idle)
+        self.busy.former.lock().take().or(idle)
     }
 
     /// Empties the lane.
@@ -177,6 +180,23 @@ impl Lane {
         self.busy.sent.lock().as_ref().map(|(meter, sent)| meter.last_moved().max(*sent))
     }
 
+    /// Queues an item; `start_lane` sends it, once what came before it is on its way.
+    pub fn push(&mut self, item: Item) {
+        let Some(key) = item.key().cloned() else { return };
+        // What waited for its replay goes before what is asked of its key now.
+        let at = match &item {
+            Item::Replay(_) => self.queue.iter().position(|other| other.key() == Some(&key)),
+            Item::Call { .. } => None,
+        };
+        *self.keys.entry(key).or_default() += 1;
+        self.queue.insert(at.unwrap_or(self.queue.len()), item);
+    }
+
+    /// Whether an operation on this key is in the lane.
+    pub fn holds(&self, key: &Bytes) -> bool {
+        !self.keys.is_empty() && self.keys.contains_key(key)
+    }
+
     fn leave(&mut self, item: &Item) {
         if let Some(key) = item.key()
             && let Some(count) = self.keys.get_mut(key)
@@ -189,18 +209,19 @@ impl Lane {
     }
 }
 
-/// Whether an intent is replayed in the lane.
-pub(super) fn is_large(intent: &Intent) -> bool {
-    matches!(&intent.wish, Wish::Set { value, .. } if value.payload.len() > LARGE)
+/// Whether an operation writes so much that it belongs in the lane.
+pub(super) fn is_large_write(operation: &Operation) -> bool {
+    match operation {
+        Operation::Set { value, .. } | Operation::Fill { value, .. } => value.payload.len() > LARGE,
+        _ => false,
+    }
 }
 
 impl Hub {
-    pub fn queue_in_lane(&mut self, item: Item) {
-        if let Some(key) = item.key() {
-            *self.lane.keys.entry(key.clone()).or_default() += 1;
-        }
-        self.lane.queue.push_back(item);
-        self.start_lane();
+    /// Whether an intent is replayed in the lane.
+    pub fn replays_in_lane(&self, intent: &Intent) -> bool {
+        let large = matches!(&intent.wish, Wish::Set { value, .. } if value.payload.len() > LARGE);
+        large || self.lane.holds(&intent.key)
     }
 
     pub fn start_lane(&mut self) {
@@ -209,15 +230,10 @@ impl Hub {
         }
         let Some(mut item) = self.lane.queue.pop_front() else { return };
         if let Some(intent) = self.intent_before(&item) {
-            if is_large(&intent) {
-                self.replaying += 1;
-                self.lane.queue.push_front(item);
-                *self.lane.keys.entry(intent.key.clone()).or_default() += 1;
-                item = Item::Replay(intent);
-            } else {
-                // The barrier waits for it.
-                self.replay_now(intent);
-            }
+            self.replaying += 1;
+            self.lane.queue.push_front(item);
+            *self.lane.keys.entry(intent.key.clone()).or_default() += 1;
+            item = Item::Replay(intent);
         }
         if let Item::Call { call, seen, .. } = &mut item
             && let Some(keeper) = self.shared.keeper()
@@ -233,9 +249,21 @@ impl Hub {
                 }
             }
         }
+        if let Item::Call { call, .. } = &item
+            && call.attempts > self.shared.config.max_retries
+        {
+            self.lane.leave(&item);
+            if let Item::Call { call, .. } = item {
+                self.give_up(vec![call]);
+            }
+            return self.start_lane();
+        }
         let encode = self.encoder(&item);
         let barrier = self.barrier();
         let link = self.lane.link.take();
+        // A server that takes no more connections is no worse for it.
+        let shared_link =
+            self.links.first().map(|link| (link.connection.clone(), link.meter.clone()));
         let busy = Arc::new(link.as_ref().map(Busy::of).unwrap_or_default());
         self.lane.busy = busy.clone();
         let dialer = self.dialer.clone();
@@ -250,17 +278,24 @@ impl Hub {
                 Ok(encoded) => encoded,
                 Err(error) => return (link, Err(Error::internal(error))),
             };
-            let mut link = match link {
-                Some(link) => link,
-                None => match dialer.dial().await {
-                    Ok(link) => link,
-                    Err(error) => return (None, Err(error)),
-                },
+            let own = match link {
+                Some(link) => Ok(link),
+                None => dialer.dial_for_large().await,
             };
-            busy.note(&link);
-            *busy.sent.lock() = Some((link.meter.clone(), dialer.clock.micros()));
-            match send_while_bytes_move(&mut link, &pipeline, count, timeout, &dialer).await {
-                Ok(values) => (Some(link), Ok(values)),
+            let (link, connection, meter) = match (own, shared_link) {
+                (Ok(link), _) => {
+                    busy.note(&link);
+                    let (connection, meter) = (link.connection.clone(), link.meter.clone());
+                    (Some(link), connection, meter)
+                }
+                (Err(_), Some((connection, meter))) => (None, connection, meter),
+                (Err(error), None) => return (None, Err(error)),
+            };
+            *busy.sent.lock() = Some((meter.clone(), dialer.clock.micros()));
+            match send_while_bytes_move(connection, &meter, &pipeline, count, timeout, &dialer)
+                .await
+            {
+                Ok(values) => (link, Ok(values)),
                 Err(error) => (None, Err(error)),
             }
         }));
@@ -350,13 +385,13 @@ impl Hub {
 
 /// A large value on a slow link may take long; only silence ends it.
 async fn send_while_bytes_move(
-    link: &mut Link,
+    mut connection: MultiplexedConnection,
+    meter: &Meter,
     pipeline: &Pipeline,
     count: usize,
     timeout: std::time::Duration,
     dialer: &Arc<super::dial::Dialer>,
 ) -> Result<Vec<Resp>> {
-    let mut connection = link.connection.clone();
     let sending = connection.send_packed_commands(pipeline, 0, count);
     tokio::pin!(sending);
     let begun = dialer.clock.micros();
@@ -364,8 +399,7 @@ async fn send_while_bytes_move(
         match tokio::time::timeout(timeout, &mut sending).await {
             Ok(result) => return result.map_err(|error| failure::from_redis(&error)),
             Err(_) => {
-                let still =
-                    dialer.clock.micros().saturating_sub(link.meter.last_moved().max(begun));
+                let still = dialer.clock.micros().saturating_sub(meter.last_moved().max(begun));
                 if still > super::hub::micros(timeout) {
                     return Err(Error::unavailable("the connection fell silent"));
                 }

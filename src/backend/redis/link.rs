@@ -102,6 +102,29 @@ pub struct Link {
     pub busy_since: u64,
 }
 
+/// A connection that was given up, as the server knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// The server process that gave the number; another one counts anew.
+    run_id: String,
+    pub client: i64,
+}
+
+impl Former {
+    /// Whether the number means the same connection on the server behind this link.
+    pub fn is_of(&self, link: &Link) -> bool {
+        link.identity.run_id.as_ref() == Some(&self.run_id)
+    }
+}
+
+impl Link {
+    /// What the server may be asked to kill later; nothing where it doesn't say who it is.
+    pub fn former(&self) -> Option<Former> {
+        let run_id = self.identity.run_id.clone()?;
+        Some(Former { run_id, client: self.client_id })
+    }
+}
+
 impl Drop for Link {
     fn drop(&mut self) {
         self.driver.abort();

@@ -56,7 +56,10 @@ pub struct Failure {
 pub struct Passing<'a> {
     pub key: &'a Bytes,
     pub seen: u32,
-    pub payload: &'a Bytes,
+    /// Nothing yet: it is unfolded first, and only drops what it replaces.
+    pub payload: Option<&'a Bytes>,
+    /// It was unfolded meanwhile, and what came since is newer.
+    pub late: bool,
     pub format: u8,
     pub stamp: Stamp,
     /// On the boot clock.

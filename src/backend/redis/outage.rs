@@ -18,7 +18,9 @@ impl Hub {
     pub fn online(&mut self, reason: Option<String>, again: Vec<Item>) {
         self.verdict_by = None;
         self.online_since = self.now();
-        self.step(State::Online, reason);
+        // What waits for its replay goes before its own key's next operation, those below included.
+        let state = if self.owes() { State::Resyncing } else { State::Online };
+        self.step(state, reason);
         self.shared.view.lock().connections = self.links.len();
         self.answer_verdicts();
         self.resend(again);
@@ -30,33 +32,38 @@ impl Hub {
 
     /// A fresh connection answers, so only the old ones are replaced: nobody notices.
     pub fn replace_by(&mut self, link: Link) {
+        if let Some(keeper) = self.shared.keeper() {
+            // It may be another one than before: restarted so fast that nobody was refused.
+            keeper.met(&link.identity);
+        }
         self.forget_links();
         self.kill_old(&link);
         self.links = vec![link];
-        let orphans = std::mem::take(&mut self.orphans);
+        let orphans = self.orphans.take();
         self.online(Some("a fresh connection answers".to_owned()), orphans);
     }
 
     /// Closes what is open; what was sent there waits as orphans.
     pub fn forget_links(&mut self) {
         for link in self.links.drain(..) {
-            self.old_clients.push(link.client_id);
+            self.old_clients.extend(link.former());
         }
-        if let Some(client) = self.lane.abort() {
-            self.old_clients.push(client);
-        }
+        self.old_clients.extend(self.lane.abort());
         self.growing = None;
         self.grown = None;
         self.flights.clear();
-        for batch in std::mem::take(&mut self.batches).into_values() {
-            self.orphans.extend(batch.items);
+        for (number, batch) in std::mem::take(&mut self.batches) {
+            self.orphans.add(number, batch.items);
         }
-        let held: Vec<Call> = self.held.drain(..).collect();
-        self.waiting.extend(held);
+        // What was held back came before what waits.
+        self.held.append(&mut self.waiting);
+        std::mem::swap(&mut self.held, &mut self.waiting);
     }
 
     pub fn kill_old(&mut self, link: &Link) {
-        let ids = std::mem::take(&mut self.old_clients);
+        let former = std::mem::take(&mut self.old_clients);
+        let ids: Vec<i64> =
+            former.iter().filter(|one| one.is_of(link)).map(|one| one.client).collect();
         let mut connection = link.connection.clone();
         if ids.is_empty() {
             return;
@@ -80,15 +87,19 @@ impl Hub {
     pub fn degrade(&mut self, error: Error) {
         if !matches!(self.state, State::Degraded | State::Forced | State::Closed) {
             let steady = self.now().saturating_sub(self.online_since) > STEADY;
-            let was_online = self.online_since != 0;
-            self.hold = match (was_online, steady) {
-                (false, _) | (_, true) => 0,
-                (true, false) => (self.hold * 2).clamp(250 * MILLI, HOLD_MOST),
+            let never_online = self.online_since == 0;
+            // A return that failed is no time during which the server was well.
+            let returning = self.state == State::Invalidating;
+            self.hold = if !returning && (never_online || steady) {
+                0
+            } else {
+                (self.hold * 2).clamp(250 * MILLI, HOLD_MOST)
             };
             self.step(State::Degraded, Some(error.message.clone()));
         }
         self.shared.view.lock().last_error = Some(error);
         self.verdict_by = None;
+        self.rest_until = None;
         self.outage.send_modify(|count| *count += 1);
         self.forget_links();
         self.hand_back();
@@ -100,7 +111,7 @@ impl Hub {
     }
 
     pub fn hand_back(&mut self) {
-        let orphans = std::mem::take(&mut self.orphans);
+        let orphans = self.orphans.take();
         let mut calls = Vec::new();
         let mut replays = Vec::new();
         for item in orphans.into_iter().chain(self.lane.drain()) {
@@ -114,7 +125,7 @@ impl Hub {
             keeper.replayed(replays);
         }
         self.unanswered(calls, Applied::Unknown);
-        let waiting: Vec<Call> = self.waiting.drain(..).collect();
+        let waiting: Vec<Call> = self.waiting.drain(..).chain(self.clears.drain(..)).collect();
         self.unanswered(waiting, Applied::No);
     }
 
@@ -185,7 +196,7 @@ impl Hub {
 
     pub fn returned(&mut self, link: Link, result: Result<()>) {
         if let Err(error) = result {
-            self.old_clients.push(link.client_id);
+            self.old_clients.extend(link.former());
             drop(link);
             return self.degrade(error);
         }
@@ -198,7 +209,7 @@ impl Hub {
         self.step(State::Resyncing, None);
         self.shared.view.lock().connections = self.links.len();
         self.answer_verdicts();
-        let orphans = std::mem::take(&mut self.orphans);
+        let orphans = self.orphans.take();
         self.resend(orphans);
         self.start_lane();
         self.pump_replay();
@@ -213,6 +224,7 @@ impl Hub {
             }
             self.step(State::Forced, Some("by request".to_owned()));
             self.verdict_by = None;
+            self.rest_until = None;
             self.redial_at = None;
             self.dial = None;
             self.returning = None;

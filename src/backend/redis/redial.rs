@@ -62,7 +62,7 @@ impl Hub {
             State::Suspect => self.replace_by(link),
             State::Degraded => self.return_by(link),
             // Another one serves already.
-            _ => self.old_clients.push(link.client_id),
+            _ => self.old_clients.extend(link.former()),
         }
     }
 

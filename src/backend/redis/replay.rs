@@ -1,6 +1,5 @@
 //! The journal's way back to the server, beside live traffic.
-use super::hub::{Hub, SideJob};
-use super::lane::is_large;
+use super::hub::{Hub, MILLI, SideJob};
 use super::state::State;
 use super::traffic::Item;
 use super::{Owed, Replayer};
@@ -8,27 +7,36 @@ use crate::backend::intent::{Intent, Outcome};
 
 /// How many intents are on their way at once.
 const BATCH: usize = 512;
+/// How long the replay waits when the server takes nothing more.
+const REST: u64 = 1_000 * MILLI;
 
 impl Hub {
-    pub fn replay_now(&mut self, intent: Intent) {
-        let mut outgoing = self.outgoing(1);
-        let at = self.link_of(Some(&intent.key));
-        self.replaying += 1;
-        self.add_replay(&mut outgoing[at], intent);
-        self.send(outgoing);
+    /// Whether anything waits for its replay, or is on its way.
+    pub fn owes(&self) -> bool {
+        let waits = self.shared.keeper().is_some_and(|keeper| keeper.owes() != Owed::Nothing);
+        waits || self.replaying > 0
     }
 
     /// Where intents came up although the server answers: they are replayed like after an outage.
     pub fn catch_up(&mut self) {
-        match self.shared.keeper().map(|keeper| keeper.owes()) {
-            Some(Owed::Intents) if self.state == State::Online => {
-                self.step(State::Resyncing, None);
-                self.pump_replay();
+        let Some(keeper) = self.shared.keeper() else { return };
+        if self.state == State::Online {
+            if !self.owes() {
+                return self.caught_up();
             }
-            Some(Owed::Invalidations) if self.state.live() => self.invalidate_beside(),
-            Some(Owed::Nothing) if self.state == State::Online => self.caught_up(),
-            _ => self.pump_replay(),
+            self.step(State::Resyncing, None);
         }
+        if self.state.live() && keeper.owes() == Owed::Invalidations {
+            self.invalidate_beside();
+        }
+        self.pump_replay();
+    }
+
+    /// The server can't take what is replayed now. Live operations go on; the replay waits a while, and
+    /// so does nobody who asked for it.
+    pub fn rest(&mut self) {
+        self.rest_until = Some(self.now() + REST);
+        self.answer_resyncs();
     }
 
     /// Answers those who asked for a re-sync.
@@ -45,7 +53,7 @@ impl Hub {
     /// only what is older than itself.
     pub fn invalidate_beside(&mut self) {
         let Some((keeper, link)) = self.shared.keeper().zip(self.links.first()) else { return };
-        if self.invalidating {
+        if self.invalidating || self.rest_until.is_some() {
             return;
         }
         self.invalidating = true;
@@ -53,38 +61,44 @@ impl Hub {
         let replayer = Replayer { connection, wire: self.shared.wire.clone() };
         let mut outage = self.outage.subscribe();
         self.side_jobs.push(Box::pin(async move {
-            tokio::select! {
-                // What fails goes back to the journal, and waits for the next return.
-                _ = keeper.invalidate(replayer) => {}
-                _ = outage.changed() => {}
-            }
-            SideJob::Invalidated
+            let done = tokio::select! {
+                // What fails goes back to the journal.
+                done = keeper.invalidate(replayer) => done.is_ok(),
+                _ = outage.changed() => false,
+            };
+            SideJob::Invalidated(done)
         }));
     }
 
     /// Replays the journal in batches, between live traffic.
     pub fn pump_replay(&mut self) {
-        if self.state != State::Resyncing || self.replaying > 0 {
+        self.start_clears();
+        if self.state != State::Resyncing || self.replaying > 0 || self.rest_until.is_some() {
             return;
         }
         let Some(keeper) = self.shared.keeper() else { return };
         let intents = keeper.take_intents(BATCH);
         if intents.is_empty() {
+            if self.invalidating || keeper.owes() == Owed::Invalidations {
+                // Its end leads here again.
+                return self.invalidate_beside();
+            }
             keeper.resynced();
             self.answer_resyncs();
-            return self.online(None, Vec::new());
+            return self.step(State::Online, None);
         }
         self.replaying += intents.len();
         let mut outgoing = self.outgoing(intents.len());
         for intent in intents {
-            if is_large(&intent) {
-                self.queue_in_lane(Item::Replay(intent));
+            if self.replays_in_lane(&intent) {
+                self.lane.push(Item::Replay(intent));
                 continue;
             }
             let at = self.link_of(Some(&intent.key));
             self.add_replay(&mut outgoing[at], intent);
         }
         self.send(outgoing);
+        self.start_lane();
     }
 
     /// Replays that ended, or came back.

@@ -1,4 +1,5 @@
 //! How calls are sent: one pipeline per connection for all that came together, in the order of each key.
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use redis::{Pipeline, RedisResult, Value as Resp};
 
 use super::hub::{Hub, micros};
-use super::lane::is_large;
+use super::lane::is_large_write;
 use super::state::State;
 use super::wire;
 use super::{failure, raw};
@@ -48,6 +49,21 @@ impl Item {
     }
 }
 
+/// What was sent on connections that broke, by the number of its batch: in the order of sending, in
+/// whatever order its end was noticed.
+#[derive(Default)]
+pub(super) struct Orphans(BTreeMap<u64, Vec<Item>>);
+
+impl Orphans {
+    pub fn add(&mut self, batch: u64, items: impl IntoIterator<Item = Item>) {
+        self.0.entry(batch).or_default().extend(items);
+    }
+
+    pub fn take(&mut self) -> Vec<Item> {
+        std::mem::take(&mut self.0).into_values().flatten().collect()
+    }
+}
+
 pub(super) struct Batch {
     pub link: u64,
     pub items: Vec<Item>,
@@ -68,14 +84,24 @@ impl Hub {
         let mut refused = Vec::new();
         let keeper = self.shared.keeper();
         for mut call in calls {
-            if self.lane.wants(&call.operation) {
-                self.queue_in_lane(Item::fresh(call));
+            let intent = match call.operation.key() {
+                Some(key) if self.state == State::Resyncing => {
+                    keeper.as_ref().and_then(|keeper| keeper.take_intent(key))
+                }
+                _ => None,
+            };
+            self.replaying += usize::from(intent.is_some());
+            let replays_in_lane =
+                intent.as_ref().is_some_and(|intent| self.replays_in_lane(intent));
+            if self.lane.wants(&call.operation) || replays_in_lane {
+                intent.into_iter().for_each(|intent| self.lane.push(Item::Replay(intent)));
+                self.lane.push(Item::fresh(call));
                 continue;
             }
             let mut at = 0;
             match &mut call.operation {
                 Operation::Clear { .. } => {
-                    self.start_clear(call);
+                    self.clears.push(call);
                     continue;
                 }
                 Operation::Command { args } => match raw::prepare(args, &self.shared.wire.keys) {
@@ -103,20 +129,11 @@ impl Hub {
                 }
                 operation => at = self.link_of(operation.key()),
             }
+            if let Some(intent) = intent {
+                self.add_replay(&mut outgoing[at], intent);
+            }
             let mut seen = 0;
             if let Some(keeper) = &keeper {
-                if self.state == State::Resyncing
-                    && let Some(key) = call.operation.key()
-                    && let Some(intent) = keeper.take_intent(key)
-                {
-                    self.replaying += 1;
-                    if is_large(&intent) {
-                        self.queue_in_lane(Item::Replay(intent));
-                        self.queue_in_lane(Item::fresh(call));
-                        continue;
-                    }
-                    self.add_replay(&mut outgoing[at], intent);
-                }
                 match keeper.sending(&call) {
                     Ok(mark) => seen = mark,
                     Err(answer) => {
@@ -131,6 +148,9 @@ impl Hub {
         }
         settle_all(refused);
         self.send(outgoing);
+        // Not before the others are on their way: what the lane sends waits for what came earlier.
+        self.start_lane();
+        self.start_clears();
         self.grow_if_busy();
     }
 
@@ -161,7 +181,7 @@ impl Hub {
                 continue;
             }
             let Some(link) = self.links.get_mut(at) else {
-                self.orphans.extend(items);
+                self.orphans.add(self.next_batch, items);
                 continue;
             };
             let number = self.next_batch;
@@ -213,6 +233,8 @@ impl Hub {
                         given_up.push(call);
                     } else if matches!(call.operation, Operation::Clear { .. }) {
                         cleared.push(call);
+                    } else if is_large_write(&call.operation) {
+                        self.lane.push(Item::fresh(call));
                     } else {
                         let at = self.link_of(call.operation.key());
                         let (pipeline, items) = &mut outgoing[at];
@@ -228,9 +250,8 @@ impl Hub {
             }
         }
         self.send(outgoing);
-        for call in cleared {
-            self.start_clear(call);
-        }
+        self.clears.extend(cleared);
+        self.start_clears();
         self.give_up(given_up);
     }
 
@@ -255,7 +276,7 @@ impl Hub {
             return self.unanswered(calls, Applied::No);
         }
         if !self.state.live() {
-            self.orphans.extend(calls.into_iter().map(Item::fresh));
+            self.orphans.add(self.next_batch, calls.into_iter().map(Item::fresh));
             return;
         }
         let keeper = self.shared.keeper();
@@ -288,7 +309,7 @@ impl Hub {
             for item in batch.items {
                 match item {
                     Item::Call { call, .. } => calls.push(call),
-                    Item::Replay(intent) => self.orphans.push(Item::Replay(intent)),
+                    replay @ Item::Replay(_) => self.orphans.add(number, [replay]),
                 }
             }
             self.shared.view.lock().last_error =

@@ -15,7 +15,7 @@ impl Hub {
         let now = self.now();
         let watched = !self.quiet() || !self.waiting.is_empty() || self.close_by.is_some();
         let redial_at = self.redial_at.filter(|_| self.state == State::Degraded);
-        [watched.then_some(now + EVERY), self.verdict_by, redial_at]
+        [watched.then_some(now + EVERY), self.verdict_by, self.rest_until, redial_at]
             .into_iter()
             .flatten()
             .min()
@@ -40,6 +40,10 @@ impl Hub {
         }
         if self.redial_at.is_some_and(|at| now >= at) && self.state == State::Degraded {
             self.redial(self.hold);
+        }
+        if self.rest_until.is_some_and(|at| now >= at) {
+            self.rest_until = None;
+            self.catch_up();
         }
         if self.state.live() {
             let silence = micros(self.shared.config.silence);
@@ -70,7 +74,8 @@ impl Hub {
         }
     }
 
-    /// The server's clock drifts from ours; its time is asked for again now and then while it is used.
+    /// The server's clock drifts from ours, and only what befell it since the last look tells what an
+    /// outage did: both are asked for now and then while it is used.
     pub fn refresh_time(&mut self, now: u64) {
         let Some(link) = self.links.first() else { return };
         if !self.state.live() || now.saturating_sub(self.time_at) < TIME_EVERY {
@@ -78,9 +83,13 @@ impl Hub {
         }
         self.time_at = now;
         let (mut connection, dialer) = (link.connection.clone(), self.dialer.clone());
+        let keeper = self.shared.keeper();
         self.side_jobs.push(Box::pin(async move {
             // A connection that broke is noticed by itself.
             let _ = dialer.learn_time(&mut connection, false).await;
+            if let (Ok(identity), Some(keeper)) = (dialer.identify(&mut connection).await, keeper) {
+                keeper.met(&identity);
+            }
             SideJob::Other
         }));
     }
