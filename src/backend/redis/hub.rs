@@ -13,11 +13,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, error::TryRecvError};
 use tokio::sync::watch;
 
 use super::dial::Dialer;
+use super::items::{Batch, Item, Orphans};
 use super::lane::Lane;
 use super::link::{Former, Link};
 use super::spin::Spin;
 use super::state::{Change, State};
-use super::traffic::{Batch, Flight, Item, Orphans};
+use super::traffic::Flight;
 use super::{Message, Shared};
 use crate::backend::{Call, Raw, Reply, Settler, settle_all};
 use crate::base::error::{Applied, Error, Result};

@@ -3,8 +3,8 @@ use bytes::Bytes;
 use redis::{RedisResult, Value as Resp};
 
 use super::hub::Hub;
+use super::items::Item;
 use super::state::State;
-use super::traffic::Item;
 use super::wire::{self, LeaseAnswer};
 use super::{Keeper, Passing, Wire, failure};
 use crate::backend::intent::Outcome;

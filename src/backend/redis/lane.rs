@@ -19,14 +19,12 @@ use tokio::sync::oneshot;
 
 use super::failure;
 use super::hub::Hub;
+use super::items::{Item, is_large_intent, is_large_write};
 use super::link::{Former, Link, Meter};
-use super::traffic::Item;
 use crate::backend::Operation;
-use crate::backend::intent::{Intent, Outcome, Wish};
+use crate::backend::intent::{Intent, Outcome};
 use crate::base::error::{Error, Result};
 
-/// A payload beyond this is compressed and sent in the lane.
-const LARGE: usize = 64 * 1024;
 /// How many keys of large values are remembered for their reads.
 const REMEMBERED: usize = 1024;
 
@@ -209,19 +207,10 @@ impl Lane {
     }
 }
 
-/// Whether an operation writes so much that it belongs in the lane.
-pub(super) fn is_large_write(operation: &Operation) -> bool {
-    match operation {
-        Operation::Set { value, .. } | Operation::Fill { value, .. } => value.payload.len() > LARGE,
-        _ => false,
-    }
-}
-
 impl Hub {
     /// Whether an intent is replayed in the lane.
     pub fn replays_in_lane(&self, intent: &Intent) -> bool {
-        let large = matches!(&intent.wish, Wish::Set { value, .. } if value.payload.len() > LARGE);
-        large || self.lane.holds(&intent.key)
+        is_large_intent(intent) || self.lane.holds(&intent.key)
     }
 
     pub fn start_lane(&mut self) {

@@ -8,6 +8,7 @@ mod clear;
 mod dial;
 mod failure;
 mod hub;
+mod items;
 mod key_table;
 mod landing;
 mod lane;

@@ -2,9 +2,9 @@
 use futures_util::future::BoxFuture;
 
 use super::hub::{Hub, MILLI, SideJob, micros};
+use super::items::Item;
 use super::link::Link;
 use super::state::State;
-use super::traffic::Item;
 use super::{Failure, Replayer};
 use crate::backend::{Call, settle_all};
 use crate::base::error::{Applied, Error, Result};

@@ -1,7 +1,7 @@
 //! The journal's way back to the server, beside live traffic.
 use super::hub::{Hub, MILLI, SideJob};
+use super::items::Item;
 use super::state::State;
-use super::traffic::Item;
 use super::{Owed, Replayer};
 use crate::backend::intent::{Intent, Outcome};
 

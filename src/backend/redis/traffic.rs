@@ -1,5 +1,4 @@
 //! How calls are sent: one pipeline per connection for all that came together, in the order of each key.
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -8,7 +7,7 @@ use bytes::Bytes;
 use redis::{Pipeline, RedisResult, Value as Resp};
 
 use super::hub::{Hub, micros};
-use super::lane::is_large_write;
+use super::items::{Batch, Item, is_large_write};
 use super::state::State;
 use super::wire;
 use super::{failure, raw};
@@ -21,54 +20,6 @@ use crate::base::slot::slot;
 const GROW_AT: usize = 4096;
 
 pub(super) type Flight = Pin<Box<dyn Future<Output = (u64, RedisResult<Vec<Resp>>)> + Send>>;
-
-/// What stands behind the replies of a pipeline, in order.
-pub(super) enum Item {
-    Call {
-        call: Call,
-        /// The second step of a load: it asks for the lease.
-        leasing: bool,
-        /// The mark of the key when it was sent; see `Keeper::sending`.
-        seen: u32,
-        replies: usize,
-    },
-    Replay(Intent),
-}
-
-impl Item {
-    /// A call that was not sent yet.
-    pub fn fresh(call: Call) -> Self {
-        Self::Call { call, leasing: false, seen: 0, replies: 0 }
-    }
-
-    pub fn key(&self) -> Option<&Bytes> {
-        match self {
-            Self::Call { call, .. } => call.operation.key(),
-            Self::Replay(intent) => Some(&intent.key),
-        }
-    }
-}
-
-/// What was sent on connections that broke, by the number of its batch: in the order of sending, in
-/// whatever order its end was noticed.
-#[derive(Default)]
-pub(super) struct Orphans(BTreeMap<u64, Vec<Item>>);
-
-impl Orphans {
-    pub fn add(&mut self, batch: u64, items: impl IntoIterator<Item = Item>) {
-        self.0.entry(batch).or_default().extend(items);
-    }
-
-    pub fn take(&mut self) -> Vec<Item> {
-        std::mem::take(&mut self.0).into_values().flatten().collect()
-    }
-}
-
-pub(super) struct Batch {
-    pub link: u64,
-    pub items: Vec<Item>,
-    pub sent_at: u64,
-}
 
 impl Hub {
     /// Sends calls that came together.

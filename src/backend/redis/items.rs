@@ -1,0 +1,70 @@
+//! What travels: calls and replays, by themselves and in batches.
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::backend::intent::{Intent, Wish};
+use crate::backend::{Call, Operation};
+
+/// A payload beyond this is compressed off the I/O thread and sent in the slow lane.
+const LARGE: usize = 64 * 1024;
+
+/// What stands behind the replies of a pipeline, in order.
+pub(super) enum Item {
+    Call {
+        call: Call,
+        /// The second step of a load: it asks for the lease.
+        leasing: bool,
+        /// The mark of the key when it was sent; see `Keeper::sending`.
+        seen: u32,
+        replies: usize,
+    },
+    Replay(Intent),
+}
+
+impl Item {
+    /// A call that was not sent yet.
+    pub fn fresh(call: Call) -> Self {
+        Self::Call { call, leasing: false, seen: 0, replies: 0 }
+    }
+
+    pub fn key(&self) -> Option<&Bytes> {
+        match self {
+            Self::Call { call, .. } => call.operation.key(),
+            Self::Replay(intent) => Some(&intent.key),
+        }
+    }
+}
+
+/// What was sent on connections that broke, by the number of its batch: in the order of sending, in
+/// whatever order its end was noticed.
+#[derive(Default)]
+pub(super) struct Orphans(BTreeMap<u64, Vec<Item>>);
+
+impl Orphans {
+    pub fn add(&mut self, batch: u64, items: impl IntoIterator<Item = Item>) {
+        self.0.entry(batch).or_default().extend(items);
+    }
+
+    pub fn take(&mut self) -> Vec<Item> {
+        std::mem::take(&mut self.0).into_values().flatten().collect()
+    }
+}
+
+pub(super) struct Batch {
+    pub link: u64,
+    pub items: Vec<Item>,
+    pub sent_at: u64,
+}
+
+/// Whether an operation writes so much that it belongs in the lane.
+pub(super) fn is_large_write(operation: &Operation) -> bool {
+    match operation {
+        Operation::Set { value, .. } | Operation::Fill { value, .. } => value.payload.len() > LARGE,
+        _ => false,
+    }
+}
+
+pub(super) fn is_large_intent(intent: &Intent) -> bool {
+    matches!(&intent.wish, Wish::Set { value, .. } if value.payload.len() > LARGE)
+}
