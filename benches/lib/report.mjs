@@ -106,7 +106,7 @@ const COLD_COLUMNS = [
 const NOT_THE_SAME = [
   'Redis and the clients share the machine: with few cores, a client that uses more threads takes time from the server.',
   'A closed loop favours whoever gathers many commands into one write; an application that spreads its calls over time gains less.',
-  'Holdfast keeps each value in an envelope with its stamps, and its set compares stamps on the server; the rivals\' set is a plain SET with EX.',
+  'Holdfast keeps each value in an envelope with its stamp, 28 bytes; the rivals store the JSON alone.',
   'ioredis with auto-pipelining loads the same files as ioredis: its cold start is not listed twice.',
   'cacheable, cache-manager and lru-cache hold JSON text that is parsed after the hit. Without that, cache-manager and lru-cache hand out the stored object itself, which is faster and shares one object among all callers.',
   'valkey-glide has a request timeout of 10 s in place of 250 ms; all other settings are defaults.',

@@ -6,11 +6,11 @@
 //! then cost next to nothing. Under load there is always news, and nothing of this is needed.
 
 /// A nearby server answers within this.
-const REPLY: u64 = 80;
+const REPLY: u64 = 120;
 /// Code that awaits one call after the other makes the next one within this.
-const CALL: u64 = 30;
+const CALL: u64 = 80;
 /// With more calls outstanding throughput counts, not the time of one.
-const FEW: usize = 4;
+const FEW: usize = 32;
 /// Cores that sleep deeply answer late at first: so many waits in a row may be in vain.
 const TRIES: u32 = 8;
 const FIRST_PAUSE: u64 = 1_000;
