@@ -22,6 +22,30 @@ export interface FallbackSettings {
   autoSync?: boolean | undefined
   /** How a replayed write meets what Redis holds by then. Default: `'newest'`. */
   syncMode?: 'newest' | 'overwrite' | 'if-absent' | 'off' | undefined
+  /**
+   * What becomes of a journalled set that finds its key absent where nobody can tell whether it was deleted
+   * meanwhile: dropped and counted as a conflict, or written. Default: `'drop'`.
+   */
+  uncertain?: 'drop' | 'write' | undefined
+  /** Bound of the journal in MB of 1,048,576 bytes. Default: 256 (`REDIS_FALLBACK_JOURNAL_MAX_MEMORY`). */
+  maxJournalMb?: number | undefined
+  /** A directory in which the journal survives the process. Default: none (`REDIS_FALLBACK_JOURNAL_PATH`). */
+  journalPath?: string | undefined
+  /**
+   * When a journalled write is safe on disk: before it is acknowledged, within a second, or whenever the
+   * system likes. Default: `'everysec'` (`REDIS_FALLBACK_JOURNAL_SYNC`).
+   */
+  journalSync?: 'always' | 'everysec' | 'no' | undefined
+}
+
+/** When calls fail so often that memory had better answer: so many, and so large a part of all. */
+export interface BreakerSettings {
+  /** Default: 5. */
+  failures?: number | undefined
+  /** Default: 50. */
+  percent?: number | undefined
+  /** Default: 10000. */
+  windowMs?: number | undefined
 }
 
 /**
@@ -57,6 +81,14 @@ export interface HoldfastOptions {
   poolSize?: number | undefined
   /** What memory does while Redis doesn't answer. */
   fallback?: FallbackSettings | undefined
+  /** Operations that may be on their way at once; more are refused with `E_OVERLOADED`. Default: 50000 (`REDIS_MAX_IN_FLIGHT`). */
+  maxInFlight?: number | undefined
+  /** Bytes that they may hold together. Default: 256 MB (`REDIS_MAX_IN_FLIGHT_BYTES`). */
+  maxInFlightBytes?: number | undefined
+  /** When failing calls make the server count as away. `false`: never. */
+  breaker?: boolean | BreakerSettings | undefined
+  /** Whether live writes compare stamps too, for servers where `CLIENT KILL` is denied. Default: false (`REDIS_FENCED_WRITES`). */
+  fencedWrites?: boolean | undefined
   /** The largest value that is taken. Default: 64 MB. */
   maxValueBytes?: number | undefined
   /** Lifetime of a cache entry that names none: seconds, or a text such as `'1h'`. Default: 3600. */

@@ -1,6 +1,7 @@
 //! A call on its way: the operation, and the one place where its answer goes.
 use std::sync::Arc;
 
+use super::limits::Permit;
 use super::{Answer, Operation};
 use crate::base::error::Error;
 
@@ -75,12 +76,16 @@ pub struct Call {
     pub since: u64,
     /// How often it was sent before, on a connection that broke.
     pub attempts: u32,
+    /// How often it met a newer write, where live writes compare.
+    pub fenced: u32,
     /// Whether memory may answer it when no server does.
     pub memory: bool,
+    /// Its room among those on their way.
+    pub permit: Option<Permit>,
 }
 
 impl Call {
     pub fn new(operation: Operation, settler: Settler, since: u64, memory: bool) -> Self {
-        Self { operation, settler, since, attempts: 0, memory }
+        Self { operation, settler, since, attempts: 0, fenced: 0, memory, permit: None }
     }
 }

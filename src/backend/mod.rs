@@ -4,6 +4,7 @@
 //! pipeline or a script on Redis and plain Rust in memory; one contract suite holds for both.
 pub mod call;
 pub mod intent;
+pub mod limits;
 pub mod memory;
 pub mod redis;
 
@@ -83,6 +84,15 @@ impl Operation {
             | Self::Load { .. }
             | Self::Command { .. }
             | Self::Pipeline { .. } => None,
+        }
+    }
+
+    /// Gives a write a later place in the order.
+    pub fn restamp(&mut self, later: Stamp) {
+        if let Self::Set { stamp, .. } | Self::Delete { stamp, .. } | Self::Clear { stamp, .. } =
+            self
+        {
+            *stamp = later;
         }
     }
 

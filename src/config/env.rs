@@ -16,6 +16,11 @@
 //! | `REDIS_CACHE_DEFAULT_TTL` | 3600 s | lifetime of an entry that names none |
 //! | `REDIS_FALLBACK_ENABLED` | true | whether memory answers while the server doesn't |
 //! | `REDIS_FALLBACK_MAX_MEMORY` | 100 MB | bound of the memory store |
+//! | `REDIS_FALLBACK_JOURNAL_MAX_MEMORY` | 256 MB | bound of the journal |
+//! | `REDIS_FALLBACK_JOURNAL_PATH` | none | a directory: the journal is kept on disk |
+//! | `REDIS_FALLBACK_JOURNAL_SYNC` | everysec | `always`, `everysec` or `no` |
+//! | `REDIS_MAX_IN_FLIGHT`, `REDIS_MAX_IN_FLIGHT_BYTES` | 50000, 256 MB | what may be on its way at once |
+//! | `REDIS_FENCED_WRITES` | false | live writes compare stamps too |
 //! | `REDIS_FALLBACK_AUTO_SYNC`, else `REDIS_ENABLE_AUTORESYNC` | true | replay by itself on return |
 //! | `USE_REDIS` | true | `false`: memory for good |
 //! | `NEXT_PUBLIC_ENABLE_CACHE` | true | `false`: the cache answers nothing and keeps nothing |
@@ -61,10 +66,16 @@ pub const VARIABLES: &[&str] = &[
     "REDIS_CACHE_MAX_SIZE",
     "REDIS_FALLBACK_ENABLED",
     "REDIS_FALLBACK_MAX_MEMORY",
+    "REDIS_FALLBACK_JOURNAL_MAX_MEMORY",
+    "REDIS_FALLBACK_JOURNAL_PATH",
+    "REDIS_FALLBACK_JOURNAL_SYNC",
     "REDIS_FALLBACK_AUTO_SYNC",
     "REDIS_ENABLE_AUTORESYNC",
     "REDIS_FALLBACK_SYNC_INTERVAL",
     "REDIS_POOL_SIZE",
+    "REDIS_MAX_IN_FLIGHT",
+    "REDIS_MAX_IN_FLIGHT_BYTES",
+    "REDIS_FENCED_WRITES",
     "REDIS_ENABLE_OFFLINE_QUEUE",
     "USE_REDIS",
     "NEXT_PUBLIC_ENABLE_CACHE",
@@ -119,6 +130,16 @@ pub fn read(variables: &Map<String, Value>) -> Result<Environment, Error> {
         auto_sync,
         memory_limit_bytes: settings::memory_limit(&env.field("REDIS_FALLBACK_MAX_MEMORY")?)?,
         default_ttl: settings::default_ttl(&env.field("REDIS_CACHE_DEFAULT_TTL")?)?,
+        journal_limit_bytes: settings::memory_limit(
+            &env.field("REDIS_FALLBACK_JOURNAL_MAX_MEMORY")?,
+        )?,
+        journal_path: env.owned("REDIS_FALLBACK_JOURNAL_PATH")?,
+        journal_sync: settings::journal_sync(&env.field("REDIS_FALLBACK_JOURNAL_SYNC")?)?,
+        fenced_writes: env.field("REDIS_FENCED_WRITES")?.boolean()?,
+        max_in_flight: settings::max_in_flight(&env.field("REDIS_MAX_IN_FLIGHT")?)?,
+        max_in_flight_bytes: settings::max_in_flight_bytes(
+            &env.field("REDIS_MAX_IN_FLIGHT_BYTES")?,
+        )?,
         ..Settings::default()
     };
     Ok(Environment {

@@ -51,8 +51,22 @@ pub struct Config {
     pub sync_mode: SyncMode,
     /// Bound of the memory store, bytes. Default 100 MB.
     pub memory_limit_bytes: usize,
-    /// Bound of the journal, bytes. Always 128 MB.
+    /// Bound of the journal, bytes. Default 256 MB.
     pub journal_limit_bytes: usize,
+    /// Where the journal is kept on disk. Default: nowhere.
+    pub journal_path: Option<String>,
+    /// When what the journal wrote is safe on disk. Default everysec.
+    pub journal_sync: JournalSync,
+    /// Whether a journalled set is written where it can't be decided. Default false.
+    pub writes_uncertain: bool,
+    /// Whether live writes compare stamps too. Default false.
+    pub fenced_writes: bool,
+    /// How many operations may be on their way at once. Default 50,000.
+    pub max_in_flight: usize,
+    /// How many bytes they may hold together. Default 256 MB.
+    pub max_in_flight_bytes: usize,
+    /// How many failures make the server count as away. Default 5 that are 50 % within 10 s.
+    pub breaker: Option<Breaker>,
     /// The largest value that is taken, bytes. Default 64 MB.
     pub max_value_bytes: usize,
     /// Lifetime of an entry that names none. Default 3600 s.
@@ -65,6 +79,44 @@ pub struct Config {
     pub cache_enabled: bool,
     /// Whether failures can be provoked on purpose. Default false.
     pub test_hooks: bool,
+}
+
+/// When calls fail so often that memory had better answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    pub failures: u64,
+    pub percent: u64,
+    pub window: Duration,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { failures: 5, percent: 50, window: Duration::from_secs(10) }
+    }
+}
+
+/// When the journal's file is forced to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalSync {
+    /// Before a write is acknowledged.
+    Always,
+    /// Once a second.
+    EverySecond,
+    /// Whenever the system likes.
+    No,
+}
+
+impl JournalSync {
+    pub const ALL: [Self; 3] = [Self::Always, Self::EverySecond, Self::No];
+
+    /// The word of the public option.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::EverySecond => "everysec",
+            Self::No => "no",
+        }
+    }
 }
 
 /// How a replayed write meets what the server holds by then.

@@ -1,5 +1,6 @@
 //! The settings that a caller passes by name. An unknown name is refused: a misspelt limit that went
 //! unheard would be found in an outage.
+use super::Breaker;
 use super::env::plain;
 use super::field::{Field, Given};
 use super::settings::{self, Settings, TlsWish};
@@ -26,10 +27,24 @@ const NAMES: &[&str] = &[
     "maxValueBytes",
     "defaultTtl",
     "tombstoneTtl",
+    "fencedWrites",
+    "maxInFlight",
+    "maxInFlightBytes",
+    "breaker",
     "env",
     "testHooks",
 ];
-const FALLBACK_NAMES: &[&str] = &["enabled", "maxMemoryMb", "autoSync", "syncMode"];
+const FALLBACK_NAMES: &[&str] = &[
+    "enabled",
+    "maxMemoryMb",
+    "autoSync",
+    "syncMode",
+    "uncertain",
+    "maxJournalMb",
+    "journalPath",
+    "journalSync",
+];
+const BREAKER_NAMES: &[&str] = &["failures", "percent", "windowMs"];
 const TLS_NAMES: &[&str] = &["caFile", "serverName", "rejectUnauthorized"];
 
 /// What the options say.
@@ -65,6 +80,14 @@ pub fn read(options: &Map<String, Value>) -> Result<Options, Error> {
         max_value_bytes: settings::max_value_bytes(&options.field("maxValueBytes"))?,
         default_ttl: settings::default_ttl(&options.field("defaultTtl"))?,
         tombstone_ttl: settings::tombstone_ttl(&options.field("tombstoneTtl"))?,
+        journal_limit_bytes: settings::memory_limit(&fallback.field("maxJournalMb"))?,
+        journal_path: fallback.field("journalPath").text()?.map(str::to_owned),
+        journal_sync: settings::journal_sync(&fallback.field("journalSync"))?,
+        writes_uncertain: settings::uncertain(&fallback.field("uncertain"))?,
+        fenced_writes: options.field("fencedWrites").boolean()?,
+        max_in_flight: settings::max_in_flight(&options.field("maxInFlight"))?,
+        max_in_flight_bytes: settings::max_in_flight_bytes(&options.field("maxInFlightBytes"))?,
+        breaker: breaker(&options)?,
     };
     let test_hooks = options.field("testHooks").boolean()?.unwrap_or(false);
     Ok(Options { settings, test_hooks })
@@ -80,6 +103,22 @@ fn address(options: &Named<'_>) -> Result<Option<Address>, Error> {
         ));
     }
     Ok(url.or(server))
+}
+
+/// `false` switches it off.
+fn breaker(options: &Named<'_>) -> Result<Option<Option<Breaker>>, Error> {
+    let field = options.field("breaker");
+    match field.given {
+        Given::Option(Value::Object(_)) => {}
+        Given::Option(Value::Bool(false)) => return Ok(Some(None)),
+        Given::Option(Value::Bool(true)) => return Ok(Some(Some(Breaker::default()))),
+        Given::Nothing | Given::Option(Value::Null) => return Ok(None),
+        _ => return Err(field.wrong("true, false or an object { failures, percent, windowMs }")),
+    }
+    let breaker = options.inner("breaker", BREAKER_NAMES)?;
+    let field = |name| breaker.field(name);
+    settings::breaker(&field("failures"), &field("percent"), &field("windowMs"))
+        .map(|breaker| Some(Some(breaker)))
 }
 
 fn tls(options: &Named<'_>) -> Result<Option<TlsWish>, Error> {

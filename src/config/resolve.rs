@@ -4,7 +4,7 @@ use super::options::{self, Options};
 use super::settings::{Settings, TlsWish};
 use super::target::{DEFAULT_HOST, DEFAULT_PORT, Endpoint, Target, Tls};
 use super::url::{Address, Server};
-use super::{Config, SyncMode};
+use super::{Breaker, Config, JournalSync, SyncMode};
 use crate::base::error::Error;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -67,7 +67,20 @@ fn config(options: Options, env: Environment) -> Result<Config, Error> {
             .memory_limit_bytes
             .or(env.memory_limit_bytes)
             .unwrap_or(100 * MEBIBYTE),
-        journal_limit_bytes: 128 * MEBIBYTE,
+        journal_limit_bytes: options
+            .journal_limit_bytes
+            .or(env.journal_limit_bytes)
+            .unwrap_or(256 * MEBIBYTE),
+        journal_path: options.journal_path.or(env.journal_path),
+        journal_sync: options.journal_sync.or(env.journal_sync).unwrap_or(JournalSync::EverySecond),
+        writes_uncertain: options.writes_uncertain.unwrap_or(false),
+        fenced_writes: options.fenced_writes.or(env.fenced_writes).unwrap_or(false),
+        max_in_flight: options.max_in_flight.or(env.max_in_flight).unwrap_or(50_000),
+        max_in_flight_bytes: options
+            .max_in_flight_bytes
+            .or(env.max_in_flight_bytes)
+            .unwrap_or(256 * MEBIBYTE),
+        breaker: options.breaker.unwrap_or_else(|| Some(Breaker::default())),
         max_value_bytes: options.max_value_bytes.or(env.max_value_bytes).unwrap_or(64 * MEBIBYTE),
         default_ttl: options.default_ttl.or(env.default_ttl).unwrap_or(Duration::from_secs(3_600)),
         tombstone_ttl: options

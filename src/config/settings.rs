@@ -3,7 +3,7 @@
 use super::field::Field;
 use super::secret::Secret;
 use super::url::{Address, MAX_DB};
-use super::{SyncMode, target::Tls};
+use super::{Breaker, JournalSync, SyncMode, target::Tls};
 use crate::base::error::Error;
 use std::time::Duration;
 
@@ -31,6 +31,15 @@ pub struct Settings {
     pub max_value_bytes: Option<usize>,
     pub default_ttl: Option<Duration>,
     pub tombstone_ttl: Option<Duration>,
+    pub journal_limit_bytes: Option<usize>,
+    pub journal_path: Option<String>,
+    pub journal_sync: Option<JournalSync>,
+    pub writes_uncertain: Option<bool>,
+    pub fenced_writes: Option<bool>,
+    pub max_in_flight: Option<usize>,
+    pub max_in_flight_bytes: Option<usize>,
+    /// `Some(None)`: switched off.
+    pub breaker: Option<Option<Breaker>>,
 }
 
 /// What a source says about TLS.
@@ -87,6 +96,39 @@ pub fn default_ttl(field: &Field<'_>) -> Read<Duration> {
 
 pub fn tombstone_ttl(field: &Field<'_>) -> Read<Duration> {
     field.seconds(&(1..=30 * 86_400))
+}
+
+pub fn max_in_flight(field: &Field<'_>) -> Read<usize> {
+    size(field.integer(&(1..=10_000_000), "")?)
+}
+
+pub fn max_in_flight_bytes(field: &Field<'_>) -> Read<usize> {
+    size(field.integer(&(MEBIBYTE..=1_048_576 * MEBIBYTE), " bytes")?)
+}
+
+/// What the breaker counts, each part with its default.
+pub fn breaker(
+    failures: &Field<'_>,
+    percent: &Field<'_>,
+    window: &Field<'_>,
+) -> Result<Breaker, Error> {
+    let standard = Breaker::default();
+    Ok(Breaker {
+        failures: failures.integer(&(1..=1_000_000), "")?.unwrap_or(standard.failures),
+        percent: percent.integer(&(1..=100), " %")?.unwrap_or(standard.percent),
+        window: window.milliseconds(&(1_000..=600_000))?.unwrap_or(standard.window),
+    })
+}
+
+pub fn journal_sync(field: &Field<'_>) -> Read<JournalSync> {
+    let words = JournalSync::ALL.map(JournalSync::as_str);
+    let word = field.word(&words)?;
+    Ok(JournalSync::ALL.into_iter().find(|sync| Some(sync.as_str()) == word))
+}
+
+/// What becomes of a journalled set where it can't be decided; true = it is written.
+pub fn uncertain(field: &Field<'_>) -> Read<bool> {
+    Ok(field.word(&["drop", "write"])?.map(|word| word == "write"))
 }
 
 pub fn sync_mode(field: &Field<'_>) -> Read<SyncMode> {

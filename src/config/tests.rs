@@ -1,6 +1,6 @@
 //! Laws of the configuration: every variable and option with good and wrong values, who outranks whom,
 //! and that no secret is ever shown. Long, because the tables name every variable and every option.
-use super::{Config, Endpoint, SyncMode, Target, env::VARIABLES, from_json};
+use super::{Breaker, Config, Endpoint, JournalSync, SyncMode, Target, env::VARIABLES, from_json};
 use crate::base::error::{Error, ErrorKind};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -67,6 +67,22 @@ const ROWS: &[Row] = &[
     ("REDIS_CACHE_MAX_SIZE", "100", ANY, Some("100mb")),
     ("REDIS_FALLBACK_ENABLED", "no", |c| !c.fallback_enabled, Some("disabled")),
     ("REDIS_FALLBACK_MAX_MEMORY", "2", |c| c.memory_limit_bytes == 2 << 20, Some("0")),
+    ("REDIS_FALLBACK_JOURNAL_MAX_MEMORY", "3", |c| c.journal_limit_bytes == 3 << 20, Some("0")),
+    (
+        "REDIS_FALLBACK_JOURNAL_PATH",
+        "/var/lib/app",
+        |c| c.journal_path.as_deref() == Some("/var/lib/app"),
+        None,
+    ),
+    (
+        "REDIS_FALLBACK_JOURNAL_SYNC",
+        "always",
+        |c| c.journal_sync == JournalSync::Always,
+        Some("sometimes"),
+    ),
+    ("REDIS_MAX_IN_FLIGHT", "7", |c| c.max_in_flight == 7, Some("0")),
+    ("REDIS_MAX_IN_FLIGHT_BYTES", "1048576", |c| c.max_in_flight_bytes == 1 << 20, Some("1000")),
+    ("REDIS_FENCED_WRITES", "true", |c| c.fenced_writes, Some("fence")),
     ("REDIS_FALLBACK_AUTO_SYNC", "false", |c| !c.auto_sync, Some("never")),
     ("REDIS_ENABLE_AUTORESYNC", "0", |c| !c.auto_sync, Some("nope")),
     ("REDIS_FALLBACK_SYNC_INTERVAL", "30", ANY, Some("soon")),
@@ -125,7 +141,10 @@ fn defaults_are_the_documented_ones() {
         "memoryOnly": false, "configured": false, "keyPrefix": "ai-chatbot:",
         "connectTimeoutMs": 10_000, "commandTimeoutMs": 5_000, "silenceMs": 500,
         "maxRetries": 3, "poolSize": 5, "fallbackEnabled": true, "autoSync": true,
-        "syncMode": "newest", "memoryLimitBytes": 104_857_600, "journalLimitBytes": 134_217_728,
+        "syncMode": "newest", "memoryLimitBytes": 104_857_600, "journalLimitBytes": 268_435_456,
+        "journalPath": null, "journalSync": "everysec", "uncertain": "drop", "fencedWrites": false,
+        "maxInFlight": 50_000, "maxInFlightBytes": 268_435_456,
+        "breaker": { "failures": 5, "percent": 50, "windowMs": 10_000 },
         "maxValueBytes": 67_108_864, "defaultTtl": 3600, "tombstoneTtl": 600,
         "connectAllowed": true, "cacheEnabled": true,
     });
@@ -139,7 +158,12 @@ fn good_options_decide_what_they_say() {
         "tls": { "caFile": "/ca.pem", "serverName": "cache.example", "rejectUnauthorized": true },
         "keyPrefix": "{app}:", "connectTimeoutMs": 1, "commandTimeoutMs": 2, "silenceMs": 30,
         "maxRetries": 4, "poolSize": 5, "maxValueBytes": 6, "defaultTtl": "7d", "tombstoneTtl": 8,
-        "fallback": { "enabled": false, "maxMemoryMb": 9, "autoSync": false, "syncMode": "if-absent" },
+        "fallback": {
+            "enabled": false, "maxMemoryMb": 9, "autoSync": false, "syncMode": "if-absent",
+            "uncertain": "write", "maxJournalMb": 8, "journalPath": "/j", "journalSync": "no",
+        },
+        "fencedWrites": true, "maxInFlight": 5, "maxInFlightBytes": 1_048_577,
+        "breaker": { "failures": 3, "windowMs": 2_000 },
         "testHooks": true,
     }));
     assert_eq!(config.key_prefix, "{app}:");
@@ -147,6 +171,13 @@ fn good_options_decide_what_they_say() {
     assert_eq!(config.command_timeout, Duration::from_millis(2));
     assert_eq!(config.silence, Duration::from_millis(30));
     assert_eq!((config.max_retries, config.pool_size, config.max_value_bytes), (4, 5, 6));
+    assert!(config.writes_uncertain && config.fenced_writes);
+    assert_eq!((config.journal_limit_bytes, config.journal_sync), (8 << 20, JournalSync::No));
+    assert_eq!(config.journal_path.as_deref(), Some("/j"));
+    assert_eq!((config.max_in_flight, config.max_in_flight_bytes), (5, 1_048_577));
+    let window = Duration::from_secs(2);
+    assert_eq!(config.breaker, Some(Breaker { failures: 3, percent: 50, window }));
+    assert_eq!(from_options(json!({ "breaker": false })).breaker, None);
     assert_eq!(config.default_ttl, Duration::from_secs(7 * 86_400));
     assert_eq!(config.tombstone_ttl, Duration::from_secs(8));
     assert_eq!(config.memory_limit_bytes, 9 << 20);
@@ -189,6 +220,14 @@ fn a_wrong_option_is_answered_with_its_path() {
         (json!({ "commandTimeoutMs": 600_001 }), "options.commandTimeoutMs"),
         (json!({ "silenceMs": 9 }), "options.silenceMs"),
         (json!({ "maxRetries": true }), "options.maxRetries"),
+        (json!({ "maxInFlight": 0 }), "options.maxInFlight"),
+        (json!({ "maxInFlightBytes": 5 }), "options.maxInFlightBytes"),
+        (json!({ "fencedWrites": 1 }), "options.fencedWrites"),
+        (json!({ "breaker": 5 }), "options.breaker"),
+        (json!({ "breaker": { "percent": 0 } }), "options.breaker.percent"),
+        (json!({ "breaker": { "count": 1 } }), "options.breaker.count"),
+        (json!({ "fallback": { "journalSync": "never" } }), "options.fallback.journalSync"),
+        (json!({ "fallback": { "uncertain": true } }), "options.fallback.uncertain"),
         (json!({ "poolSize": [] }), "options.poolSize"),
         (json!({ "maxValueBytes": 536_870_913 }), "options.maxValueBytes"),
         (json!({ "defaultTtl": 0 }), "options.defaultTtl"),

@@ -1,7 +1,7 @@
 //! A configuration as text: for logs and users without secrets, for comparing with them.
 //! Each function takes the struct apart by name, so that a new field can't be forgotten.
 use super::target::{Endpoint, Target, Tls};
-use super::{Config, Secret};
+use super::{Breaker, Config, Secret};
 use serde_json::{Value, json};
 use std::fmt;
 use std::time::Duration;
@@ -22,6 +22,13 @@ impl fmt::Debug for Config {
             sync_mode,
             memory_limit_bytes,
             journal_limit_bytes,
+            journal_path,
+            journal_sync,
+            writes_uncertain,
+            fenced_writes,
+            max_in_flight,
+            max_in_flight_bytes,
+            breaker,
             max_value_bytes,
             default_ttl,
             tombstone_ttl,
@@ -43,6 +50,13 @@ impl fmt::Debug for Config {
             .field("sync_mode", sync_mode)
             .field("memory_limit_bytes", memory_limit_bytes)
             .field("journal_limit_bytes", journal_limit_bytes)
+            .field("journal_path", journal_path)
+            .field("journal_sync", journal_sync)
+            .field("writes_uncertain", writes_uncertain)
+            .field("fenced_writes", fenced_writes)
+            .field("max_in_flight", max_in_flight)
+            .field("max_in_flight_bytes", max_in_flight_bytes)
+            .field("breaker", breaker)
             .field("max_value_bytes", max_value_bytes)
             .field("default_ttl", default_ttl)
             .field("tombstone_ttl", tombstone_ttl)
@@ -90,6 +104,13 @@ impl Config {
             sync_mode,
             memory_limit_bytes,
             journal_limit_bytes,
+            journal_path,
+            journal_sync,
+            writes_uncertain,
+            fenced_writes,
+            max_in_flight,
+            max_in_flight_bytes,
+            breaker,
             max_value_bytes,
             default_ttl,
             tombstone_ttl,
@@ -111,6 +132,15 @@ impl Config {
             "syncMode": sync_mode.as_str(),
             "memoryLimitBytes": memory_limit_bytes,
             "journalLimitBytes": journal_limit_bytes,
+            "journalPath": journal_path,
+            "journalSync": journal_sync.as_str(),
+            "uncertain": if *writes_uncertain { "write" } else { "drop" },
+            "fencedWrites": fenced_writes,
+            "maxInFlight": max_in_flight,
+            "maxInFlightBytes": max_in_flight_bytes,
+            "breaker": breaker.map(|Breaker { failures, percent, window }| {
+                json!({ "failures": failures, "percent": percent, "windowMs": milliseconds(window) })
+            }),
             "maxValueBytes": max_value_bytes,
             "defaultTtl": default_ttl.as_secs(),
             "tombstoneTtl": tombstone_ttl.as_secs(),

@@ -288,7 +288,9 @@ impl Keeper for Fallback {
         let age =
             self.stamps.server_micros().saturating_sub(self.stamps.settle(intent.stamp).micros);
         let ttl = u64::try_from(self.config.tombstone_ttl.as_micros()).unwrap_or(u64::MAX);
-        matches!(intent.wish, Wish::Delete) || self.uncertain.lock().may_write_absent(age, ttl)
+        matches!(intent.wish, Wish::Delete)
+            || self.config.writes_uncertain
+            || self.uncertain.lock().may_write_absent(age, ttl)
     }
 }
 

@@ -78,12 +78,13 @@ impl Dialer {
 
     async fn open(&self, buffer: Option<usize>) -> Result<Link> {
         let stream = self.connect().await?;
+        let socket = socket2::SockRef::from(&stream).try_clone().ok();
         if let Some(bytes) = buffer {
             // A wish; what the system makes of it is its own affair.
             let _ = socket2::SockRef::from(&stream).set_send_buffer_size(bytes);
         }
         let meter = Arc::new(Meter::new(self.clock.clone()));
-        match &self.endpoint.tls {
+        let mut link = match &self.endpoint.tls {
             None => self.login(Metered { stream, meter: meter.clone() }, meter).await,
             Some(settings) => {
                 // The meter sits below TLS: it must see the bytes that really move.
@@ -91,7 +92,9 @@ impl Dialer {
                 let stream = tls::handshake(settings, &self.endpoint.host, metered).await?;
                 self.login(stream, meter).await
             }
-        }
+        }?;
+        link.socket = socket;
+        Ok(link)
     }
 
     async fn connect(&self) -> Result<TcpStream> {
@@ -157,6 +160,7 @@ impl Dialer {
             meter,
             identity: Identity::default(),
             driver,
+            socket: None,
             outstanding: 0,
             busy_since: 0,
         };

@@ -12,6 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::{UnboundedReceiver, error::TryRecvError};
 use tokio::sync::watch;
 
+use super::breaker::Breaker;
 use super::dial::Dialer;
 use super::items::{Batch, Item, Orphans};
 use super::lane::Lane;
@@ -82,11 +83,13 @@ pub(super) struct Hub {
     pub clears: Vec<Call>,
     /// Until then nothing is replayed: the server takes nothing more.
     pub rest_until: Option<u64>,
+    pub breaker: Breaker,
 }
 
 impl Hub {
     pub fn new(shared: Arc<Shared>, dialer: Arc<Dialer>, lost: UnboundedReceiver<u64>) -> Self {
         Self {
+            breaker: Breaker::new(shared.config.breaker),
             shared,
             dialer,
             lost,

@@ -17,6 +17,8 @@ use crate::codec::envelope::Payload;
 const OFF_THREAD: usize = 64 * 1024;
 /// A value of so many bytes on the wire is read in the slow lane the next time.
 const LARGE_READ: usize = 1024 * 1024;
+/// How often a comparing live write tries to be the last one.
+const FENCED_MOST: u32 = 16;
 
 /// Gathers what one pipeline brings about.
 pub struct Landing {
@@ -28,6 +30,8 @@ pub struct Landing {
     kept: Vec<Kept>,
     leases: Vec<Call>,
     again: Vec<Item>,
+    /// Comparing live writes that met something newer.
+    fenced: Vec<Call>,
     failed: Option<Error>,
     reopen: bool,
     /// The server has no room for what is replayed.
@@ -88,6 +92,7 @@ impl Landing {
             kept: Vec::new(),
             leases: Vec::new(),
             again: Vec::new(),
+            fenced: Vec::new(),
             failed: None,
             reopen: false,
             full: false,
@@ -148,6 +153,8 @@ impl Hub {
         let values = match result {
             Ok(values) => values,
             Err(error) => {
+                // One connection that broke is one failure, whatever was on it.
+                self.breaker.failed(1, self.now());
                 self.orphans.add(number, batch.items);
                 match self.state {
                     State::Online | State::Resyncing => {
@@ -162,6 +169,7 @@ impl Hub {
         };
         let (outstanding, now) = (self.outstanding(), self.now());
         self.spin.landed(outstanding, now);
+        self.breaker.answered(batch.items.len(), now);
         self.land_all(number, batch.items, values);
         self.take_grown();
         self.pump_replay();
@@ -205,6 +213,7 @@ impl Hub {
     fn settle_landing(&mut self, number: u64, mut landing: Landing) {
         let leases = std::mem::take(&mut landing.leases);
         let again = std::mem::take(&mut landing.again);
+        let fenced = std::mem::take(&mut landing.fenced);
         let (failed, reopen, full) = (landing.failed.take(), landing.reopen, landing.full);
         landing.large.iter().for_each(|key| self.lane.remember(key));
         for arrived in landing.settle(self.shared.keeper().as_deref()) {
@@ -216,6 +225,11 @@ impl Hub {
             });
         }
         self.ask_for_leases(leases);
+        if self.state.live() {
+            self.dispatch(fenced);
+        } else {
+            self.orphans.add(number, fenced.into_iter().map(Item::fresh));
+        }
         self.orphans.add(number, again);
         if matches!(self.state, State::Degraded | State::Forced) {
             self.hand_back();
@@ -279,7 +293,11 @@ impl Hub {
             _ => None,
         };
         let Some(stored) = stored else {
-            return match wire::simple_answer(&call.operation, repeated, replies.collect()) {
+            let replies: Vec<Resp> = replies.collect();
+            if let Some(newer) = wire.fenced_off(&call.operation, repeated, &replies) {
+                return self.fence(call, newer, out);
+            }
+            return match wire::simple_answer(&call.operation, repeated, replies) {
                 Ok(reply) => {
                     // A repeated write may have been settled by something newer: no copy of it.
                     if reply == Reply::Flag(true) && !repeated {
@@ -294,6 +312,21 @@ impl Hub {
             Ok(read) => self.hand_over(Arrived { call, seen, read }, out),
             Err(error) => out.answers.push((call, Err(error))),
         }
+    }
+
+    /// A live write that met something newer: it is later than that, so it goes again with a stamp above.
+    fn fence(&self, mut call: Call, newer: u64, out: &mut Landing) {
+        let stamps = &self.shared.wire.stamps;
+        stamps.observe(Stamp { micros: newer, process: 0 });
+        call.fenced += 1;
+        if call.fenced > FENCED_MOST {
+            let error =
+                Error::new(ErrorKind::Conflict, "other writes of this key came first each time");
+            out.answers.push((call, Err(error)));
+            return;
+        }
+        call.operation.restamp(stamps.next());
+        out.fenced.push(call);
     }
 
     fn hand_over(&self, arrived: Arrived, out: &mut Landing) {

@@ -96,6 +96,8 @@ pub struct Link {
     pub meter: Arc<Meter>,
     pub identity: Identity,
     pub driver: JoinHandle<()>,
+    /// A handle on the socket, for its last moment.
+    pub socket: Option<socket2::Socket>,
     /// Calls sent and not answered.
     pub outstanding: usize,
     /// Since when there is one.
@@ -122,6 +124,17 @@ impl Link {
     pub fn former(&self) -> Option<Former> {
         let run_id = self.identity.run_id.clone()?;
         Some(Former { run_id, client: self.client_id })
+    }
+}
+
+impl Link {
+    /// Closes the connection without sending what the system still holds of it: bytes that nobody waits
+    /// for any more must not run later.
+    pub fn cut(self) {
+        if let Some(socket) = &self.socket {
+            // Where it can't be done, the server is asked to kill the connection before anything else.
+            let _ = socket.set_linger(Some(std::time::Duration::ZERO));
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! `hub.rs` is the one task that owns the connections and the state: `redial.rs`, `outage.rs` and `watch.rs`
 //! are its dials, its comings and goings, its timers; `traffic.rs` sends, `landing.rs`
 //! settles, `replay.rs` replays; `lane.rs` is the slow lane for large values; the rest has no state.
+mod breaker;
 mod clear;
 mod dial;
 mod failure;
@@ -35,6 +36,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::intent::{Intent, Outcome};
+use super::limits::Limits;
 use super::{Answer, Backend, Call, Operation, Settler};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
@@ -135,6 +137,7 @@ pub(crate) struct Shared {
     pub wire: Arc<Wire>,
     pub keeper: OnceLock<Weak<dyn Keeper>>,
     pub view: Mutex<ConnectionView>,
+    pub limits: Arc<Limits>,
 }
 
 impl Shared {
@@ -171,12 +174,14 @@ impl Redis {
             timeout: config.connect_timeout,
             lost,
         });
+        let limits = Limits::new(config.max_in_flight, config.max_in_flight_bytes);
         let shared = Arc::new(Shared {
             config,
             clock,
             wire,
             keeper: OnceLock::new(),
             view: Mutex::new(ConnectionView::default()),
+            limits,
         });
         runtime.spawn(hub::Hub::new(shared.clone(), dialer, lost_receiver).run(receiver));
         Self { sender, shared }
@@ -189,6 +194,10 @@ impl Redis {
 
     pub fn view(&self) -> ConnectionView {
         self.shared.view.lock().clone()
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
     }
 
     pub fn touch(&self) {
@@ -239,6 +248,20 @@ impl Backend for Redis {
     }
 
     fn submit(&self, calls: Vec<Call>) {
-        self.send(Message::Calls(calls));
+        let mut admitted = Vec::with_capacity(calls.len());
+        let mut refused = Vec::new();
+        for mut call in calls {
+            match self.shared.limits.admit(call.operation.weight()) {
+                Ok(permit) => {
+                    call.permit = Some(permit);
+                    admitted.push(call);
+                }
+                Err(error) => refused.push((call.settler, Err(error))),
+            }
+        }
+        if !admitted.is_empty() {
+            self.send(Message::Calls(admitted));
+        }
+        super::settle_all(refused);
     }
 }

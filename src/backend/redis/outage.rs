@@ -12,10 +12,17 @@ use crate::base::error::{Applied, Error, Result};
 /// A server that stayed up for less is flapping: the next return is held back, each time for longer.
 const STEADY: u64 = 10_000 * MILLI;
 const HOLD_MOST: u64 = 30_000 * MILLI;
+/// A server that failed too many calls is given so long at least.
+const TRIPPED: u64 = 1_000 * MILLI;
 
 impl Hub {
     /// The server is well; calls go there, those first that were sent before.
     pub fn online(&mut self, reason: Option<String>, again: Vec<Item>) {
+        if let Some(why) = self.breaker.trips(self.now()) {
+            // It answers a dial, and yet not what is asked of it.
+            self.orphans.add(0, again);
+            return self.degrade(Error::unavailable(why));
+        }
         self.verdict_by = None;
         self.online_since = self.now();
         // What waits for its replay goes before its own key's next operation, those below included.
@@ -47,6 +54,9 @@ impl Hub {
     pub fn forget_links(&mut self) {
         for link in self.links.drain(..) {
             self.old_clients.extend(link.former());
+            if self.state != State::Closed {
+                link.cut();
+            }
         }
         self.old_clients.extend(self.lane.abort());
         self.growing = None;
@@ -90,7 +100,11 @@ impl Hub {
             let never_online = self.online_since == 0;
             // A return that failed is no time during which the server was well.
             let returning = self.state == State::Invalidating;
-            self.hold = if !returning && (never_online || steady) {
+            let tripped = self.breaker.trips(self.now()).is_some();
+            self.breaker.reset();
+            self.hold = if tripped {
+                (self.hold * 2).clamp(TRIPPED, HOLD_MOST)
+            } else if !returning && (never_online || steady) {
                 0
             } else {
                 (self.hold * 2).clamp(250 * MILLI, HOLD_MOST)
@@ -197,7 +211,7 @@ impl Hub {
     pub fn returned(&mut self, link: Link, result: Result<()>) {
         if let Err(error) = result {
             self.old_clients.extend(link.former());
-            drop(link);
+            link.cut();
             return self.degrade(error);
         }
         let live = self.shared.keeper().is_none_or(|keeper| keeper.go_live());

@@ -22,10 +22,11 @@ macro_rules! script {
 
 script!(LEASE, "lease.lua");
 script!(FILL, "fill.lua");
+script!(LIVE_SET, "live_set.lua");
 script!(REPLAY_SET, "replay_set.lua");
 script!(REPLAY_DELETE, "replay_delete.lua");
 
-pub static ALL: [&Script; 4] = [&LEASE, &FILL, &REPLAY_SET, &REPLAY_DELETE];
+pub static ALL: [&Script; 5] = [&LEASE, &FILL, &LIVE_SET, &REPLAY_SET, &REPLAY_DELETE];
 
 impl Script {
     /// A call by hash. Every connection loaded the script; a server that forgot it answers NOSCRIPT,

@@ -265,6 +265,7 @@ impl Hub {
             }
             self.shared.view.lock().last_error =
                 Some(Error::new(ErrorKind::Timeout, "Redis did not answer before the deadline"));
+            self.breaker.failed(calls.len(), now);
             self.suspect("a deadline passed".to_owned());
             self.unanswered(calls, Applied::Unknown);
             self.take_grown();

@@ -64,6 +64,11 @@ impl Hub {
             }
         }
         self.expire(now);
+        if self.state.live()
+            && let Some(why) = self.breaker.trips(now)
+        {
+            self.degrade(Error::unavailable(why));
+        }
         self.refresh_time(now);
         let timeout = micros(self.shared.config.command_timeout);
         let late =

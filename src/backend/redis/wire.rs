@@ -3,7 +3,7 @@ use bytes::Bytes;
 use redis::{Cmd, Pipeline, Value as Resp};
 
 use super::failure;
-use super::script::{FILL, LEASE, REPLAY_DELETE, REPLAY_SET};
+use super::script::{FILL, LEASE, LIVE_SET, REPLAY_DELETE, REPLAY_SET};
 use crate::backend::intent::{Intent, Outcome, Wish};
 use crate::backend::{Answer, Lease, Operation, Raw, Reply, Value};
 use crate::base::error::{Error, ErrorKind, Result};
@@ -43,13 +43,15 @@ impl Wire {
             Operation::Set { key, value, ttl_ms, stamp } => {
                 if repeated {
                     out.add_command(self.replay_set(key, value, *ttl_ms, *stamp, b"newest", true));
+                } else if self.config.fenced_writes {
+                    out.add_command(self.live_set(key, value, *ttl_ms, *stamp));
                 } else {
                     out.add_command(self.set(key, value, *ttl_ms, *stamp));
                 }
                 1
             }
             Operation::Delete { key, stamp } => {
-                if repeated {
+                if repeated || self.config.fenced_writes {
                     out.add_command(self.replay_delete(key, *stamp));
                     return 1;
                 }
@@ -169,6 +171,20 @@ impl Wire {
         )
     }
 
+    /// A live write that yields to what is newer.
+    fn live_set(&self, key: &Bytes, value: &Value, ttl_ms: Option<u64>, stamp: Stamp) -> Cmd {
+        let settled = self.stamps.settle(stamp);
+        LIVE_SET.call(
+            &[key, &self.keys.side(key)],
+            &[
+                settled.micros.to_string().as_bytes(),
+                settled.process.to_string().as_bytes(),
+                &self.envelope(value, ttl_ms, stamp),
+                ttl_ms.unwrap_or(0).to_string().as_bytes(),
+            ],
+        )
+    }
+
     fn set(&self, key: &Bytes, value: &Value, ttl_ms: Option<u64>, stamp: Stamp) -> Cmd {
         let envelope = self.envelope(value, ttl_ms, stamp);
         match ttl_ms {
@@ -187,6 +203,23 @@ impl Wire {
             expires,
             value.compress,
         )
+    }
+
+    /// The newer stamp that a comparing live write met.
+    pub fn fenced_off(
+        &self,
+        operation: &Operation,
+        repeated: bool,
+        replies: &[Resp],
+    ) -> Option<u64> {
+        if !self.config.fenced_writes || repeated {
+            return None;
+        }
+        match (operation, replies) {
+            (Operation::Set { .. }, [Resp::Int(newer @ 1..)]) => Some(newer.unsigned_abs()),
+            (Operation::Delete { .. }, [Resp::Int(newer @ ..=-1)]) => Some(newer.unsigned_abs()),
+            _ => None,
+        }
     }
 
     /// A stored value as it is read. Notes its stamp, so that own later writes stand above it.
@@ -253,7 +286,8 @@ pub fn simple_answer(operation: &Operation, repeated: bool, mut replies: Vec<Res
     }
     Ok(match (operation, last) {
         (Operation::Set { .. }, Resp::Int(code)) if repeated => Reply::Flag(code >= 0),
-        (Operation::Set { .. }, Resp::Okay) => Reply::Flag(true),
+        // A comparing live write says 0 when it was written.
+        (Operation::Set { .. }, Resp::Okay | Resp::Int(0)) => Reply::Flag(true),
         (
             Operation::Delete { .. } | Operation::Exists { .. } | Operation::Fill { .. },
             Resp::Int(n),
@@ -337,6 +371,12 @@ mod tests {
         }
     }
 
+    /// The same instance with live writes that compare.
+    fn fenced(wire: &Wire) -> Wire {
+        let config = Config { fenced_writes: true, ..(*wire.config).clone() };
+        Wire { config: Arc::new(config), keys: wire.keys.clone(), stamps: wire.stamps.clone() }
+    }
+
     fn parts(cmd: &Cmd) -> Vec<Vec<u8>> {
         cmd.args_iter()
             .map(|arg| match arg {
@@ -357,6 +397,7 @@ mod tests {
             Operation::Fill { key: key.clone(), lease, value: value.clone(), ttl_ms: Some(1) };
         wire.encode(&fill, false, &mut pipeline);
         let set = Operation::Set { key: key.clone(), value, ttl_ms: None, stamp };
+        fenced(wire).encode(&set, false, &mut pipeline);
         wire.encode(&set, true, &mut pipeline);
         wire.encode(&Operation::Delete { key: key.clone(), stamp }, true, &mut pipeline);
         let names: Vec<_> = super::super::script::ALL.iter().map(|script| script.name).collect();
@@ -406,6 +447,10 @@ mod tests {
             assert_eq!(names.len(), replies);
             names.join(" ")
         };
+        let mut pipeline = Pipeline::new();
+        fenced(&wire).encode(&set, false, &mut pipeline);
+        fenced(&wire).encode(&delete, false, &mut pipeline);
+        assert!(pipeline.cmd_iter().all(|cmd| parts(cmd)[0] == b"EVALSHA"));
         assert_eq!(name(&set, false), "SET");
         assert_eq!(name(&delete, false), "SET UNLINK", "the tombstone goes first");
         assert_eq!(name(&set, true), "EVALSHA");

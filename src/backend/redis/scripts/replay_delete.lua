@@ -2,21 +2,23 @@
 -- one that was sent on a connection that broke.
 -- KEYS: 1 value, 2 side record (same slot)
 -- ARGV: 1 stamp in microseconds, 2 stamp's process, 3 tombstone record, 4 tombstone TTL in ms
--- Returns: 1 removed, 0 nothing was there, -1 a newer value stays. A foreign value is removed.
+-- Returns: 1 removed, 0 nothing was there; where a newer value stays, its microseconds below zero.
+-- A foreign value is removed.
 local micros = tonumber(ARGV[1])
 local process = tonumber(ARGV[2])
 local function newer(record, at)
   local other = struct.unpack('>I8', record, at)
-  if other ~= micros then
-    return other > micros
+  if other > micros or (other == micros and struct.unpack('>I8', record, at + 8) > process) then
+    return other
   end
-  return struct.unpack('>I8', record, at + 8) > process
 end
 local kind = redis.call('TYPE', KEYS[1])['ok']
-local stays = false
+local stays = nil
 if kind == 'string' then
   local value = redis.call('GET', KEYS[1])
-  stays = string.byte(value, 1) == 246 and string.byte(value, 2) == 1 and #value >= 28 and newer(value, 5)
+  if string.byte(value, 1) == 246 and string.byte(value, 2) == 1 and #value >= 28 then
+    stays = newer(value, 5)
+  end
 end
 local removed = 0
 if not stays then
@@ -37,6 +39,6 @@ if not (at and newer(side, at)) then
   redis.pcall('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
 end
 if stays then
-  return -1
+  return -stays
 end
 return removed
