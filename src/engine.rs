@@ -133,7 +133,11 @@ impl Parts {
             }
         });
         let backend = Fallback::new(redis, config.clone(), clock, stamps, events);
+        backend.keep_journal()?;
         spawn(sweep(Arc::downgrade(&backend)));
+        if config.journal_path.is_some() {
+            spawn(adopt(Arc::downgrade(&backend)));
+        }
         Ok(Self { backend, listeners })
     }
 }
@@ -156,6 +160,15 @@ fn let_go() {
         if let Some(redis) = &parts.backend.redis {
             redis.close();
         }
+    }
+}
+
+/// Looks for journals whose owner ended while this process runs.
+async fn adopt(backend: Weak<Fallback>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let Some(backend) = backend.upgrade() else { return };
+        let _ = tokio::task::spawn_blocking(move || backend.adopt()).await;
     }
 }
 

@@ -1,7 +1,9 @@
 // A TCP proxy on loopback whose behaviour is switched while it runs: the faults of a network,
-// for tests. It knows nothing of Redis.
+// for tests. It knows nothing of Redis. fault-flow.ts does to the bytes what is set here.
 
 import { createServer, connect, type Server, type Socket } from 'node:net'
+
+import { Pair, Throttle } from './fault-flow'
 
 export type FaultMode =
   /** Everything goes through. */
@@ -15,10 +17,23 @@ export type FaultMode =
   | 'blackhole'
   /** Standing connections are reset now, new ones as soon as they open. */
   | 'reset'
-  /** Every piece arrives this much later, in order. */
-  | { delay: number }
+  /**
+   * What clients send is held; replies pass. Where a client gives its connection up meanwhile, the
+   * server's side of it stays, and the bytes wait for `release`, whatever the mode is by then.
+   */
+  | 'hold'
+  /** Every piece arrives this many milliseconds later, and up to `jitter` more, in order. */
+  | { delay: number; jitter?: number }
   /** Bytes arrive in pieces of this size, each in a packet of its own. */
   | { slice: number }
+  /** A slow link: all connections share so much in each direction, by turns, and senders are held back. */
+  | { bytesPerSecond: number }
+  /** Each connection ends after so many more bytes, which arrive. */
+  | { cutAfter: number }
+  /** In place of every piece, or of the next `times` pieces, these bytes arrive. */
+  | { garbage: Uint8Array; times?: number }
+  /** Every piece arrives as this function returns it. */
+  | { rewrite: (bytes: Buffer) => Buffer }
 
 export type FaultDirection = 'both' | 'toServer' | 'toClient'
 
@@ -27,6 +42,8 @@ export interface FaultProxyCounts {
   connections: number
   /** Connections open now. */
   open: number
+  /** Connections that their clients gave up, and whose bytes wait for `release`. */
+  held: number
   /** Bytes handed on to the server. */
   toServer: number
   /** Bytes handed on to the client. */
@@ -35,13 +52,15 @@ export interface FaultProxyCounts {
 
 export class FaultProxy {
   readonly host = '127.0.0.1'
-  readonly counts: FaultProxyCounts = { connections: 0, open: 0, toServer: 0, toClient: 0 }
+  readonly counts: FaultProxyCounts = { connections: 0, open: 0, held: 0, toServer: 0, toClient: 0 }
   readonly #target: { host: string; port: number }
   readonly #pairs = new Set<Pair>()
+  #throttles = { toServer: new Throttle(), toClient: new Throttle() }
   #server: Server | undefined
   #port = 0
   #mode: FaultMode = 'pass'
   #direction: FaultDirection = 'both'
+  #seed = 1
 
   static async start(target: { host?: string; port: number }): Promise<FaultProxy> {
     const proxy = new FaultProxy({ host: target.host ?? '127.0.0.1', port: target.port })
@@ -66,10 +85,21 @@ export class FaultProxy {
     return this.#mode
   }
 
-  /** Resolves when the new behaviour is in force. `direction` matters to blackhole, delay and slice. */
-  async set(mode: FaultMode, direction: FaultDirection = 'both'): Promise<void> {
-    this.#mode = mode
-    this.#direction = direction
+  /** Bytes for the server that are held back now. */
+  get waiting(): number {
+    return [...this.#pairs].reduce((sum, pair) => sum + pair.waiting, 0)
+  }
+
+  /**
+   * Resolves when the new behaviour is in force. Without a direction both suffer, or the replies alone
+   * where bytes are cut or changed. 'refuse', 'reset' and 'hold' know no direction.
+   */
+  async set(mode: FaultMode, direction?: FaultDirection): Promise<void> {
+    this.#mode = typeof mode === 'object' ? { ...mode } : mode
+    const changes = typeof mode === 'object' && ('cutAfter' in mode || 'garbage' in mode || 'rewrite' in mode)
+    this.#direction = mode === 'hold' ? 'toServer' : (direction ?? (changes ? 'toClient' : 'both'))
+    for (const throttle of Object.values(this.#throttles)) throttle.stop()
+    this.#throttles = { toServer: new Throttle(), toClient: new Throttle() }
     if (mode === 'refuse' || mode === 'reset') this.resetConnections()
     if (mode === 'refuse') await this.#unlisten()
     else await this.#listen()
@@ -78,21 +108,50 @@ export class FaultProxy {
 
   /** Resets the connections that stand now; the mode stays. */
   resetConnections(): void {
-    for (const pair of [...this.#pairs]) pair.reset()
+    for (const pair of [...this.#pairs]) if (!pair.isHeld) pair.reset()
   }
 
-  /** What `direction` of a connection is to suffer now. */
-  behaviour(direction: 'toServer' | 'toClient'): FaultMode {
-    return this.#direction === 'both' || this.#direction === direction ? this.#mode : 'pass'
+  /**
+   * Resets the clients' sides of the connections that stand now. What was held back of their bytes waits
+   * for `release`; the server knows nothing of it.
+   */
+  abandon(): void {
+    for (const pair of this.#pairs) pair.abandon()
+  }
+
+  /**
+   * Delivers what clients that are gone had sent. Answers how many bytes that were: a connection that the
+   * server closed meanwhile takes none.
+   */
+  release(): number {
+    let bytes = 0
+    for (const pair of [...this.#pairs]) bytes += pair.release()
+    return bytes
   }
 
   async close(): Promise<void> {
-    this.resetConnections()
+    for (const throttle of Object.values(this.#throttles)) throttle.stop()
+    for (const pair of [...this.#pairs]) pair.reset()
     await this.#unlisten()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** What `direction` of a connection is to suffer now. For fault-flow.ts, as is all below. */
+  behaviour(direction: 'toServer' | 'toClient'): FaultMode {
+    return this.#direction === 'both' || this.#direction === direction ? this.#mode : 'pass'
+  }
+
+  throttle(direction: 'toServer' | 'toClient'): Throttle {
+    return this.#throttles[direction]
+  }
+
+  /** A number from 0 to 1 that looks random, and is the same in every run. */
+  random(): number {
+    this.#seed = (this.#seed * 1_103_515_245 + 12_345) % 2_147_483_648
+    return this.#seed / 2_147_483_648
   }
 
   async #listen(): Promise<void> {
@@ -120,120 +179,8 @@ export class FaultProxy {
       client.resetAndDestroy()
       return
     }
-    this.counts.open++
     const server = connect({ ...this.#target, noDelay: true, allowHalfOpen: true })
-    const pair = new Pair(this, client, server, () => {
-      if (this.#pairs.delete(pair)) this.counts.open--
-    })
+    const pair = new Pair(this, client, server, () => this.#pairs.delete(pair))
     this.#pairs.add(pair)
-  }
-}
-
-/** One client's connection and its counterpart to the server. */
-class Pair {
-  readonly #flows: readonly Flow[]
-  readonly #sockets: readonly Socket[]
-  readonly #onEnd: () => void
-
-  constructor(proxy: FaultProxy, client: Socket, server: Socket, onEnd: () => void) {
-    this.#sockets = [client, server]
-    this.#onEnd = onEnd
-    this.#flows = [new Flow(proxy, 'toServer', client, server), new Flow(proxy, 'toClient', server, client)]
-    for (const socket of this.#sockets) {
-      socket.on('error', () => this.reset())
-      socket.on('close', (failed) => {
-        if (failed) this.reset()
-        else if (this.#sockets.every(({ destroyed }) => destroyed)) this.#onEnd()
-      })
-    }
-  }
-
-  pump(): void {
-    for (const flow of this.#flows) flow.pump()
-  }
-
-  reset(): void {
-    for (const flow of this.#flows) flow.stop()
-    for (const socket of this.#sockets) {
-      if (socket.destroyed) continue
-      // A socket that is still connecting can't be reset; it has sent nothing anyway.
-      if (socket.connecting) socket.destroy()
-      else socket.resetAndDestroy()
-    }
-    this.#onEnd()
-  }
-}
-
-/** One direction of one connection: a queue that the proxy's mode works off. */
-class Flow {
-  readonly #proxy: FaultProxy
-  readonly #direction: 'toServer' | 'toClient'
-  readonly #to: Socket
-  readonly #queue: { bytes: Buffer; at: number }[] = []
-  #ended = false
-  #waiting: ReturnType<typeof setTimeout> | ReturnType<typeof setImmediate> | undefined
-  #stopped = false
-
-  constructor(proxy: FaultProxy, direction: 'toServer' | 'toClient', from: Socket, to: Socket) {
-    this.#proxy = proxy
-    this.#direction = direction
-    this.#to = to
-    from.on('data', (bytes: Buffer) => {
-      this.#queue.push({ bytes, at: performance.now() })
-      this.pump()
-    })
-    from.on('end', () => {
-      this.#ended = true
-      this.pump()
-    })
-  }
-
-  stop(): void {
-    this.#stopped = true
-    this.#cancel()
-  }
-
-  /** Hands on what may be handed on now, and comes back for the rest. */
-  pump(): void {
-    this.#cancel()
-    while (!this.#stopped) {
-      const mode = this.#proxy.behaviour(this.#direction)
-      if (mode === 'blackhole') return
-      const head = this.#queue[0]
-      if (!head) {
-        if (this.#ended && !this.#to.writableEnded) this.#to.end()
-        return
-      }
-      if (typeof mode === 'object' && 'delay' in mode) {
-        const left = head.at + mode.delay - performance.now()
-        if (left > 0) {
-          this.#waiting = setTimeout(() => this.pump(), left)
-          return
-        }
-      }
-      if (typeof mode === 'object' && 'slice' in mode && head.bytes.length > mode.slice) {
-        this.#send(head.bytes.subarray(0, mode.slice))
-        head.bytes = head.bytes.subarray(mode.slice)
-        // The next piece leaves in a later turn, so that the kernel sees two writes.
-        this.#waiting = setImmediate(() => this.pump())
-        return
-      }
-      this.#queue.shift()
-      this.#send(head.bytes)
-    }
-  }
-
-  #send(bytes: Buffer): void {
-    if (this.#to.destroyed || this.#to.writableEnded) return
-    this.#proxy.counts[this.#direction] += bytes.length
-    this.#to.write(bytes)
-  }
-
-  #cancel(): void {
-    if (this.#waiting === undefined) return
-    // Node's timers and immediates are told apart by how they are cleared.
-    clearTimeout(this.#waiting as ReturnType<typeof setTimeout>)
-    clearImmediate(this.#waiting as ReturnType<typeof setImmediate>)
-    this.#waiting = undefined
   }
 }

@@ -21,6 +21,13 @@ export interface RedisServerOptions {
   args?: readonly string[]
 }
 
+export interface StartOptions {
+  /** Settings of this start alone. */
+  args?: readonly string[]
+  /** Resolves when the server is up, although it may still be loading its data. */
+  loading?: boolean
+}
+
 const running = new Set<ChildProcess>()
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
@@ -29,7 +36,8 @@ process.once('exit', () => {
 export class RedisServer {
   readonly host = '127.0.0.1'
   readonly port: number
-  readonly #directory = mkdtempSync(join(tmpdir(), 'holdfast-redis-'))
+  /** Where its data lies; its working directory. */
+  readonly directory = mkdtempSync(join(tmpdir(), 'holdfast-redis-'))
   readonly #options: RedisServerOptions
   #child: ChildProcess | undefined
   #output = ''
@@ -70,16 +78,17 @@ export class RedisServer {
   }
 
   /** Starts a stopped server again on the same port, with whatever its folder holds. */
-  async start(): Promise<void> {
+  async start({ args: more = [], loading = false }: StartOptions = {}): Promise<void> {
     if (this.#child) return
     const { password, persistent = false, args = [] } = this.#options
     const child = spawn(
       redisBinary(),
       [
-        ...['--bind', this.host, '--port', String(this.port), '--dir', this.#directory],
+        ...['--bind', this.host, '--port', String(this.port), '--dir', this.directory],
         ...['--save', '', '--appendonly', persistent ? 'yes' : 'no', '--appendfsync', 'always'],
         ...(password === undefined ? [] : ['--requirepass', password]),
         ...args,
+        ...more,
       ],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     )
@@ -100,7 +109,7 @@ export class RedisServer {
       try {
         // INFO instead of PING alone: the port might have been taken by somebody else's server.
         const [pong, info] = await client.pipeline([['PING'], ['INFO', 'server']])
-        return pong === 'PONG' && String(info).includes(`process_id:${child.pid}\r`) ? 'ready' : ''
+        return (loading || pong === 'PONG') && String(info).includes(`process_id:${child.pid}\r`) ? 'ready' : ''
       } finally {
         client.close()
       }
@@ -142,8 +151,8 @@ export class RedisServer {
   /** Empties a stopped server's disk. */
   wipe(): void {
     if (this.#child) throw new Error('only a stopped server can be wiped')
-    rmSync(join(this.#directory, 'appendonlydir'), { recursive: true, force: true })
-    rmSync(join(this.#directory, 'dump.rdb'), { force: true })
+    rmSync(join(this.directory, 'appendonlydir'), { recursive: true, force: true })
+    rmSync(join(this.directory, 'dump.rdb'), { force: true })
   }
 
   /** A raw connection to judge from outside with. */
@@ -159,7 +168,7 @@ export class RedisServer {
 
   async dispose(): Promise<void> {
     await this.kill()
-    rmSync(this.#directory, { recursive: true, force: true })
+    rmSync(this.directory, { recursive: true, force: true })
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -5,14 +5,14 @@ use super::Value;
 use crate::base::stamp::Stamp;
 
 /// The last thing that was asked for one key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
     pub key: Bytes,
     pub stamp: Stamp,
     pub wish: Wish,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Removes what is not newer.
     Delete,

@@ -155,15 +155,30 @@ pub enum Raw {
 
 pub type Answer = Result<Reply>;
 
+/// What can be said of an operation at once.
+#[derive(Debug)]
+pub enum Early {
+    Answer(Answer),
+    /// It was done; the answer is given by `when_safe`.
+    Held(Answer),
+    /// It must be submitted.
+    Pass(Operation),
+}
+
 /// A store, or a layer around one.
 ///
 /// Time: expiry runs on the store's own clock. Cancellation: dropping the receiving end of a call
 /// never undoes what was sent. Every call is settled exactly once, whatever happens.
 pub trait Backend: Send + Sync {
-    /// Answers at once what can be answered at once; otherwise gives the operation back.
+    /// Does at once what can be done at once; otherwise gives the operation back.
     /// `memory` says whether memory may answer for a server that doesn't.
     /// Called on the JS thread: never blocks, never does I/O.
-    fn now(&self, operation: Operation, memory: bool) -> std::result::Result<Answer, Operation>;
+    fn now(&self, operation: Operation, memory: bool) -> Early;
+
+    /// Gives answers that had to wait until what they acknowledge is safe.
+    fn when_safe(&self, answers: Vec<(Settler, Answer)>) {
+        settle_all(answers);
+    }
 
     /// Takes calls over. Calls on one key take effect in the order in which they are handed over.
     fn submit(&self, calls: Vec<Call>);

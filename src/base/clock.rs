@@ -35,6 +35,21 @@ impl Clock for BootClock {
     }
 }
 
+/// Microseconds since 1970 by the wall clock. It orders nothing; it only tells how long a machine was off,
+/// which no other clock knows.
+pub fn wall_micros() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "across a reboot there is no other clock")]
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// Names this boot of the machine, within which the boot clock goes on; empty where the system doesn't tell.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|id| id.trim().to_owned())
+        .unwrap_or_default()
+}
+
 /// A clock that a test moves by hand.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicU64);

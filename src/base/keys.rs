@@ -47,6 +47,13 @@ impl Keys {
         self.entry(family, "")
     }
 
+    /// What all keys of this key's family begin with.
+    pub fn family_of(&self, entry: &[u8]) -> Bytes {
+        let rest = entry.get(self.prefix.len()..).unwrap_or_default();
+        let end = rest.iter().position(|&byte| byte == b':').map_or(rest.len(), |at| at + 1);
+        Bytes::copy_from_slice(entry.get(..self.prefix.len() + end).unwrap_or(entry))
+    }
+
     /// The key of the side record of a managed value.
     pub fn side(&self, entry: &[u8]) -> Bytes {
         let mut out = BytesMut::with_capacity(self.prefix.len() + entry.len() + 4);

@@ -16,6 +16,13 @@ pub struct Stamp {
 /// before the first contact with a server and is settled by adding the offset learnt then.
 const PROVISIONAL: u64 = 1_000_000_000_000_000;
 
+impl Stamp {
+    /// Whether it counts from this machine's boot.
+    pub fn is_early(self) -> bool {
+        self.micros < PROVISIONAL
+    }
+}
+
 /// Gives each write its stamp, once, when the call enters.
 pub struct Stamps {
     clock: Arc<dyn Clock>,
@@ -77,6 +84,16 @@ impl Stamps {
         self.offset.store(offset, Ordering::Relaxed);
     }
 
+    /// Server time minus boot time, microseconds; 0 before the first contact.
+    pub fn offset(&self) -> i64 {
+        self.offset.load(Ordering::Relaxed)
+    }
+
+    /// Takes another's word for the server's clock until the first contact.
+    pub fn assume(&self, offset: i64) {
+        let _ = self.offset.compare_exchange(0, offset, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
     /// The server's clock now, as well as we know it; the boot clock before the first contact.
     pub fn server_micros(&self) -> u64 {
         self.clock.micros().saturating_add_signed(self.offset.load(Ordering::Relaxed))
@@ -84,7 +101,7 @@ impl Stamps {
 
     /// A stamp as the server may see it: one taken before the first contact is moved by the offset.
     pub fn settle(&self, stamp: Stamp) -> Stamp {
-        if stamp.micros >= PROVISIONAL {
+        if !stamp.is_early() {
             return stamp;
         }
         let offset = self.first.load(Ordering::Relaxed);

@@ -9,7 +9,7 @@ use super::Handle;
 use super::operations::{OPERATIONS, flag, opcode};
 use super::reply::{Row, Writer};
 use super::ring::{ID_MASK, Ring, tagged};
-use crate::backend::{Answer, Backend, Call, Operation, Raw, Reply, Settler, Sink};
+use crate::backend::{Answer, Backend, Call, Early, Operation, Raw, Reply, Settler, Sink};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::managers::cache::{Counted, Keep};
 use crate::resilience::fallback::neutral;
@@ -41,6 +41,7 @@ pub fn submit(
     ring.submits.fetch_add(1, Ordering::Relaxed);
     let mut reader = Reader { meta, at: 0, text, text_at: 0, extras };
     let mut calls = Vec::new();
+    let mut held = Vec::new();
     let since = handle.map_or(0, |handle| handle.core.clock.micros());
     let mut pending = 0;
     let mut late = Vec::new();
@@ -57,7 +58,7 @@ pub fn submit(
             }
             (Err(error), None) => Err(error.operation(name)),
             (Ok(_), None) => Err(Error::closed().operation(name)),
-            (Ok(wish), Some(handle)) => match start(handle, wish, id, since, &mut calls) {
+            (Ok(wish), Some(handle)) => match start(handle, wish, id, since, &mut calls, &mut held) {
                 Some(answer) => answer.map_err(|error| error.operation(name)),
                 None => {
                     pending += 1;
@@ -73,6 +74,11 @@ pub fn submit(
         && !calls.is_empty()
     {
         handle.core.backend.submit(calls);
+    }
+    if let Some(handle) = handle
+        && !held.is_empty()
+    {
+        handle.core.backend.when_safe(held);
     }
     // There was no room for these: they come through the ring.
     pending += u32::try_from(late.len()).unwrap_or(0);
@@ -90,17 +96,22 @@ fn start(
     id: u32,
     since: u64,
     calls: &mut Vec<Call>,
+    held: &mut Vec<(Settler, Answer)>,
 ) -> Option<Answer> {
     let core = &handle.core;
     let sink = || -> Arc<dyn Sink> { handle.sink.clone() };
     match wish {
         Wish::Operation { operation, memory, counted } => {
             match core.backend.now(operation, memory) {
-                Ok(answer) => {
+                Early::Answer(answer) => {
                     core.stats.count(counted, &answer);
                     Some(answer)
                 }
-                Err(operation) => {
+                Early::Held(answer) => {
+                    held.push((Settler::new(sink(), tagged(id, counted)), answer));
+                    None
+                }
+                Early::Pass(operation) => {
                     let settler = Settler::new(sink(), tagged(id, counted));
                     calls.push(Call::new(operation, settler, since, memory));
                     None

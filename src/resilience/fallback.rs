@@ -4,14 +4,17 @@
 //! it. The right order of layers is manager → fallback → Redis: a layer below this one that swallowed an
 //! error would hide the outage from it.
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 
+use super::durable::Directory;
 use super::local::Local;
 use crate::backend::memory::{self, Moment};
 use crate::backend::redis::{Failure, Redis, State};
-use crate::backend::{Answer, Backend, Call, Operation, Raw, Reply, Settler, settle_all};
+use crate::backend::{
+    Answer, Backend, Call, Early, Operation, Raw, Reply, Settler, settle_all,
+};
 use crate::base::clock::Clock;
 use crate::base::error::{Applied, Error, ErrorKind};
 use crate::base::keys::Keys;
@@ -53,6 +56,8 @@ pub struct Fallback {
     /// Listeners were told that the server went, and not yet that it came.
     pub(super) away: AtomicBool,
     pub(super) uncertain: Mutex<super::keeper::Fate>,
+    /// Where the journal is kept on disk, if it is.
+    pub(super) directory: OnceLock<Directory>,
 }
 
 impl Fallback {
@@ -78,6 +83,7 @@ impl Fallback {
             by_hand: AtomicBool::new(false),
             away: AtomicBool::new(true),
             uncertain: Mutex::new(super::keeper::Fate::default()),
+            directory: OnceLock::new(),
         });
         if let Some(redis) = &fallback.redis {
             let keeper: Weak<Self> = Arc::downgrade(&fallback);
@@ -171,8 +177,10 @@ impl Fallback {
 
     pub(super) fn settle_unanswered(&self, calls: Vec<(Call, Failure)>) {
         let mut answers = Vec::with_capacity(calls.len());
+        let mut held = Vec::new();
         let mut local = self.local.lock();
         for (call, failure) in calls {
+            let holds = call.memory && self.holds_back(&local, &call.operation);
             let answer = if call.memory {
                 self.in_memory(&mut local, &call.operation, Some(&failure.error))
             } else if matches!(
@@ -183,10 +191,22 @@ impl Fallback {
             } else {
                 neutral(&call.operation)
             };
-            answers.push((call.settler, answer));
+            if holds {
+                held.push((call.settler, answer));
+            } else {
+                answers.push((call.settler, answer));
+            }
         }
         drop(local);
         settle_all(answers);
+        self.when_safe(held);
+    }
+
+    /// Whether the answer to an operation in memory must wait for the disk.
+    fn holds_back(&self, local: &Local, operation: &Operation) -> bool {
+        self.journals()
+            && operation.stamp().is_some()
+            && local.journal.log().is_some_and(super::durable::Log::holds_back)
     }
 
     pub fn emit(&self, event: serde_json::Value) {
@@ -195,21 +215,37 @@ impl Fallback {
 }
 
 impl Backend for Fallback {
-    fn now(&self, operation: Operation, memory: bool) -> Result<Answer, Operation> {
+    fn now(&self, operation: Operation, memory: bool) -> Early {
         if !self.on_memory.load(Ordering::Acquire) {
-            return Err(operation);
+            return Early::Pass(operation);
         }
         let mut local = self.local.lock();
         if self.redis.is_some() && !local.on_memory() {
-            return Err(operation);
+            return Early::Pass(operation);
         }
         if !memory && self.redis.is_some() {
-            return Ok(match operation {
+            return Early::Answer(match operation {
                 Operation::Command { .. } | Operation::Pipeline { .. } => Err(self.why()),
                 operation => neutral(&operation),
             });
         }
-        Ok(self.in_memory(&mut local, &operation, None))
+        let answer = self.in_memory(&mut local, &operation, None);
+        if self.holds_back(&local, &operation) {
+            Early::Held(answer)
+        } else {
+            Early::Answer(answer)
+        }
+    }
+
+    fn when_safe(&self, answers: Vec<(Settler, Answer)>) {
+        if answers.is_empty() {
+            return;
+        }
+        let log = self.local.lock().journal.log().cloned();
+        match log {
+            Some(log) => log.after(answers),
+            None => settle_all(answers),
+        }
     }
 
     fn submit(&self, calls: Vec<Call>) {

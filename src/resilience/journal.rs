@@ -1,16 +1,19 @@
 //! The intents taken while degraded: for each key the last one, and the invalidations of families.
 //!
-//! Deletes are never dropped. Sets are bounded by bytes: one that does not fit is refused, so that its
-//! caller is told, instead of one that was acknowledged being lost.
-use std::collections::HashMap;
-
+//! Bounded by bytes. When room is short the oldest sets lose their values and become "delete what is
+//! older"; when even that does not fit, a set is refused, so that its caller is told. Deletes are never
+//! dropped: beyond the bound they are collapsed into an invalidation of their family.
 use bytes::Bytes;
+use lru::LruCache;
 
+use super::durable::{Log, Record};
 use crate::backend::intent::{Intent, Wish};
 use crate::base::stamp::Stamp;
 
-/// What an intent costs beside its key and payload: map node, stamp, expiry.
-const OVERHEAD: usize = 96;
+/// What an intent costs beside its key and payload, in bytes, with glibc's allocator on 64 bits: the node
+/// of the map with intent and links (176), its slot in the table at the lowest load after a doubling (39),
+/// the shared headers of key and payload (2 * 32), and what the allocator adds to three blocks (41).
+pub const OVERHEAD: usize = 320;
 
 /// Everything that begins so and is older than the stamp goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,21 +22,52 @@ pub struct Invalidation {
     pub stamp: Stamp,
 }
 
-#[derive(Debug, Default)]
+/// An ordered map that never shrinks by itself; in the order in which the intents came.
+type Shelf = LruCache<Bytes, Intent>;
+
+#[derive(Debug)]
 pub struct Journal {
     limit: usize,
     bytes: usize,
-    deletes: HashMap<Bytes, Intent>,
-    sets: HashMap<Bytes, Intent>,
+    /// The part of `bytes` that is payloads of sets.
+    payloads: usize,
+    deletes: Shelf,
+    sets: Shelf,
     invalidations: Vec<Invalidation>,
     dropped: u64,
+    collapsed: u64,
     /// Intents that were taken out and whose replay has not ended.
     taken: usize,
+    /// The most that waited at once since nothing did.
+    most: usize,
+    /// Where every change is written down as well.
+    log: Option<Log>,
 }
 
 impl Journal {
     pub fn new(limit: usize) -> Self {
-        Self { limit, ..Self::default() }
+        Self {
+            limit,
+            bytes: 0,
+            payloads: 0,
+            deletes: LruCache::unbounded(),
+            sets: LruCache::unbounded(),
+            invalidations: Vec::new(),
+            dropped: 0,
+            collapsed: 0,
+            taken: 0,
+            most: 0,
+            log: None,
+        }
+    }
+
+    /// Writes every change down from now on.
+    pub fn keep_in(&mut self, log: Log) {
+        self.log = Some(log);
+    }
+
+    pub fn log(&self) -> Option<&Log> {
+        self.log.as_ref()
     }
 
     /// Intents that are not settled, those on their way included.
@@ -46,112 +80,140 @@ impl Journal {
         self.deletes.len() + self.sets.len() + self.invalidations.len()
     }
 
-    /// The newest stamp that is known of this key: of its own intent, or of an invalidation over it.
-    pub fn newest(&self, key: &[u8]) -> Option<Stamp> {
-        let own = self.sets.get(key).or_else(|| self.deletes.get(key)).map(|intent| intent.stamp);
-        let over = self.invalidations.iter().filter(|other| key.starts_with(&other.prefix));
-        over.map(|other| other.stamp).chain(own).max()
-    }
-
-    /// Whether a set of so many bytes would be taken. Counts it as dropped when not.
-    pub fn has_room(&mut self, key: &[u8], payload: usize) -> bool {
-        let fits = self.bytes + OVERHEAD + key.len() + payload <= self.limit;
-        self.dropped += u64::from(!fits);
-        fits
-    }
-
-    /// So many replays ended, one way or the other.
-    pub fn settled(&mut self, count: usize) {
-        self.taken = self.taken.saturating_sub(count);
-    }
-
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
+    /// Sets that lost their value, or were refused, for want of room.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Takes a set, unless it does not fit; then it is counted and refused.
-    pub fn set(&mut self, intent: Intent) -> bool {
-        if self.bytes + weight(&intent) > self.limit {
+    /// Deletes that were collapsed into invalidations of their families.
+    pub fn collapsed(&self) -> u64 {
+        self.collapsed
+    }
+
+    /// The stamp of the intent that waits longest.
+    pub fn oldest(&self) -> Option<Stamp> {
+        let first = |shelf: &Shelf| shelf.peek_lru().map(|(_, intent)| intent.stamp);
+        let cleared = self.invalidations.iter().map(|other| other.stamp);
+        cleared.chain(first(&self.deletes)).chain(first(&self.sets)).min()
+    }
+
+    /// The intent that waits for this key.
+    pub fn peek(&self, key: &[u8]) -> Option<&Intent> {
+        self.sets.peek(key).or_else(|| self.deletes.peek(key))
+    }
+
+    /// The intents that wait, in the order in which they came, deletes first.
+    pub fn intents(&self) -> impl Iterator<Item = &Intent> {
+        self.deletes.iter().rev().chain(self.sets.iter().rev()).map(|(_, intent)| intent)
+    }
+
+    pub fn invalidations(&self) -> &[Invalidation] {
+        &self.invalidations
+    }
+
+    /// The newest stamp that is known of this key: of its own intent, or of an invalidation over it.
+    pub fn newest(&self, key: &[u8]) -> Option<Stamp> {
+        let over = self.invalidations.iter().filter(|other| key.starts_with(&other.prefix));
+        over.map(|other| other.stamp).chain(self.peek(key).map(|intent| intent.stamp)).max()
+    }
+
+    /// Makes room for a set of so many bytes: the oldest sets lose their values. Answers false, and
+    /// counts it as dropped, when it does not fit even so.
+    pub fn make_room(&mut self, key: &[u8], payload: usize) -> bool {
+        let needed = OVERHEAD + key.len() + payload;
+        if self.bytes - self.payloads + needed > self.limit {
             self.dropped += 1;
             return false;
         }
-        self.forget(&intent.key);
-        self.bytes += weight(&intent);
-        self.sets.insert(intent.key.clone(), intent);
+        self.shed(self.limit - needed);
         true
     }
 
-    /// Takes a delete; always.
-    pub fn delete(&mut self, key: Bytes, stamp: Stamp) {
-        self.forget(&key);
-        let intent = Intent { key: key.clone(), stamp, wish: Wish::Delete };
-        self.bytes += weight(&intent);
-        self.deletes.insert(key, intent);
+    /// Takes a set, unless it does not fit; then it is counted and refused.
+    pub fn set(&mut self, intent: Intent) -> bool {
+        let Wish::Set { value, .. } = &intent.wish else { return false };
+        let payload = value.payload.len();
+        if !self.make_room(&intent.key, payload) {
+            return false;
+        }
+        self.write(|| Record::Intent(&intent));
+        self.forget(&intent.key);
+        self.put(intent);
+        true
+    }
+
+    /// Takes a delete; always. `family` is what all keys of its family begin with.
+    pub fn delete(&mut self, key: Bytes, stamp: Stamp, family: &dyn Fn(&[u8]) -> Bytes) {
+        let intent = Intent { key, stamp, wish: Wish::Delete };
+        self.write(|| Record::Intent(&intent));
+        self.forget(&intent.key);
+        self.put(intent);
+        if self.bytes > self.limit {
+            self.shed(self.limit);
+            self.collapse(family);
+        }
     }
 
     /// Takes an invalidation of a family; it settles every earlier set in it.
     pub fn invalidate(&mut self, prefix: Bytes, stamp: Stamp) {
-        self.forget_sets(&prefix, stamp);
-        let within =
-            |other: &Invalidation| other.prefix.starts_with(&prefix) && other.stamp <= stamp;
-        let same = self.invalidations.iter().find(|other| other.prefix == prefix);
-        if same.is_some_and(|same| same.stamp > stamp) {
-            return;
-        }
-        self.invalidations.retain(|other| !within(other));
-        self.invalidations.push(Invalidation { prefix, stamp });
+        self.write(|| Record::Invalidation { prefix: &prefix, stamp });
+        self.forget_covered(&prefix, stamp);
+        self.note_invalidation(Invalidation { prefix, stamp });
     }
 
     /// Sets under a prefix that are not newer than this are settled: they are gone.
     pub fn forget_sets(&mut self, prefix: &[u8], stamp: Stamp) {
-        let covered: Vec<Bytes> = self
-            .sets
-            .iter()
-            .filter(|(key, intent)| key.starts_with(prefix) && intent.stamp <= stamp)
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in covered {
-            self.forget(&key);
+        if self.sets.is_empty() && self.taken == 0 {
+            return;
         }
-    }
-
-    /// The set behind this key lost its value: what remains is "delete older than".
-    pub fn downgrade(&mut self, key: &[u8]) {
-        if let Some((key, intent)) = self.sets.remove_entry(key) {
-            self.bytes -= weight(&intent);
-            self.dropped += 1;
-            self.delete(key, intent.stamp);
-        }
+        self.write(|| Record::Covered { prefix, stamp });
+        self.forget_covered(prefix, stamp);
+        self.note_empty();
     }
 
     pub fn take(&mut self, key: &[u8]) -> Option<Intent> {
-        let intent = self.sets.remove(key).or_else(|| self.deletes.remove(key))?;
-        self.bytes -= weight(&intent);
+        let intent = self.sets.pop(key).or_else(|| self.deletes.pop(key))?;
+        self.unweigh(&intent);
         self.taken += 1;
         Some(intent)
     }
 
-    /// Some sets, bounded by number and by bytes; at least one, if there is one.
+    /// Some sets, those first that came first; bounded by number and by bytes, but at least one, if
+    /// there is one.
     pub fn take_sets(&mut self, at_most: usize, bytes: usize) -> Vec<Intent> {
+        let mut taken = Vec::new();
         let mut room = bytes;
-        let fits = |(at, (_, intent)): &(usize, (&Bytes, &Intent))| {
-            let weight = weight(intent);
-            let fits = *at == 0 || weight <= room;
+        while taken.len() < at_most
+            && let Some((_, next)) = self.sets.peek_lru()
+        {
+            let weight = weight(next);
+            if weight > room && !taken.is_empty() {
+                break;
+            }
             room = room.saturating_sub(weight);
-            fits
-        };
-        let some = self.sets.iter().take(at_most).enumerate().take_while(fits);
-        let keys: Vec<Bytes> = some.map(|(_, (key, _))| key.clone()).collect();
-        keys.iter().filter_map(|key| self.take(key)).collect()
+            if let Some((_, intent)) = self.sets.pop_lru() {
+                self.unweigh(&intent);
+                self.taken += 1;
+                taken.push(intent);
+            }
+        }
+        taken
     }
 
     pub fn take_deletes(&mut self, at_most: usize) -> Vec<Intent> {
-        let keys: Vec<Bytes> = self.deletes.keys().take(at_most).cloned().collect();
-        keys.iter().filter_map(|key| self.take(key)).collect()
+        let mut taken = Vec::new();
+        while taken.len() < at_most
+            && let Some((_, intent)) = self.deletes.pop_lru()
+        {
+            self.unweigh(&intent);
+            self.taken += 1;
+            taken.push(intent);
+        }
+        taken
     }
 
     pub fn take_invalidation(&mut self) -> Option<Invalidation> {
@@ -162,31 +224,48 @@ impl Journal {
         Some(self.invalidations.remove(0))
     }
 
-    pub fn put_back_invalidation(&mut self, invalidation: Invalidation) {
-        self.settled(1);
-        self.invalidate(invalidation.prefix, invalidation.stamp);
+    /// The replay of an intent that was taken ended.
+    pub fn settle(&mut self, intent: &Intent) {
+        self.write(|| Record::Settled { key: &intent.key, stamp: intent.stamp });
+        self.taken = self.taken.saturating_sub(1);
+        self.note_empty();
     }
 
-    /// Takes back an intent whose replay did not end, unless a newer one came for its key.
-    /// It was counted as kept once already, so it is not refused now.
+    pub fn settle_invalidation(&mut self, Invalidation { prefix, stamp }: &Invalidation) {
+        self.write(|| Record::Invalidated { prefix, stamp: *stamp });
+        self.taken = self.taken.saturating_sub(1);
+        self.note_empty();
+    }
+
+    pub fn put_back_invalidation(&mut self, invalidation: Invalidation) {
+        self.taken = self.taken.saturating_sub(1);
+        self.forget_covered(&invalidation.prefix, invalidation.stamp);
+        self.note_invalidation(invalidation);
+    }
+
+    /// Takes back an intent whose replay did not end, unless a newer one came for its key. It was
+    /// counted as kept once already, so it is not refused now. It is the first of those that wait.
     pub fn put_back(&mut self, intent: Intent) {
-        self.settled(1);
-        let newer = self.sets.get(&intent.key).or_else(|| self.deletes.get(&intent.key));
-        // A delete stays even so: its tombstone tells others what the invalidation would not.
-        let covered = matches!(intent.wish, Wish::Set { .. })
-            && self
-                .invalidations
-                .iter()
-                .any(|other| intent.key.starts_with(&other.prefix) && other.stamp >= intent.stamp);
-        if newer.is_some_and(|newer| newer.stamp >= intent.stamp) || covered {
+        self.taken = self.taken.saturating_sub(1);
+        if self.is_outdated(&intent) {
+            return self.note_empty();
+        }
+        let key = intent.key.clone();
+        self.forget(&key);
+        self.put(intent);
+        self.sets.demote(&key);
+        self.deletes.demote(&key);
+    }
+
+    /// Takes over what another process left behind, unless something newer is known here.
+    pub fn adopt(&mut self, intent: Intent) {
+        if self.is_outdated(&intent) {
             return;
         }
+        self.write(|| Record::Intent(&intent));
         self.forget(&intent.key);
-        self.bytes += weight(&intent);
-        match intent.wish {
-            Wish::Delete => self.deletes.insert(intent.key.clone(), intent),
-            Wish::Set { .. } => self.sets.insert(intent.key.clone(), intent),
-        };
+        self.put(intent);
+        self.shed(self.limit);
     }
 
     /// Whether families wait to be invalidated, which goes before anybody reads from the server.
@@ -196,27 +275,137 @@ impl Journal {
 
     /// Drops every intent under a prefix, on request.
     pub fn forget_prefix(&mut self, prefix: &[u8]) {
-        let keys: Vec<Bytes> = self.sets.keys().chain(self.deletes.keys()).cloned().collect();
-        for key in keys.iter().filter(|key| key.starts_with(prefix)) {
-            self.forget(key);
+        self.write(|| Record::Forgotten { prefix });
+        let keys = self.sets.iter().chain(self.deletes.iter()).map(|(key, _)| key.clone());
+        let keys: Vec<Bytes> = keys.filter(|key| key.starts_with(prefix)).collect();
+        for key in keys {
+            self.forget(&key);
+        }
+        self.note_empty();
+    }
+
+    fn is_outdated(&self, intent: &Intent) -> bool {
+        let newer = self.peek(&intent.key).is_some_and(|newer| newer.stamp >= intent.stamp);
+        // A delete stays even so: its tombstone tells others what the invalidation would not.
+        let covered = matches!(intent.wish, Wish::Set { .. })
+            && self.invalidations.iter().any(|other| {
+                intent.key.starts_with(&other.prefix) && other.stamp >= intent.stamp
+            });
+        newer || covered
+    }
+
+    fn note_invalidation(&mut self, Invalidation { prefix, stamp }: Invalidation) {
+        let within =
+            |other: &Invalidation| other.prefix.starts_with(&prefix) && other.stamp <= stamp;
+        let same = self.invalidations.iter().find(|other| other.prefix == prefix);
+        if same.is_some_and(|same| same.stamp > stamp) {
+            return;
+        }
+        self.invalidations.retain(|other| !within(other));
+        self.invalidations.push(Invalidation { prefix, stamp });
+    }
+
+    fn forget_covered(&mut self, prefix: &[u8], stamp: Stamp) {
+        let covered = self.sets.iter().filter(|(key, intent)| {
+            key.starts_with(prefix) && intent.stamp <= stamp
+        });
+        let covered: Vec<Bytes> = covered.map(|(key, _)| key.clone()).collect();
+        for key in covered {
+            self.forget(&key);
         }
     }
 
-    fn forget(&mut self, key: &[u8]) {
-        for map in [&mut self.sets, &mut self.deletes] {
-            if let Some(intent) = map.remove(key) {
-                self.bytes -= weight(&intent);
+    /// The oldest sets lose their values until no more than so many bytes are held.
+    fn shed(&mut self, room: usize) {
+        while self.bytes > room
+            && let Some((_, set)) = self.sets.pop_lru()
+        {
+            self.unweigh(&set);
+            self.dropped += 1;
+            // What remains is "delete what is older".
+            let intent = Intent { wish: Wish::Delete, ..set };
+            self.write(|| Record::Intent(&intent));
+            self.put(intent);
+        }
+    }
+
+    /// Deletes alone exceed the bound: those of the largest family become one invalidation of it.
+    fn collapse(&mut self, family: &dyn Fn(&[u8]) -> Bytes) {
+        while self.bytes > self.limit && !self.deletes.is_empty() {
+            let mut families: std::collections::HashMap<Bytes, (usize, Stamp)> =
+                std::collections::HashMap::new();
+            for (key, intent) in &self.deletes {
+                let (count, newest) = families.entry(family(key)).or_default();
+                *count += 1;
+                *newest = (*newest).max(intent.stamp);
             }
+            let largest = families.into_iter().max_by_key(|(_, (count, _))| *count);
+            let Some((prefix, (_, stamp))) = largest else { return };
+            let keys = self.deletes.iter().map(|(key, _)| key);
+            let keys: Vec<Bytes> = keys.filter(|key| family(key) == prefix).cloned().collect();
+            self.collapsed += keys.len() as u64;
+            self.invalidate(prefix, stamp);
+            for key in keys {
+                if let Some(intent) = self.deletes.pop(&key) {
+                    self.write(|| Record::Settled { key: &key, stamp: intent.stamp });
+                    self.unweigh(&intent);
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, intent: Intent) {
+        self.bytes += weight(&intent);
+        self.payloads += payload(&intent);
+        let shelf = match intent.wish {
+            Wish::Delete => &mut self.deletes,
+            Wish::Set { .. } => &mut self.sets,
+        };
+        shelf.put(intent.key.clone(), intent);
+        self.most = self.most.max(self.sets.len() + self.deletes.len());
+    }
+
+    fn forget(&mut self, key: &[u8]) {
+        if let Some(intent) = self.sets.pop(key).or_else(|| self.deletes.pop(key)) {
+            self.unweigh(&intent);
+        }
+    }
+
+    fn unweigh(&mut self, intent: &Intent) {
+        self.bytes -= weight(intent);
+        self.payloads -= payload(intent);
+    }
+
+    fn write<'a>(&self, record: impl FnOnce() -> Record<'a>) {
+        if let Some(log) = &self.log {
+            log.write(&record());
+        }
+    }
+
+    /// Nothing is owed any more: the log begins anew, and tables that an outage made large are let go.
+    fn note_empty(&mut self) {
+        if self.depth() > 0 {
+            return;
+        }
+        if let Some(log) = &self.log {
+            log.begin_anew();
+        }
+        if std::mem::take(&mut self.most) > 1_000 {
+            self.sets = LruCache::unbounded();
+            self.deletes = LruCache::unbounded();
         }
     }
 }
 
-fn weight(intent: &Intent) -> usize {
-    let payload = match &intent.wish {
+fn payload(intent: &Intent) -> usize {
+    match &intent.wish {
         Wish::Delete => 0,
         Wish::Set { value, .. } => value.payload.len(),
-    };
-    OVERHEAD + intent.key.len() + payload
+    }
+}
+
+fn weight(intent: &Intent) -> usize {
+    OVERHEAD + intent.key.len() + payload(intent)
 }
 
 #[cfg(test)]
@@ -236,17 +425,25 @@ mod tests {
         Intent { key, stamp: stamp(micros), wish: Wish::Set { value, expires_at: None } }
     }
 
+    fn family(key: &[u8]) -> Bytes {
+        Bytes::copy_from_slice(&key[..2])
+    }
+
+    fn delete(journal: &mut Journal, key: u8, micros: u64) {
+        journal.delete(Bytes::from(format!("f:{key}")), stamp(micros), &family);
+    }
+
     proptest! {
         #[test]
         fn each_key_keeps_its_last_intent_and_every_byte_is_accounted_for(
             steps in proptest::collection::vec((0u8..4, 0u8..6, 0usize..200), 0..60),
         ) {
-            let mut journal = Journal::new(usize::MAX);
+            let mut journal = Journal::new(usize::MAX / 2);
             let mut model: BTreeMap<u8, bool> = BTreeMap::new();
             for (at, (kind, key, size)) in steps.into_iter().enumerate() {
                 let micros = at as u64 + 1;
                 match kind {
-                    0 => { journal.delete(Bytes::from(format!("f:{key}")), stamp(micros)); model.insert(key, false); }
+                    0 => { delete(&mut journal, key, micros); model.insert(key, false); }
                     1 => { prop_assert!(journal.set(set(key, micros, size))); model.insert(key, true); }
                     2 => {
                         let taken = journal.take(format!("f:{key}").as_bytes());
@@ -262,30 +459,76 @@ mod tests {
             while let Some(intent) = journal.take_sets(1, 1).pop().or_else(|| journal.take_deletes(1).pop()) {
                 drop(intent);
             }
-            prop_assert_eq!(journal.bytes(), 0);
+            prop_assert_eq!((journal.bytes(), journal.payloads), (0, 0));
+        }
+
+        #[test]
+        fn the_bound_holds_and_no_delete_is_forgotten(
+            steps in proptest::collection::vec((any::<bool>(), 0u8..40, 0usize..2_000), 0..120),
+        ) {
+            let limit = 8_000;
+            let mut journal = Journal::new(limit);
+            let mut deleted: BTreeMap<u8, u64> = BTreeMap::new();
+            for (at, (deletes, key, size)) in steps.into_iter().enumerate() {
+                let micros = at as u64 + 1;
+                if deletes {
+                    delete(&mut journal, key, micros);
+                    deleted.insert(key, micros);
+                } else if journal.set(set(key, micros, size)) {
+                    deleted.remove(&key);
+                }
+                prop_assert!(journal.bytes() <= limit, "{} bytes", journal.bytes());
+                for (key, micros) in &deleted {
+                    let newest = journal.newest(format!("f:{key}").as_bytes());
+                    prop_assert!(newest >= Some(stamp(*micros)), "delete of {} is forgotten", key);
+                }
+            }
         }
     }
 
     #[test]
-    fn a_set_that_does_not_fit_is_refused_and_a_delete_never_is() {
-        let mut journal = Journal::new(300);
-        assert!(journal.set(set(1, 1, 100)));
-        assert!(!journal.set(set(2, 2, 100)));
+    fn the_oldest_sets_lose_their_values_first() {
+        let mut journal = Journal::new(3 * (OVERHEAD + 3) + 200);
+        for key in 1..=3 {
+            assert!(journal.set(set(key, u64::from(key), 100)));
+        }
         assert_eq!(journal.dropped(), 1);
-        for key in 0..100u8 {
-            journal.delete(Bytes::from(format!("f:{key}")), stamp(3));
-        }
-        assert_eq!(journal.depth(), 100);
+        assert!(matches!(journal.peek(b"f:1").unwrap().wish, Wish::Delete));
+        assert!(matches!(journal.peek(b"f:3").unwrap().wish, Wish::Set { .. }));
+        assert!(!journal.set(set(4, 4, 10_000)), "it would not fit though all others went");
+        assert_eq!((journal.dropped(), journal.depth()), (2, 3));
     }
 
     #[test]
-    fn an_intent_that_comes_back_yields_to_a_newer_one() {
-        let mut journal = Journal::new(usize::MAX);
-        journal.delete(Bytes::from_static(b"f:1"), stamp(5));
+    fn deletes_beyond_the_bound_become_an_invalidation_of_their_family() {
+        let mut journal = Journal::new(10 * (OVERHEAD + 4));
+        for key in 0..100 {
+            delete(&mut journal, key, u64::from(key) + 1);
+        }
+        assert!(journal.has_invalidations());
+        assert!(journal.bytes() <= 10 * (OVERHEAD + 4));
+        assert!(journal.collapsed() > 80);
+        assert!(journal.newest(b"f:0") >= Some(stamp(1)));
+    }
+
+    #[test]
+    fn half_a_million_intents_of_a_hundred_bytes_fit_by_default() {
+        let each = OVERHEAD + "ai-chatbot:cache:some-key-of-the-app:0123456789".len() + 100;
+        let limit = crate::config::from_json("{}").unwrap().journal_limit_bytes;
+        assert!(500_000 * each <= limit, "{} of {limit} bytes", 500_000 * each);
+    }
+
+    #[test]
+    fn an_intent_that_comes_back_yields_to_a_newer_one_and_is_the_first_otherwise() {
+        let mut journal = Journal::new(usize::MAX / 2);
+        delete(&mut journal, 1, 5);
         journal.put_back(set(1, 4, 10));
         assert!(journal.sets.is_empty());
+        journal.set(set(2, 6, 1));
+        journal.put_back(set(3, 1, 1));
+        assert_eq!(journal.take_sets(1, 1)[0].key, "f:3");
         journal.invalidate(Bytes::from_static(b"g:"), stamp(9));
         journal.put_back(Intent { key: Bytes::from_static(b"g:1"), ..set(1, 8, 1) });
-        assert!(journal.sets.is_empty());
+        assert_eq!(journal.sets.len(), 1);
     }
 }

@@ -36,9 +36,12 @@ impl<'a> Taken<'a> {
     }
 
     fn done(&mut self, outcomes: &[Outcome]) {
-        self.deletes.clear();
-        self.invalidation = None;
-        self.fallback.local.lock().journal.settled(outcomes.len());
+        let mut local = self.fallback.local.lock();
+        self.deletes.drain(..).for_each(|intent| local.journal.settle(&intent));
+        if let Some(invalidation) = self.invalidation.take() {
+            local.journal.settle_invalidation(&invalidation);
+        }
+        drop(local);
         outcomes.iter().for_each(|outcome| self.fallback.count(Some(*outcome)));
     }
 }
@@ -78,6 +81,13 @@ impl Fate {
             self.evicted = same && (self.evicted || identity.evicted_keys > last.evicted_keys);
         }
         self.last = Some(identity.clone());
+    }
+
+    /// Intents came from a process that knew this server last.
+    pub(super) fn inherit(&mut self, server: &Identity) {
+        if let Some(current) = self.last.replace(server.clone()) {
+            self.meet(&current);
+        }
     }
 
     /// Everything was replayed: what comes from now on is judged anew.
@@ -241,11 +251,11 @@ impl Keeper for Fallback {
         for (intent, outcome) in ended {
             match outcome {
                 Some(Outcome::Applied) => {
-                    local.journal.settled(1);
+                    local.journal.settle(&intent);
                     local.store.mark_clean(&intent.key, intent.stamp);
                 }
                 Some(Outcome::Superseded | Outcome::Conflict) => {
-                    local.journal.settled(1);
+                    local.journal.settle(&intent);
                     if local.store.peek(&intent.key, now).is_some_and(|e| e.stamp == intent.stamp) {
                         local.store.remove(&intent.key, now);
                     }
@@ -275,7 +285,12 @@ impl Keeper for Fallback {
     }
 
     fn met(&self, identity: &Identity) {
-        let owed = self.local.lock().journal.depth() > 0;
+        let local = self.local.lock();
+        let owed = local.journal.depth() > 0;
+        if let Some(log) = local.journal.log() {
+            log.met(identity);
+        }
+        drop(local);
         let mut uncertain = self.uncertain.lock();
         uncertain.meet(identity);
         if !owed {

@@ -7,7 +7,7 @@ use crate::backend::intent::{Intent, Wish};
 use crate::backend::memory::store::Store;
 use crate::backend::memory::{self, Moment};
 use crate::backend::redis::State;
-use crate::backend::{Answer, Operation, Reply, Value};
+use crate::backend::{Answer, Found, Operation, Reply, Source, Value};
 use crate::base::stamp::Stamp;
 
 /// Marks of keys, so that a value read before an own write is not kept after it. Keys share marks by
@@ -72,15 +72,46 @@ impl Local {
                 self.write(operation, key, value, *ttl_ms, lease.start, moment)
             }
             Operation::Delete { key, stamp } => {
-                self.journal.delete(key.clone(), *stamp);
-                memory::apply(&mut self.store, operation, moment, true, &mut Vec::new())
+                let waited = self.waiting(key, moment.now).is_some();
+                self.journal.delete(key.clone(), *stamp, &|key| moment.keys.family_of(key));
+                let removed = memory::apply(&mut self.store, operation, moment, true, &mut Vec::new());
+                if waited { Ok(Reply::Flag(true)) } else { removed }
             }
             Operation::Clear { prefix, stamp } => {
                 self.journal.invalidate(prefix.clone(), *stamp);
                 Ok(Reply::Count(self.clear(prefix, *stamp, moment.now)))
             }
-            _ => memory::apply(&mut self.store, operation, moment, true, &mut Vec::new()),
+            Operation::Get { key } | Operation::Load { key, .. } | Operation::Exists { key }
+                if self.store.peek(key, moment.now).is_none() =>
+            {
+                match self.waiting(key, moment.now) {
+                    Some(_) if matches!(operation, Operation::Exists { .. }) => {
+                        Ok(Reply::Flag(true))
+                    }
+                    Some(found) => Ok(Reply::Entry(found)),
+                    None => self.plainly(operation, moment),
+                }
+            }
+            _ => self.plainly(operation, moment),
         }
+    }
+
+    fn plainly(&mut self, operation: &Operation, moment: &Moment<'_>) -> Answer {
+        memory::apply(&mut self.store, operation, moment, true, &mut Vec::new())
+    }
+
+    /// The value that waits for its replay: the store may have had no room for it, the journal has it.
+    fn waiting(&self, key: &[u8], now: u64) -> Option<Found> {
+        let Wish::Set { value, expires_at } = &self.journal.peek(key)?.wish else { return None };
+        if expires_at.is_some_and(|at| at <= now) {
+            return None;
+        }
+        Some(Found {
+            payload: value.payload.clone(),
+            format: value.format,
+            ttl_ms: expires_at.map(|at| (at - now).div_ceil(1000)),
+            source: Source::Memory,
+        })
     }
 
     fn write(
@@ -92,15 +123,11 @@ impl Local {
         stamp: Stamp,
         moment: &Moment<'_>,
     ) -> Answer {
-        if !self.journal.has_room(key, value.payload.len()) {
+        if !self.journal.make_room(key, value.payload.len()) {
             return Ok(Reply::Flag(false));
         }
-        let mut evicted = Vec::new();
-        let answer = memory::apply(&mut self.store, operation, moment, true, &mut evicted);
-        // An evicted value whose intent waits leaves only "delete older than".
-        for key in evicted {
-            self.journal.downgrade(&key);
-        }
+        // What memory evicts for it is still in the journal, if it waits for its replay.
+        let answer = self.plainly(operation, moment);
         if answer == Ok(Reply::Flag(true)) {
             let expires_at = ttl_ms.map(|ms| moment.now.saturating_add(ms.saturating_mul(1000)));
             let wish = Wish::Set { value: value.clone(), expires_at };

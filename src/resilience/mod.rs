@@ -1,4 +1,6 @@
 //! What keeps the app answering while Redis doesn't: the fallback layer, its journal, and the replay.
+mod adoption;
+mod durable;
 pub mod fallback;
 pub mod journal;
 mod keeper;

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast::backend::{Answer, Backend, Call, Operation, Settler, Sink};
+use holdfast::backend::{Answer, Backend, Call, Early, Operation, Settler, Sink};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// A redis-server on a free port of loopback; ended when dropped.
@@ -94,8 +94,12 @@ impl Caller {
     /// One operation, to its end.
     pub async fn run(&mut self, backend: &dyn Backend, operation: Operation, since: u64) -> Answer {
         match backend.now(operation, true) {
-            Ok(answer) => answer,
-            Err(operation) => {
+            Early::Answer(answer) => answer,
+            Early::Held(answer) => {
+                backend.when_safe(vec![(self.settler(0), answer)]);
+                self.next().await.1
+            }
+            Early::Pass(operation) => {
                 backend.submit(vec![Call::new(operation, self.settler(0), since, true)]);
                 self.next().await.1
             }

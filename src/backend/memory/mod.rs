@@ -12,7 +12,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use self::store::{Entry, Standing, Store};
-use super::{Answer, Backend, Call, Found, Lease, Operation, Reply, Source, Value, settle_all};
+use super::{Answer, Backend, Call, Early, Found, Lease, Operation, Reply, Source, Value, settle_all};
 use crate::base::clock::Clock;
 use crate::base::keys::Keys;
 use crate::base::stamp::{Stamp, Stamps};
@@ -138,8 +138,8 @@ impl Memory {
 }
 
 impl Backend for Memory {
-    fn now(&self, operation: Operation, _: bool) -> Result<Answer, Operation> {
-        Ok(self.run(&operation))
+    fn now(&self, operation: Operation, _: bool) -> Early {
+        Early::Answer(self.run(&operation))
     }
 
     fn submit(&self, calls: Vec<Call>) {

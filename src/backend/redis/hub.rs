@@ -234,6 +234,10 @@ impl Hub {
                     State::Forced | State::Closed => self.answer_resyncs(),
                 }
             }
+            Message::CatchUp => match self.state {
+                State::Online | State::Resyncing => self.catch_up(),
+                _ => self.start(),
+            },
             Message::Force(forced) => self.force(forced),
             Message::Close => {
                 if self.close_by.is_none() {

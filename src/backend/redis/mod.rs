@@ -37,7 +37,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::intent::{Intent, Outcome};
 use super::limits::Limits;
-use super::{Answer, Backend, Call, Operation, Settler};
+use super::{Answer, Backend, Call, Early, Operation, Settler};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::keys::Keys;
@@ -124,6 +124,8 @@ pub(crate) enum Message {
     Verdict(Settler),
     Reconnect(Settler),
     Resync(Settler),
+    /// Intents came up by themselves.
+    CatchUp,
     Force(bool),
     /// Starts the first dial.
     Touch,
@@ -216,6 +218,10 @@ impl Redis {
         self.send(Message::Resync(settler));
     }
 
+    pub fn catch_up(&self) {
+        self.send(Message::CatchUp);
+    }
+
     pub fn force(&self, forced: bool) {
         self.send(Message::Force(forced));
     }
@@ -236,15 +242,15 @@ impl Redis {
                 | Message::Resync(settler) => {
                     settler.settle(Err(Error::closed()));
                 }
-                Message::Force(_) | Message::Touch | Message::Close => {}
+                Message::Force(_) | Message::CatchUp | Message::Touch | Message::Close => {}
             }
         }
     }
 }
 
 impl Backend for Redis {
-    fn now(&self, operation: Operation, _: bool) -> std::result::Result<Answer, Operation> {
-        Err(operation)
+    fn now(&self, operation: Operation, _: bool) -> Early {
+        Early::Pass(operation)
     }
 
     fn submit(&self, calls: Vec<Call>) {

@@ -1,0 +1,85 @@
+//! What processes that are gone left in the journal directory.
+use sha2::{Digest, Sha256};
+
+use super::durable::Directory;
+use super::fallback::Fallback;
+use crate::base::error::Result;
+use crate::config::{Config, Target};
+
+impl Fallback {
+    /// Keeps the journal on disk from now on, where that is asked for, and takes over what others left.
+    pub fn keep_journal(&self) -> Result<()> {
+        let Some(path) = self.config.journal_path.as_ref().filter(|_| self.journals()) else {
+            return Ok(());
+        };
+        let (directory, log) = Directory::open(
+            path,
+            &place_of(&self.config),
+            self.config.journal_sync,
+            self.clock.clone(),
+            self.stamps.clone(),
+        )?;
+        self.local.lock().journal.keep_in(log);
+        let _ = self.directory.set(directory);
+        self.adopt();
+        Ok(())
+    }
+
+    /// Takes over the journals whose owner is gone. Reads files: not for the I/O thread.
+    pub fn adopt(&self) {
+        let Some(directory) = self.directory.get() else { return };
+        let mut adopted = directory.adopt(&*self.clock);
+        if adopted.is_empty() {
+            return;
+        }
+        if let Some(offset) = adopted.offset {
+            self.stamps.assume(offset);
+        }
+        if let Some(server) = &adopted.server {
+            self.uncertain.lock().inherit(server);
+        }
+        let now = self.clock.micros();
+        let mut local = self.local.lock();
+        let before = local.journal.depth();
+        for invalidation in adopted.invalidations.drain(..) {
+            self.stamps.observe(invalidation.stamp);
+            local.clear(&invalidation.prefix, invalidation.stamp, now);
+            local.journal.invalidate(invalidation.prefix, invalidation.stamp);
+        }
+        for intent in adopted.intents.drain(..) {
+            self.stamps.observe(intent.stamp);
+            local.void(&intent.key, Some(intent.stamp), now);
+            local.journal.adopt(intent);
+        }
+        let intents = local.journal.depth() - before;
+        let log = local.journal.log().cloned();
+        drop(local);
+        // Not removed before it stands in our own file.
+        if !log.is_some_and(|log| log.flush()) {
+            return;
+        }
+        let torn = adopted.torn;
+        adopted.done();
+        if intents == 0 && torn == 0 {
+            return;
+        }
+        self.emit(serde_json::json!({
+            "type": "journal-adopted", "intents": intents, "tornBytes": torn,
+        }));
+        if let Some(redis) = &self.redis {
+            redis.catch_up();
+        }
+    }
+}
+
+/// Names the server and the keys that a journal is about: no other instance may replay it.
+fn place_of(config: &Config) -> String {
+    let place = match &config.target {
+        Target::Redis(endpoint) => {
+            format!("{}\n{}\n{}\n{}", endpoint.host, endpoint.port, endpoint.db, config.key_prefix)
+        }
+        Target::Memory => String::new(),
+    };
+    let digest = Sha256::digest(place.as_bytes());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,120 @@
+//! What a journal file says in the end: the intents that nobody settled.
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+
+use super::super::journal::Invalidation;
+use super::record::{self, Begin, Clocks, Read};
+use crate::backend::intent::{Intent, Wish};
+use crate::base::stamp::Stamp;
+
+/// The state that the records of one file add up to.
+#[derive(Debug, Default)]
+pub struct State {
+    pub begin: Option<Begin>,
+    pub clocks: Clocks,
+    pub intents: HashMap<Bytes, Intent>,
+    pub invalidations: BTreeMap<Bytes, Stamp>,
+    /// Whether a later generation holds all that the one before held.
+    pub complete: bool,
+    /// Bytes at the end that are no whole record.
+    pub torn: usize,
+}
+
+impl State {
+    pub fn of(bytes: Bytes) -> Self {
+        let mut state = Self::default();
+        let mut rest = bytes;
+        while let Some((record, length)) = record::next(&rest) {
+            state.apply(record);
+            rest = rest.slice(length..);
+        }
+        state.torn = rest.len();
+        state
+    }
+
+    /// Whether this file counts: a later generation that is not complete holds nothing that the one
+    /// before it lacks.
+    pub fn counts(&self) -> bool {
+        self.begin.as_ref().is_some_and(|begin| begin.generation == 0 || self.complete)
+    }
+
+    fn apply(&mut self, record: Read) {
+        match record {
+            Read::Begin(begin) => self.begin = Some(begin),
+            Read::Clocks(clocks) => self.clocks = clocks,
+            Read::Complete => self.complete = true,
+            Read::Intent(intent) => {
+                // A set that lost its value comes again as a delete of the same stamp.
+                let older = self.intents.get(&intent.key).is_none_or(|old| old.stamp <= intent.stamp);
+                if older {
+                    self.intents.insert(intent.key.clone(), intent);
+                }
+            }
+            Read::Invalidation(Invalidation { prefix, stamp }) => {
+                self.cover(&prefix, stamp);
+                let newest = self.invalidations.entry(prefix).or_default();
+                *newest = (*newest).max(stamp);
+            }
+            Read::Settled { key, stamp } => {
+                if self.intents.get(&key).is_some_and(|intent| intent.stamp <= stamp) {
+                    self.intents.remove(&key);
+                }
+            }
+            Read::Invalidated(Invalidation { prefix, stamp }) => {
+                if self.invalidations.get(&prefix).is_some_and(|&other| other <= stamp) {
+                    self.invalidations.remove(&prefix);
+                }
+            }
+            Read::Covered(Invalidation { prefix, stamp }) => self.cover(&prefix, stamp),
+            Read::Forgotten { prefix } => self.intents.retain(|key, _| !key.starts_with(&prefix)),
+        }
+    }
+
+    fn cover(&mut self, prefix: &[u8], stamp: Stamp) {
+        self.intents.retain(|key, intent| {
+            let is_set = matches!(intent.wish, Wish::Set { .. });
+            !(is_set && key.starts_with(prefix) && intent.stamp <= stamp)
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::Record;
+    use super::*;
+
+    fn stamp(micros: u64) -> Stamp {
+        Stamp { micros, process: 1 }
+    }
+
+    fn state(records: &[Record<'_>]) -> State {
+        let mut out = Vec::new();
+        records.iter().for_each(|record| record.encode(&mut out));
+        out.extend_from_slice(b"torn");
+        let state = State::of(out.into());
+        assert_eq!(state.torn, 4);
+        state
+    }
+
+    fn delete(key: &'static str, micros: u64) -> Intent {
+        Intent { key: Bytes::from_static(key.as_bytes()), stamp: stamp(micros), wish: Wish::Delete }
+    }
+
+    #[test]
+    fn what_was_settled_is_gone_and_what_came_later_stays() {
+        let (first, second, other) = (delete("a", 1), delete("a", 5), delete("b", 2));
+        let state = state(&[
+            Record::Intent(&first),
+            Record::Intent(&second),
+            Record::Intent(&other),
+            Record::Settled { key: b"a", stamp: stamp(1) },
+            Record::Settled { key: b"b", stamp: stamp(2) },
+            Record::Invalidation { prefix: b"f:", stamp: stamp(3) },
+            Record::Invalidation { prefix: b"g:", stamp: stamp(4) },
+            Record::Invalidated { prefix: b"f:", stamp: stamp(3) },
+        ]);
+        assert_eq!(state.intents.into_values().collect::<Vec<_>>(), [second]);
+        assert_eq!(state.invalidations.into_keys().collect::<Vec<_>>(), ["g:"]);
+    }
+}

@@ -1,0 +1,288 @@
+//! The records of a journal file.
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 0..4 | length of the body, little endian |
+//! | 4..8 | CRC-32 of the body |
+//! | 8.. | body: one byte for the kind, then its fields, little endian; the last field takes what is left |
+use bytes::{Buf, BufMut, Bytes};
+
+use super::super::journal::Invalidation;
+use crate::backend::Value;
+use crate::backend::intent::{Intent, Wish};
+use crate::backend::redis::Identity;
+use crate::base::stamp::Stamp;
+
+/// A record as it is written.
+pub enum Record<'a> {
+    Begin(&'a Begin),
+    Clocks(&'a Clocks),
+    /// A set or a delete was taken.
+    Intent(&'a Intent),
+    Invalidation { prefix: &'a [u8], stamp: Stamp },
+    /// The replay of a key's intent ended; what is not newer is done.
+    Settled { key: &'a [u8], stamp: Stamp },
+    Invalidated { prefix: &'a [u8], stamp: Stamp },
+    /// Sets under the prefix that are not newer are gone.
+    Covered { prefix: &'a [u8], stamp: Stamp },
+    /// Everything under the prefix was given up on request.
+    Forgotten { prefix: &'a [u8] },
+    /// All that an earlier generation held stands above.
+    Complete,
+}
+
+/// A record as it is read.
+#[derive(Debug, PartialEq)]
+pub enum Read {
+    Begin(Begin),
+    Clocks(Clocks),
+    Intent(Intent),
+    Invalidation(Invalidation),
+    Settled { key: Bytes, stamp: Stamp },
+    Invalidated(Invalidation),
+    Covered(Invalidation),
+    Forgotten { prefix: Bytes },
+    Complete,
+}
+
+/// Whose file this is. A file of another version is left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begin {
+    /// The first generation needs no `Complete`.
+    pub generation: u32,
+    /// The machine's boot; empty where the system doesn't tell.
+    pub boot: String,
+}
+
+/// How the clocks stood when intents began to be taken, and which server was known then.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Clocks {
+    pub boot_micros: u64,
+    /// The wall clock. It is used across a reboot only.
+    pub wall_micros: u64,
+    /// The server's clock minus the boot clock; 0 before the first contact.
+    pub offset: i64,
+    pub server: Option<Identity>,
+}
+
+pub const VERSION: u8 = 1;
+pub const HEADER: usize = 8;
+/// No record is longer: a value of 512 MB and its key.
+const LONGEST: usize = 600 * 1024 * 1024;
+
+impl Record<'_> {
+    /// Adds the record's bytes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.put_bytes(0, HEADER);
+        self.body(out);
+        let length = u32::try_from(out.len() - start - HEADER).unwrap_or(u32::MAX);
+        let sum = crc32fast::hash(out.get(start + HEADER..).unwrap_or_default());
+        if let Some(mut header) = out.get_mut(start..start + HEADER) {
+            header.put_u32_le(length);
+            header.put_u32_le(sum);
+        }
+    }
+
+    fn body(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Begin(Begin { generation, boot }) => {
+                out.put_u8(0);
+                out.put_u8(VERSION);
+                out.put_u32_le(*generation);
+                out.put_slice(boot.as_bytes());
+            }
+            Self::Clocks(clocks) => {
+                out.put_u8(1);
+                out.put_u64_le(clocks.boot_micros);
+                out.put_u64_le(clocks.wall_micros);
+                out.put_i64_le(clocks.offset);
+                if let Some(server) = &clocks.server {
+                    out.put_u64_le(server.evicted_keys);
+                    put_text(out, server.run_id.as_deref());
+                    put_text(out, server.life.as_deref());
+                }
+            }
+            Self::Intent(Intent { key, stamp, wish: Wish::Delete }) => {
+                put_stamped(out, 2, *stamp, key);
+            }
+            Self::Intent(Intent { key, stamp, wish: Wish::Set { value, expires_at } }) => {
+                out.put_u8(3);
+                put_stamp(out, *stamp);
+                out.put_u64_le(expires_at.unwrap_or(0));
+                out.put_u8(value.format);
+                out.put_u8(u8::from(value.compress));
+                out.put_u32_le(u32::try_from(key.len()).unwrap_or(u32::MAX));
+                out.put_slice(key);
+                out.put_slice(&value.payload);
+            }
+            Self::Invalidation { prefix, stamp } => put_stamped(out, 4, *stamp, prefix),
+            Self::Settled { key, stamp } => put_stamped(out, 5, *stamp, key),
+            Self::Invalidated { prefix, stamp } => put_stamped(out, 6, *stamp, prefix),
+            Self::Covered { prefix, stamp } => put_stamped(out, 7, *stamp, prefix),
+            Self::Forgotten { prefix } => {
+                out.put_u8(8);
+                out.put_slice(prefix);
+            }
+            Self::Complete => out.put_u8(9),
+        }
+    }
+}
+
+/// The next record of a file, and how many bytes it took. `None` at the end, also where the end is torn.
+pub fn next(bytes: &Bytes) -> Option<(Read, usize)> {
+    let mut header = bytes.get(..HEADER)?;
+    let (length, sum) = (usize::try_from(header.get_u32_le()).ok()?, header.get_u32_le());
+    if length > LONGEST {
+        return None;
+    }
+    let end = HEADER + length;
+    let body = bytes.get(HEADER..end)?;
+    if crc32fast::hash(body) != sum {
+        return None;
+    }
+    Some((read(bytes.slice(HEADER..end))?, end))
+}
+
+fn read(mut body: Bytes) -> Option<Read> {
+    let kind = body.try_get_u8().ok()?;
+    Some(match kind {
+        0 => {
+            if body.try_get_u8().ok()? != VERSION {
+                return None;
+            }
+            let generation = body.try_get_u32_le().ok()?;
+            Read::Begin(Begin { generation, boot: String::from_utf8(body.to_vec()).ok()? })
+        }
+        1 => Read::Clocks(Clocks {
+            boot_micros: body.try_get_u64_le().ok()?,
+            wall_micros: body.try_get_u64_le().ok()?,
+            offset: body.try_get_i64_le().ok()?,
+            server: match body.try_get_u64_le() {
+                Ok(evicted_keys) => Some(Identity {
+                    evicted_keys,
+                    run_id: get_text(&mut body)?,
+                    life: get_text(&mut body)?,
+                    version: String::new(),
+                }),
+                Err(_) => None,
+            },
+        }),
+        2 => {
+            let stamp = get_stamp(&mut body)?;
+            Read::Intent(Intent { key: body, stamp, wish: Wish::Delete })
+        }
+        3 => {
+            let stamp = get_stamp(&mut body)?;
+            let expires_at = Some(body.try_get_u64_le().ok()?).filter(|&at| at > 0);
+            let format = body.try_get_u8().ok()?;
+            let compress = body.try_get_u8().ok()? == 1;
+            let length = usize::try_from(body.try_get_u32_le().ok()?).ok()?;
+            if length > body.len() {
+                return None;
+            }
+            // Each owns its bytes: a slice would keep the whole file.
+            let key = Bytes::copy_from_slice(&body.split_to(length));
+            let value = Value { payload: Bytes::copy_from_slice(&body), format, compress };
+            Read::Intent(Intent { key, stamp, wish: Wish::Set { value, expires_at } })
+        }
+        4 => Read::Invalidation(get_prefix(body)?),
+        5 => Read::Settled { stamp: get_stamp(&mut body)?, key: body },
+        6 => Read::Invalidated(get_prefix(body)?),
+        7 => Read::Covered(get_prefix(body)?),
+        8 => Read::Forgotten { prefix: body },
+        9 => Read::Complete,
+        _ => return None,
+    })
+}
+
+fn put_stamp(out: &mut Vec<u8>, stamp: Stamp) {
+    out.put_u64_le(stamp.micros);
+    out.put_u64_le(stamp.process);
+}
+
+fn put_stamped(out: &mut Vec<u8>, kind: u8, stamp: Stamp, rest: &[u8]) {
+    out.put_u8(kind);
+    put_stamp(out, stamp);
+    out.put_slice(rest);
+}
+
+fn put_text(out: &mut Vec<u8>, text: Option<&str>) {
+    let text = text.unwrap_or_default();
+    out.put_u16_le(u16::try_from(text.len()).unwrap_or(0));
+    if text.len() <= usize::from(u16::MAX) {
+        out.put_slice(text.as_bytes());
+    }
+}
+
+fn get_stamp(body: &mut Bytes) -> Option<Stamp> {
+    Some(Stamp { micros: body.try_get_u64_le().ok()?, process: body.try_get_u64_le().ok()? })
+}
+
+fn get_prefix(mut body: Bytes) -> Option<Invalidation> {
+    let stamp = get_stamp(&mut body)?;
+    Some(Invalidation { prefix: Bytes::copy_from_slice(&body), stamp })
+}
+
+/// `Some(None)`: there is none.
+fn get_text(body: &mut Bytes) -> Option<Option<String>> {
+    let length = usize::from(body.try_get_u16_le().ok()?);
+    if length > body.len() {
+        return None;
+    }
+    let text = String::from_utf8(body.split_to(length).to_vec()).ok()?;
+    Some(Some(text).filter(|text| !text.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_intent() -> impl Strategy<Value = Intent> {
+        let bytes = || prop::collection::vec(any::<u8>(), 0..40).prop_map(Bytes::from);
+        let wish = prop_oneof![
+            Just(Wish::Delete),
+            (bytes(), any::<u8>(), any::<bool>(), prop::option::of(1..u64::MAX)).prop_map(
+                |(payload, format, compress, expires_at)| Wish::Set {
+                    value: Value { payload, format, compress },
+                    expires_at,
+                }
+            ),
+        ];
+        (bytes(), any::<u64>(), any::<u64>(), wish).prop_map(|(key, micros, process, wish)| {
+            Intent { key, stamp: Stamp { micros, process }, wish }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read_and_a_torn_or_damaged_end_is_no_record(
+            intent in any_intent(), cut in any::<prop::sample::Index>(), flip in any::<prop::sample::Index>(),
+        ) {
+            let mut out = Vec::new();
+            Record::Intent(&intent).encode(&mut out);
+            let whole = Bytes::from(out.clone());
+            prop_assert_eq!(next(&whole), Some((Read::Intent(intent), whole.len())));
+            prop_assert_eq!(next(&whole.slice(..cut.index(whole.len()))), None);
+            out[flip.index(whole.len())] ^= 1;
+            prop_assert_eq!(next(&Bytes::from(out)), None);
+        }
+    }
+
+    #[test]
+    fn clocks_carry_the_server_that_was_known() {
+        let server = Identity {
+            run_id: Some("run".into()),
+            life: None,
+            evicted_keys: 3,
+            version: String::new(),
+        };
+        for server in [None, Some(server)] {
+            let clocks = Clocks { boot_micros: 1, wall_micros: 2, offset: -3, server };
+            let mut out = Vec::new();
+            Record::Clocks(&clocks).encode(&mut out);
+            assert_eq!(next(&out.into()).unwrap().0, Read::Clocks(clocks));
+        }
+    }
+}
