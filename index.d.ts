@@ -214,6 +214,11 @@ interface HoldfastEvents {
     'resync-start': {
         depth: number;
     };
+    /** How far the replay has come; a few times a second. */
+    'resync-progress': {
+        replayed: number;
+        remaining: number;
+    };
     /** The journal was replayed, as far as it could be. */
     'resync-end': {
         replayed: number;
@@ -225,6 +230,15 @@ interface HoldfastEvents {
     'journal-overflow': {
         dropped: number;
     };
+    /** Writes of a process that is gone were taken over from `journalPath`; bytes at the end of its file that were no whole record. */
+    'journal-adopted': {
+        intents: number;
+        tornBytes: number;
+    };
+    /** The journal can't be written to disk, and why; null: it can again. */
+    'journal-error': {
+        reason: string | null;
+    };
     /** Memory was full, and so many entries had to go since the last such event. At most one a second. */
     'memory-eviction': {
         evicted: number;
@@ -235,6 +249,50 @@ type HoldfastEventName = keyof HoldfastEvents;
 /** A listener of one event. */
 type HoldfastListener<Name extends HoldfastEventName> = (event: HoldfastEvents[Name]) => void;
 
+/** One value. Times are ms since 1970. */
+interface FallbackDataEntry {
+    /** Whose value it is: `fallback`, `cache`, `memoized`, ... */
+    family: string;
+    key: string;
+    /** What `get` would answer; for `encoding: 'text'` the stored text, for `'hex'` the stored bytes. */
+    value: unknown;
+    /** How `value` stands for what is stored. */
+    encoding: 'json' | 'text' | 'hex';
+    /** How JS reads the stored bytes; only where it isn't JSON or text. */
+    format?: number;
+    /** Absent: it never expires. */
+    expiry?: number;
+    /** Its place in the order of writes; absent: as if it were written when it is imported. */
+    stamp?: readonly [micros: number, process: number];
+    /** Acknowledged, and not in Redis yet. */
+    pending: boolean;
+}
+/** A delete that had not reached Redis; without a key it is of the whole family. */
+interface FallbackDataRemoval {
+    family: string;
+    key?: string;
+    stamp?: readonly [micros: number, process: number];
+}
+/** What `exportFallbackData` answers. */
+interface FallbackData {
+    format: 'holdfast-fallback';
+    version: 1;
+    /** ms since 1970. */
+    exportedAt: number;
+    /** The machine's boot: by it stamps are understood that were taken before Redis was reached for the first time. */
+    boot: string;
+    entries: FallbackDataEntry[];
+    removals: FallbackDataRemoval[];
+}
+/** Values by key, without a version: each counts as written when it is imported. `expiry` is ms since 1970. */
+interface LooseFallbackData {
+    [key: string]: {
+        value: unknown;
+        expiry?: number;
+        timestamp?: number;
+    };
+}
+
 /** How memory stands in for Redis. */
 interface FallbackOptions {
     /** Whether what was written meanwhile is replayed by itself when Redis is back. Default: true. */
@@ -243,7 +301,7 @@ interface FallbackOptions {
     maxMemorySize?: number | undefined;
     /** Seconds. Default: 30. Checked and without effect: the replay begins when Redis is back, not at intervals. */
     syncInterval?: number | undefined;
-    /** Keeping the journal on disk. Default: false, and nothing else is available. */
+    /** Keeping the journal on disk. Needs `REDIS_FALLBACK_JOURNAL_PATH`, which alone does the same. Default: false. */
     persistentFallback?: boolean | undefined;
 }
 /** How memory and the journal stand. */
@@ -267,6 +325,22 @@ interface FallbackStats {
     conflicts: number;
     /** Writes that the full journal could not keep. */
     dropped: number;
+    /** Deletes that the full journal collapsed into an invalidation of their family. */
+    collapsed: number;
+    /** Writes that the last re-sync made, and those that something newer had settled. */
+    replayed: number;
+    superseded: number;
+    /** How long the oldest write has waited for the replay, ms. */
+    journalOldestMs?: number;
+    /** How long the last re-sync took, ms. */
+    lastSyncDurationMs?: number;
+    /** Whether the journal is kept on disk, and what keeps it from there. */
+    journalOnDisk: boolean;
+    journalProblem?: string;
+    /** Operations on their way to Redis now, their bytes, and those that were refused with `E_OVERLOADED` so far. */
+    inFlight: number;
+    inFlightBytes: number;
+    overloaded: number;
 }
 /** The names of `on` and `off`: three short ones, and those of the instance. */
 type FallbackEventName = 'fallback:activated' | 'redis:connected' | 'redis:disconnected' | HoldfastEventName;
@@ -300,6 +374,14 @@ declare class FallbackManager {
     clearFallbackData(): void;
     /** The keys of this manager that are in memory. */
     getFallbackKeys(): string[];
+    /** What memory and the journal hold, as plain data: `JSON.stringify` keeps all of it. */
+    exportFallbackData(): FallbackData;
+    /**
+     * Puts exported data in the place of the copies in memory. Writes that had not reached Redis go into the
+     * journal, with their old place in the order of writes. Takes also `{ key: { value, expiry?, timestamp? } }`.
+     * Throws `E_INVALID` with the path of what is wrong, and changes nothing then.
+     */
+    importFallbackData(data: FallbackData | LooseFallbackData): void;
     /** true: memory alone answers, even when Redis is up, until false. Takes effect before this returns. */
     forceFallbackMode(enabled: boolean): Promise<void>;
     /** Adds a listener; it never holds the process open. Unknown names throw `E_INVALID`. */
@@ -485,6 +567,29 @@ interface FallbackSettings {
     autoSync?: boolean | undefined;
     /** How a replayed write meets what Redis holds by then. Default: `'newest'`. */
     syncMode?: 'newest' | 'overwrite' | 'if-absent' | 'off' | undefined;
+    /**
+     * What becomes of a journalled set that finds its key absent where nobody can tell whether it was deleted
+     * meanwhile: dropped and counted as a conflict, or written. Default: `'drop'`.
+     */
+    uncertain?: 'drop' | 'write' | undefined;
+    /** Bound of the journal in MB of 1,048,576 bytes. Default: 256 (`REDIS_FALLBACK_JOURNAL_MAX_MEMORY`). */
+    maxJournalMb?: number | undefined;
+    /** A directory in which the journal survives the process. Default: none (`REDIS_FALLBACK_JOURNAL_PATH`). */
+    journalPath?: string | undefined;
+    /**
+     * When a journalled write is safe on disk: before it is acknowledged, within a second, or whenever the
+     * system likes. Default: `'everysec'` (`REDIS_FALLBACK_JOURNAL_SYNC`).
+     */
+    journalSync?: 'always' | 'everysec' | 'no' | undefined;
+}
+/** When calls fail so often that memory had better answer: so many, and so large a part of all. */
+interface BreakerSettings {
+    /** Default: 5. */
+    failures?: number | undefined;
+    /** Default: 50. */
+    percent?: number | undefined;
+    /** Default: 10000. */
+    windowMs?: number | undefined;
 }
 /**
  * Settings of `createHoldfast`. What is left out comes from the environment, then from the defaults.
@@ -519,6 +624,14 @@ interface HoldfastOptions {
     poolSize?: number | undefined;
     /** What memory does while Redis doesn't answer. */
     fallback?: FallbackSettings | undefined;
+    /** Operations that may be on their way at once; more are refused with `E_OVERLOADED`. Default: 50000 (`REDIS_MAX_IN_FLIGHT`). */
+    maxInFlight?: number | undefined;
+    /** Bytes that they may hold together. Default: 256 MB (`REDIS_MAX_IN_FLIGHT_BYTES`). */
+    maxInFlightBytes?: number | undefined;
+    /** When failing calls make the server count as away. `false`: never. */
+    breaker?: boolean | BreakerSettings | undefined;
+    /** Whether live writes compare stamps too, for servers where `CLIENT KILL` is denied. Default: false (`REDIS_FENCED_WRITES`). */
+    fencedWrites?: boolean | undefined;
     /** The largest value that is taken. Default: 64 MB. */
     maxValueBytes?: number | undefined;
     /** Lifetime of a cache entry that names none: seconds, or a text such as `'1h'`. Default: 3600. */
@@ -656,4 +769,4 @@ declare const shutdownRedisSystem: () => Promise<void>;
 declare const getSystemStatus: () => Promise<SystemStatus>;
 
 export { AICacheManager, FallbackCache, HoldfastError, cacheManager, clearAllCache, clearFallback, createHoldfast, fallbackManager, getCacheInfo, getCacheStats, getFallbackStats, getRedisHealth, getSystemStatus, initializeRedisSystem, isRedisAvailable, redisClient, shutdownRedisSystem, syncWithRedis };
-export type { AIParameters, AbsentPart, BackendState, CacheEntry, CacheInfo, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CommandArgument, Duration, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, MemoizeOptions, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealth, SystemComponents, SystemStatus, TlsOptions };
+export type { AIParameters, AbsentPart, BackendState, BreakerSettings, CacheEntry, CacheInfo, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CommandArgument, Duration, FallbackData, FallbackDataEntry, FallbackDataRemoval, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, LooseFallbackData, MemoizeOptions, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealth, SystemComponents, SystemStatus, TlsOptions };

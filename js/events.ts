@@ -20,10 +20,16 @@ export interface HoldfastEvents {
   'backend-recovered': Record<never, never>
   /** The journal is about to be replayed; `depth` is its length. */
   'resync-start': { depth: number }
+  /** How far the replay has come; a few times a second. */
+  'resync-progress': { replayed: number; remaining: number }
   /** The journal was replayed, as far as it could be. */
   'resync-end': { replayed: number; conflicts: number; failed: number; durationMs: number }
   /** No room for a set: it answered false, or became "delete what is older". `dropped` counts all such since the start. */
   'journal-overflow': { dropped: number }
+  /** Writes of a process that is gone were taken over from `journalPath`; bytes at the end of its file that were no whole record. */
+  'journal-adopted': { intents: number; tornBytes: number }
+  /** The journal can't be written to disk, and why; null: it can again. */
+  'journal-error': { reason: string | null }
   /** Memory was full, and so many entries had to go since the last such event. At most one a second. */
   'memory-eviction': { evicted: number }
 }
@@ -43,8 +49,11 @@ const NAMES: ReadonlySet<string> = new Set<HoldfastEventName>([
   'backend-degraded',
   'backend-recovered',
   'resync-start',
+  'resync-progress',
   'resync-end',
   'journal-overflow',
+  'journal-adopted',
+  'journal-error',
   'memory-eviction',
 ])
 

@@ -22,4 +22,10 @@ export const syncWithRedis = root.syncWithRedis
 export const clearFallback = root.clearFallback
 
 export type { MemoizeOptions } from './managers/fallback-cache.js'
+export type {
+  FallbackData,
+  FallbackDataEntry,
+  FallbackDataRemoval,
+  LooseFallbackData,
+} from './fallback-data.js'
 export type { FallbackEventName, FallbackManager, FallbackOptions, FallbackStats } from './managers/fallback.js'

@@ -43,14 +43,18 @@ export type {
   Duration,
 } from './cache-manager.js'
 export type {
+  FallbackData,
+  FallbackDataEntry,
+  FallbackDataRemoval,
   FallbackEventName,
   FallbackManager,
   FallbackOptions,
   FallbackStats,
+  LooseFallbackData,
   MemoizeOptions,
 } from './fallback-manager.js'
 export type { HoldfastErrorCode, HoldfastErrorFields } from './errors.js'
 export type { BackendState, HoldfastEventName, HoldfastEvents, HoldfastListener } from './events.js'
 export type { Holdfast } from './holdfast.js'
-export type { FallbackSettings, HoldfastOptions, TlsOptions } from './options.js'
+export type { BreakerSettings, FallbackSettings, HoldfastOptions, TlsOptions } from './options.js'
 export type { AbsentPart, InitializeOptions, InitializeResult, SystemComponents, SystemStatus } from './system.js'

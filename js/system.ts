@@ -136,6 +136,13 @@ function nothing(): SystemStatus {
         journalBytes: 0,
         conflicts: 0,
         dropped: 0,
+        collapsed: 0,
+        replayed: 0,
+        superseded: 0,
+        journalOnDisk: false,
+        inFlight: 0,
+        inFlightBytes: 0,
+        overloaded: 0,
       },
     },
     overall: 'unhealthy',
@@ -164,10 +171,11 @@ function settingsOf(options: InitializeOptions, operation: string): FallbackSett
   const autoSync = boolean(fallback['enableAutoSync'], `${path}.enableAutoSync`, operation)
   const maxMemoryMb = megabytes(fallback['maxMemorySize'], `${path}.maxMemorySize`, operation)
   positive(fallback['syncInterval'], `${path}.syncInterval`, operation)
-  if (boolean(fallback['persistentFallback'], `${path}.persistentFallback`, operation) === true) {
+  const persistent = boolean(fallback['persistentFallback'], `${path}.persistentFallback`, operation)
+  if (persistent === true && (process.env['REDIS_FALLBACK_JOURNAL_PATH'] ?? '') === '') {
     throw invalid(
       `${path}.persistentFallback`,
-      `${path}.persistentFallback is true; allowed: false, for this version keeps no journal on disk`,
+      `${path}.persistentFallback is true, and nothing says where the journal is kept; set REDIS_FALLBACK_JOURNAL_PATH`,
       operation,
     )
   }

@@ -177,6 +177,7 @@ async fn adopt(backend: Weak<Fallback>) {
 async fn sweep(backend: Weak<Fallback>) {
     const STEP: usize = 256;
     let mut told = 0;
+    let mut problem = None;
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let_go();
@@ -190,6 +191,12 @@ async fn sweep(backend: Weak<Fallback>) {
                         "type": "memory-eviction", "evicted": evicted - told,
                     }));
                     told = evicted;
+                }
+                let log = backend.local.lock().journal.log().cloned();
+                let found = log.and_then(|log| log.problem());
+                if found != problem {
+                    backend.emit(serde_json::json!({ "type": "journal-error", "reason": found }));
+                    problem = found;
                 }
                 break;
             }

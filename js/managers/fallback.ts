@@ -11,6 +11,7 @@ import { FLAG_UNCOUNTED, FORMAT_JSON, FORMAT_TEXT, encodeResync } from '../gener
 import { DECODE_LENIENT, DECODE_RAW, DECODE_VALUE } from '../inbox.js'
 import { checkKey } from '../keys.js'
 import { SOFT_NULL } from '../slots.js'
+import { exported, imported, type FallbackData, type LooseFallbackData, type NativeRows } from '../fallback-data.js'
 import { toJson, toText } from '../values.js'
 
 /** How memory stands in for Redis. */
@@ -21,7 +22,7 @@ export interface FallbackOptions {
   maxMemorySize?: number | undefined
   /** Seconds. Default: 30. Checked and without effect: the replay begins when Redis is back, not at intervals. */
   syncInterval?: number | undefined
-  /** Keeping the journal on disk. Default: false, and nothing else is available. */
+  /** Keeping the journal on disk. Needs `REDIS_FALLBACK_JOURNAL_PATH`, which alone does the same. Default: false. */
   persistentFallback?: boolean | undefined
 }
 
@@ -46,6 +47,22 @@ export interface FallbackStats {
   conflicts: number
   /** Writes that the full journal could not keep. */
   dropped: number
+  /** Deletes that the full journal collapsed into an invalidation of their family. */
+  collapsed: number
+  /** Writes that the last re-sync made, and those that something newer had settled. */
+  replayed: number
+  superseded: number
+  /** How long the oldest write has waited for the replay, ms. */
+  journalOldestMs?: number
+  /** How long the last re-sync took, ms. */
+  lastSyncDurationMs?: number
+  /** Whether the journal is kept on disk, and what keeps it from there. */
+  journalOnDisk: boolean
+  journalProblem?: string
+  /** Operations on their way to Redis now, their bytes, and those that were refused with `E_OVERLOADED` so far. */
+  inFlight: number
+  inFlightBytes: number
+  overloaded: number
 }
 
 /** The names of `on` and `off`: three short ones, and those of the instance. */
@@ -167,6 +184,22 @@ export class FallbackManager {
   /** The keys of this manager that are in memory. */
   getFallbackKeys(): string[] {
     return this.connection.inspect<string[]>('memoryKeys', FAMILY, 'fallbackManager.getFallbackKeys')
+  }
+
+  /** What memory and the journal hold, as plain data: `JSON.stringify` keeps all of it. */
+  exportFallbackData(): FallbackData {
+    return exported(this.connection.inspect<NativeRows>('exportFallback', '', 'fallbackManager.exportFallbackData'))
+  }
+
+  /**
+   * Puts exported data in the place of the copies in memory. Writes that had not reached Redis go into the
+   * journal, with their old place in the order of writes. Takes also `{ key: { value, expiry?, timestamp? } }`.
+   * Throws `E_INVALID` with the path of what is wrong, and changes nothing then.
+   */
+  importFallbackData(data: FallbackData | LooseFallbackData): void {
+    const operation = 'fallbackManager.importFallbackData'
+    const rows = imported(data, FAMILY, operation)
+    this.connection.inspect('importFallback', JSON.stringify(rows), operation)
   }
 
   /** true: memory alone answers, even when Redis is up, until false. Takes effect before this returns. */

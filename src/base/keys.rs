@@ -88,12 +88,24 @@ impl Keys {
         out.freeze()
     }
 
+    /// The family and the name of a managed value's key; none for side records and raw keys.
+    pub fn parts(&self, entry: &[u8]) -> Option<(String, String)> {
+        let rest = std::str::from_utf8(entry.strip_prefix(self.prefix.as_ref())?).ok()?;
+        let (family, name) = rest.split_once(':')?;
+        let is_side = family == "h" && (name.starts_with('{') || name == "life");
+        (!is_side).then(|| (plain(family), plain(name)))
+    }
+
     /// The name that a value key has in its family, as the caller gave it.
     pub fn name_in(&self, family: &str, entry: &[u8]) -> Option<String> {
         let escaped = entry.strip_prefix(self.family(family).as_ref())?;
         let text = std::str::from_utf8(escaped).ok()?;
-        Some(text.replace("%7B", "{").replace("%7D", "}").replace("%25", "%"))
+        Some(plain(text))
     }
+}
+
+fn plain(escaped: &str) -> String {
+    escaped.replace("%7B", "{").replace("%7D", "}").replace("%25", "%")
 }
 
 /// A `SCAN MATCH` pattern for keys that begin with these bytes, glob characters taken literally.

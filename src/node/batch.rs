@@ -58,7 +58,8 @@ pub fn submit(
             }
             (Err(error), None) => Err(error.operation(name)),
             (Ok(_), None) => Err(Error::closed().operation(name)),
-            (Ok(wish), Some(handle)) => match start(handle, wish, id, since, &mut calls, &mut held) {
+            (Ok(wish), Some(handle)) => match start(handle, wish, id, since, &mut calls, &mut held)
+            {
                 Some(answer) => answer.map_err(|error| error.operation(name)),
                 None => {
                     pending += 1;

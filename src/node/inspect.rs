@@ -68,6 +68,11 @@ pub fn answer(
             local.journal.forget_prefix(&prefix);
             Value::Null
         }
+        "exportFallback" => serde_json::to_value(core.backend.export()).map_err(Error::internal)?,
+        "importFallback" => {
+            core.backend.import(argument)?;
+            Value::Null
+        }
         "fallback" => fallback(handle.ok_or_else(Error::closed)?),
         "force" => {
             core.backend.force(argument == "true");
@@ -140,8 +145,28 @@ fn fallback(handle: &Handle) -> Value {
         "journalDepth": local.journal.depth(),
         "journalBytes": local.journal.bytes(),
         "conflicts": resync.conflicts.load(Ordering::Relaxed),
+        "collapsed": local.journal.collapsed(),
         "dropped": local.journal.dropped(),
+        "replayed": resync.replayed.load(Ordering::Relaxed),
+        "superseded": resync.superseded.load(Ordering::Relaxed),
+        "journalOnDisk": local.journal.log().is_some(),
     });
+    if let Some(oldest) = local.journal.oldest() {
+        let age =
+            backend.stamps.server_micros().saturating_sub(backend.stamps.settle(oldest).micros);
+        out["journalOldestMs"] = (age / 1000).into();
+    }
+    if let Some(problem) = local.journal.log().and_then(|log| log.problem()) {
+        out["journalProblem"] = problem.into();
+    }
+    let took = resync.took_ms.load(Ordering::Relaxed);
+    if last > 0 {
+        out["lastSyncDurationMs"] = took.into();
+    }
+    let limits = backend.redis.as_ref().map(|redis| redis.limits());
+    out["inFlight"] = limits.map_or(0, |limits| limits.count()).into();
+    out["inFlightBytes"] = limits.map_or(0, |limits| limits.bytes()).into();
+    out["overloaded"] = limits.map_or(0, |limits| limits.refused()).into();
     if last > 0 {
         out["lastSyncTime"] = last.into();
     }

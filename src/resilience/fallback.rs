@@ -12,9 +12,7 @@ use super::durable::Directory;
 use super::local::Local;
 use crate::backend::memory::{self, Moment};
 use crate::backend::redis::{Failure, Redis, State};
-use crate::backend::{
-    Answer, Backend, Call, Early, Operation, Raw, Reply, Settler, settle_all,
-};
+use crate::backend::{Answer, Backend, Call, Early, Operation, Raw, Reply, Settler, settle_all};
 use crate::base::clock::Clock;
 use crate::base::error::{Applied, Error, ErrorKind};
 use crate::base::keys::Keys;
@@ -34,6 +32,10 @@ pub struct ResyncStats {
     /// On the server's clock, milliseconds; 0 = never.
     pub last_at: AtomicU64,
     pub began_at: AtomicU64,
+    /// How long the last one took.
+    pub took_ms: AtomicU64,
+    /// When its progress was told last, on the boot clock.
+    pub(super) told_at: AtomicU64,
     pub running: AtomicBool,
     pub last_failed: AtomicBool,
 }
@@ -202,11 +204,9 @@ impl Fallback {
         self.when_safe(held);
     }
 
-    /// Whether the answer to an operation in memory must wait for the disk.
+    /// Whether the answer to an operation in memory waits for the journal's file.
     fn holds_back(&self, local: &Local, operation: &Operation) -> bool {
-        self.journals()
-            && operation.stamp().is_some()
-            && local.journal.log().is_some_and(super::durable::Log::holds_back)
+        self.journals() && operation.stamp().is_some() && local.journal.log().is_some()
     }
 
     pub fn emit(&self, event: serde_json::Value) {

@@ -288,9 +288,10 @@ impl Journal {
         let newer = self.peek(&intent.key).is_some_and(|newer| newer.stamp >= intent.stamp);
         // A delete stays even so: its tombstone tells others what the invalidation would not.
         let covered = matches!(intent.wish, Wish::Set { .. })
-            && self.invalidations.iter().any(|other| {
-                intent.key.starts_with(&other.prefix) && other.stamp >= intent.stamp
-            });
+            && self
+                .invalidations
+                .iter()
+                .any(|other| intent.key.starts_with(&other.prefix) && other.stamp >= intent.stamp);
         newer || covered
     }
 
@@ -306,9 +307,10 @@ impl Journal {
     }
 
     fn forget_covered(&mut self, prefix: &[u8], stamp: Stamp) {
-        let covered = self.sets.iter().filter(|(key, intent)| {
-            key.starts_with(prefix) && intent.stamp <= stamp
-        });
+        let covered = self
+            .sets
+            .iter()
+            .filter(|(key, intent)| key.starts_with(prefix) && intent.stamp <= stamp);
         let covered: Vec<Bytes> = covered.map(|(key, _)| key.clone()).collect();
         for key in covered {
             self.forget(&key);

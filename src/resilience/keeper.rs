@@ -16,6 +16,8 @@ use crate::base::stamp::Stamp;
 const DELETE_BATCH: usize = 512;
 /// A batch of sets is bounded by bytes too: it shares its connection with live calls.
 const SET_BYTES: usize = 256 * 1024;
+/// How often the progress of a re-sync is told.
+const PROGRESS: u64 = 250_000;
 
 /// Deletes or an invalidation on their way. Dropped before they are done, they go back.
 struct Taken<'a> {
@@ -264,6 +266,9 @@ impl Keeper for Fallback {
             }
             self.count(outcome);
         }
+        let remaining = local.journal.depth();
+        drop(local);
+        self.tell_progress(remaining, now);
     }
 
     fn resynced(&self) {
@@ -274,12 +279,14 @@ impl Keeper for Fallback {
         self.resync.last_failed.store(false, Ordering::Relaxed);
         if self.resync.running.swap(false, Ordering::Relaxed) {
             let began = self.resync.began_at.load(Ordering::Relaxed);
+            let took = now.saturating_sub(began) / 1000;
+            self.resync.took_ms.store(took, Ordering::Relaxed);
             self.emit(serde_json::json!({
                 "type": "resync-end",
                 "replayed": self.resync.replayed.load(Ordering::Relaxed),
                 "conflicts": self.resync.conflicts.load(Ordering::Relaxed),
                 "failed": self.resync.failed.load(Ordering::Relaxed),
-                "durationMs": now.saturating_sub(began) / 1000,
+                "durationMs": took,
             }));
         }
     }
@@ -324,6 +331,21 @@ impl Fallback {
             None => &self.resync.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How far a re-sync has come, a few times a second.
+    fn tell_progress(&self, remaining: usize, now: u64) {
+        let told = &self.resync.told_at;
+        let running = self.resync.running.load(Ordering::Relaxed);
+        if !running || remaining == 0 || now < told.load(Ordering::Relaxed) + PROGRESS {
+            return;
+        }
+        told.store(now, Ordering::Relaxed);
+        self.emit(serde_json::json!({
+            "type": "resync-progress",
+            "replayed": self.resync.replayed.load(Ordering::Relaxed),
+            "remaining": remaining,
+        }));
     }
 
     fn tell(&self, change: &Change, depth: usize) {

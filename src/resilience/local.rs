@@ -74,7 +74,8 @@ impl Local {
             Operation::Delete { key, stamp } => {
                 let waited = self.waiting(key, moment.now).is_some();
                 self.journal.delete(key.clone(), *stamp, &|key| moment.keys.family_of(key));
-                let removed = memory::apply(&mut self.store, operation, moment, true, &mut Vec::new());
+                let removed =
+                    memory::apply(&mut self.store, operation, moment, true, &mut Vec::new());
                 if waited { Ok(Reply::Flag(true)) } else { removed }
             }
             Operation::Clear { prefix, stamp } => {

@@ -1,6 +1,7 @@
 //! What keeps the app answering while Redis doesn't: the fallback layer, its journal, and the replay.
 mod adoption;
 mod durable;
+mod exchange;
 pub mod fallback;
 pub mod journal;
 mod keeper;

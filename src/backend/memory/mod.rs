@@ -12,7 +12,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use self::store::{Entry, Standing, Store};
-use super::{Answer, Backend, Call, Early, Found, Lease, Operation, Reply, Source, Value, settle_all};
+use super::{
+    Answer, Backend, Call, Early, Found, Lease, Operation, Reply, Source, Value, settle_all,
+};
 use crate::base::clock::Clock;
 use crate::base::keys::Keys;
 use crate::base::stamp::{Stamp, Stamps};

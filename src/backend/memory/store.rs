@@ -197,6 +197,12 @@ impl Store {
             .collect()
     }
 
+    /// The live entries that are clean, in no particular order.
+    pub fn clean_entries(&self, now: u64) -> impl Iterator<Item = (&[u8], &Entry)> {
+        let entries = self.clean.iter().map(|(key, slot)| (key.as_ref(), &slot.entry));
+        entries.filter(move |(_, entry)| !entry.is_expired(now))
+    }
+
     /// Drops all clean entries. Leases stay: forgetting a copy is no delete.
     pub fn clear_clean(&mut self) {
         let clean = std::mem::replace(&mut self.clean, LruCache::unbounded());

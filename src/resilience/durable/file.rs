@@ -46,7 +46,8 @@ impl State {
             Read::Complete => self.complete = true,
             Read::Intent(intent) => {
                 // A set that lost its value comes again as a delete of the same stamp.
-                let older = self.intents.get(&intent.key).is_none_or(|old| old.stamp <= intent.stamp);
+                let older =
+                    self.intents.get(&intent.key).is_none_or(|old| old.stamp <= intent.stamp);
                 if older {
                     self.intents.insert(intent.key.clone(), intent);
                 }

@@ -45,6 +45,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     stamps: Arc<Stamps>,
     problem: Mutex<Option<String>>,
+    /// Taken before `pending`, never after it.
+    disk: Mutex<Disk>,
 }
 
 #[derive(Default)]
@@ -79,6 +81,7 @@ impl Log {
         clock: Arc<dyn Clock>,
         stamps: Arc<Stamps>,
     ) -> std::io::Result<Self> {
+        let disk = Disk::open(create, clock.clone())?;
         let shared = Arc::new(Shared {
             pending: Mutex::new(Pending { idle: true, ..Pending::default() }),
             wake: Condvar::new(),
@@ -86,8 +89,9 @@ impl Log {
             clock,
             stamps,
             problem: Mutex::new(None),
+            disk: Mutex::new(disk),
         });
-        let mut writer = Writer::open(create, shared.clone())?;
+        let writer = shared.clone();
         std::thread::Builder::new()
             .name("holdfast-journal".to_owned())
             .spawn(move || writer.run())?;
@@ -132,15 +136,20 @@ impl Log {
         }
     }
 
-    /// Whether answers must wait until what they acknowledge is on disk.
-    pub fn holds_back(&self) -> bool {
-        self.shared.sync == JournalSync::Always
-    }
-
-    /// Gives answers once everything that was written until now is on disk.
+    /// Gives answers once what they acknowledge is as safe as it was asked for: on disk, or at least out of
+    /// this process, so that killing it loses nothing.
     pub fn after(&self, answers: Vec<(Settler, Answer)>) {
-        self.shared.pending.lock().waiting.extend(answers);
-        self.shared.wake.notify_one();
+        if self.shared.sync == JournalSync::Always {
+            self.shared.pending.lock().waiting.extend(answers);
+            self.shared.wake.notify_one();
+            return;
+        }
+        // While the file is being written anew, the writer hands this over right after that.
+        if let Some(mut disk) = self.shared.disk.try_lock() {
+            // What fails is noted as the problem, kept, and tried again by the writer.
+            let _ = self.shared.hand_over(&mut disk);
+        }
+        settle_all(answers);
     }
 
     /// Waits until everything that was written until now is on disk; answers whether it is.
@@ -168,9 +177,86 @@ impl Shared {
     }
 }
 
-struct Writer {
-    shared: Arc<Shared>,
+impl Shared {
+    /// The writer's thread.
+    fn run(&self) {
+        loop {
+            let (waiting, barriers, closed) = self.next();
+            let mut disk = self.disk.lock();
+            let mut result = self.hand_over(&mut disk);
+            let forced = !waiting.is_empty() || !barriers.is_empty();
+            let handle = disk.take_due(forced, self.sync);
+            drop(disk);
+            // Whoever hands something over meanwhile does not wait for this.
+            if let Some(handle) = handle
+                && result.is_ok()
+            {
+                result = handle.and_then(|file| file.sync_data());
+                self.note(&result);
+            }
+            let good = result.is_ok();
+            settle_all(waiting.into_iter().map(|(settler, answer)| match &result {
+                Ok(()) => (settler, answer),
+                Err(error) => (settler, Err(unsafe_on_disk(error))),
+            }));
+            for barrier in barriers {
+                let _ = barrier.send(good);
+            }
+            let mut disk = self.disk.lock();
+            if closed {
+                return disk.end(self.pending.lock().idle);
+            }
+            if good && disk.has_grown() && disk.compact().is_err() {
+                // The file is as it was; it is tried again when it has grown.
+                disk.base = disk.length;
+            }
+        }
+    }
+
+    /// Waits for something to do.
+    fn next(&self) -> (Vec<(Settler, Answer)>, Vec<mpsc::Sender<bool>>, bool) {
+        let owes = self.disk.lock().owes();
+        let mut pending = self.pending.lock();
+        while !(pending.closed || pending.asks()) {
+            if !owes {
+                self.wake.wait(&mut pending);
+            } else if self.wake.wait_for(&mut pending, SECOND).timed_out() {
+                break;
+            }
+        }
+        let waiting = std::mem::take(&mut pending.waiting);
+        (waiting, std::mem::take(&mut pending.barriers), pending.closed)
+    }
+
+    /// Writes what is pending.
+    fn hand_over(&self, disk: &mut Disk) -> std::io::Result<()> {
+        let mut pending = self.pending.lock();
+        let (anew, buffer) =
+            (std::mem::take(&mut pending.anew), std::mem::take(&mut pending.buffer));
+        drop(pending);
+        let result = disk.write(anew, buffer);
+        self.note(&result);
+        result
+    }
+
+    fn note(&self, result: &std::io::Result<()>) {
+        *self.problem.lock() = result.as_ref().err().map(ToString::to_string);
+    }
+}
+
+impl Pending {
+    fn asks(&self) -> bool {
+        self.anew
+            || !self.buffer.is_empty()
+            || !self.waiting.is_empty()
+            || !self.barriers.is_empty()
+    }
+}
+
+/// The file, and what is known of it.
+struct Disk {
     create: Create,
+    clock: Arc<dyn Clock>,
     generation: u32,
     path: PathBuf,
     file: File,
@@ -184,12 +270,12 @@ struct Writer {
     dirty: Option<u64>,
 }
 
-impl Writer {
-    fn open(create: Create, shared: Arc<Shared>) -> std::io::Result<Self> {
+impl Disk {
+    fn open(create: Create, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
         let (path, file) = create(0)?;
-        let mut writer = Self {
-            shared,
+        let mut disk = Self {
             create,
+            clock,
             generation: 0,
             path,
             file,
@@ -199,8 +285,8 @@ impl Writer {
             unwritten: Vec::new(),
             dirty: None,
         };
-        writer.begin(&[])?;
-        Ok(writer)
+        disk.begin(&[])?;
+        Ok(disk)
     }
 
     fn begin(&mut self, rest: &[u8]) -> std::io::Result<()> {
@@ -216,61 +302,7 @@ impl Writer {
         Ok(())
     }
 
-    fn run(&mut self) {
-        loop {
-            let (pending, closed) = self.next();
-            let forced = !pending.barriers.is_empty()
-                || (self.shared.sync == JournalSync::Always && !pending.waiting.is_empty());
-            let result = self.write(pending.anew, pending.buffer, forced);
-            *self.shared.problem.lock() = result.as_ref().err().map(ToString::to_string);
-            let good = result.is_ok();
-            settle_all(pending.waiting.into_iter().map(|(settler, answer)| match &result {
-                Ok(()) => (settler, answer),
-                Err(error) => (settler, Err(unsafe_on_disk(error))),
-            }));
-            for barrier in pending.barriers {
-                let _ = barrier.send(good);
-            }
-            if closed {
-                return self.end();
-            }
-            if good && self.length > COMPACT_FROM.max(4 * self.base) {
-                // What fails leaves the file as it is; it is tried again when it has grown.
-                if self.compact().is_err() {
-                    self.base = self.length;
-                }
-            }
-        }
-    }
-
-    /// Waits for something to do.
-    fn next(&mut self) -> (Pending, bool) {
-        let mut pending = self.shared.pending.lock();
-        loop {
-            let asked = pending.anew
-                || !pending.buffer.is_empty()
-                || !pending.waiting.is_empty()
-                || !pending.barriers.is_empty();
-            if asked || pending.closed {
-                break;
-            }
-            if self.dirty.is_none() && self.unwritten.is_empty() {
-                self.shared.wake.wait(&mut pending);
-            } else if self.shared.wake.wait_for(&mut pending, SECOND).timed_out() {
-                break;
-            }
-        }
-        let taken = Pending {
-            buffer: std::mem::take(&mut pending.buffer),
-            waiting: std::mem::take(&mut pending.waiting),
-            barriers: std::mem::take(&mut pending.barriers),
-            anew: std::mem::take(&mut pending.anew),
-            ..Pending::default()
-        };
-        (taken, pending.closed)
-    }
-
-    fn write(&mut self, anew: bool, buffer: Vec<u8>, forced: bool) -> std::io::Result<()> {
+    fn write(&mut self, anew: bool, buffer: Vec<u8>) -> std::io::Result<()> {
         if anew {
             self.unwritten.clear();
             self.cut_back(self.head)?;
@@ -281,25 +313,40 @@ impl Writer {
         } else {
             self.unwritten.extend_from_slice(&buffer);
         }
-        if !self.unwritten.is_empty() {
-            if let Err(error) = self.file.write_all(&self.unwritten) {
-                // Half a record would hide whatever comes after it.
-                let _ = self.cut_back(self.length);
-                return Err(error);
-            }
-            self.length += self.unwritten.len() as u64;
-            self.unwritten = Vec::new();
-            self.dirty.get_or_insert(self.shared.clock.micros());
+        if self.unwritten.is_empty() {
+            return Ok(());
         }
-        let since = self.dirty.map_or(0, |at| self.shared.clock.micros().saturating_sub(at));
-        let due = self.shared.sync == JournalSync::EverySecond && since >= 900_000;
-        if self.dirty.is_some() && (forced || due) {
-            self.file.sync_data()?;
-            self.dirty = None;
-        } else if self.shared.sync == JournalSync::No {
-            self.dirty = None;
+        if let Err(error) = self.file.write_all(&self.unwritten) {
+            // Half a record would hide whatever comes after it.
+            let _ = self.cut_back(self.length);
+            return Err(error);
         }
+        self.length += self.unwritten.len() as u64;
+        self.unwritten = Vec::new();
+        self.dirty.get_or_insert(self.clock.micros());
         Ok(())
+    }
+
+    /// Whether something waits to be written, or to be forced to disk.
+    fn owes(&self) -> bool {
+        self.dirty.is_some() || !self.unwritten.is_empty()
+    }
+
+    /// A handle by which the file is to be forced to disk now.
+    fn take_due(&mut self, forced: bool, sync: JournalSync) -> Option<std::io::Result<File>> {
+        let since = self.clock.micros().saturating_sub(self.dirty?);
+        let due = match sync {
+            JournalSync::Always => true,
+            JournalSync::EverySecond => since >= 900_000,
+            JournalSync::No => false,
+        };
+        if sync == JournalSync::No && !forced {
+            self.dirty = None;
+        }
+        (forced || due).then(|| {
+            self.dirty = None;
+            self.file.try_clone()
+        })
     }
 
     fn cut_back(&mut self, length: u64) -> std::io::Result<()> {
@@ -307,6 +354,10 @@ impl Writer {
         self.file.seek(SeekFrom::Start(length))?;
         self.length = length;
         Ok(())
+    }
+
+    fn has_grown(&self) -> bool {
+        self.length > COMPACT_FROM.max(4 * self.base)
     }
 
     /// Writes what is not settled into a new file, and removes this one.
@@ -341,9 +392,9 @@ impl Writer {
     }
 
     /// Nobody writes any more. A file that holds nothing is removed; any other waits for who adopts it.
-    fn end(&mut self) {
+    fn end(&mut self, empty: bool) {
         let _ = self.file.sync_data();
-        if self.shared.pending.lock().idle {
+        if empty {
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -353,4 +404,148 @@ fn unsafe_on_disk(error: &std::io::Error) -> Error {
     Error::new(ErrorKind::Full, "the journal could not be written to disk")
         .cause(error.to_string())
         .applied(Applied::Unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::orphans::Directory;
+    use super::*;
+    use crate::backend::intent::Wish;
+    use crate::base::clock::ManualClock;
+    use crate::base::stamp::Stamp;
+
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new() -> Self {
+            let name = format!("holdfast-log-{:x}", crate::base::random::bits());
+            Self(std::env::temp_dir().join(name))
+        }
+
+        fn open(&self, sync: JournalSync) -> (Directory, Log) {
+            let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(5));
+            let stamps = Arc::new(Stamps::new(clock.clone(), 7));
+            Directory::open(&self.0.to_string_lossy(), "here", sync, clock, stamps).unwrap()
+        }
+
+        fn files(&self) -> Vec<PathBuf> {
+            let entries = std::fs::read_dir(&self.0).unwrap();
+            let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+            files.sort();
+            files
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn delete(key: u32) -> Intent {
+        let stamp = Stamp { micros: u64::from(key) + 1, process: 1 };
+        Intent { key: Bytes::from(format!("k{key}")), stamp, wish: Wish::Delete }
+    }
+
+    fn adopted(directory: &Directory) -> Vec<Bytes> {
+        let clock = ManualClock::at(6);
+        directory.adopt(&clock).intents.into_iter().map(|intent| intent.key).collect()
+    }
+
+    /// Ends the writer as the end of a process would: what it wrote stays.
+    fn gone(log: Log) {
+        assert!(log.flush());
+        let shared = log.shared.clone();
+        drop(log);
+        // Its thread holds the last reference but ours, and with it the lock.
+        while Arc::strong_count(&shared) > 1 {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_file_is_taken_over_once_its_owner_is_gone_and_not_before() {
+        let place = Place::new();
+        let (_, first) = place.open(JournalSync::EverySecond);
+        let (directory, _second) = place.open(JournalSync::EverySecond);
+        first.write(&Record::Intent(&delete(1)));
+        assert!(first.flush());
+        assert!(adopted(&directory).is_empty(), "its owner lives");
+        gone(first);
+        let clock = ManualClock::at(6);
+        let found = directory.adopt(&clock);
+        assert_eq!(found.intents, [delete(1)]);
+        found.done();
+        assert!(adopted(&directory).is_empty());
+        assert_eq!(place.files().len(), 1, "our own");
+    }
+
+    #[test]
+    fn a_torn_end_hides_nothing_that_stands_before_it() {
+        let place = Place::new();
+        let (_, first) = place.open(JournalSync::Always);
+        (1..4).for_each(|key| first.write(&Record::Intent(&delete(key))));
+        gone(first);
+        let path = place.files().remove(0);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, whole.get(..whole.len() - 3).unwrap()).unwrap();
+        let (directory, _second) = place.open(JournalSync::Always);
+        let clock = ManualClock::at(6);
+        let found = directory.adopt(&clock);
+        assert_eq!(found.intents, [delete(1), delete(2)]);
+        assert!(found.torn > 0);
+    }
+
+    #[test]
+    fn a_file_that_is_written_anew_keeps_what_is_owed_and_nothing_else() {
+        let place = Place::new();
+        let (_, first) = place.open(JournalSync::No);
+        for key in 0..1_000 {
+            first.write(&Record::Intent(&delete(key)));
+            if key >= 3 {
+                let stamp = delete(key).stamp;
+                first.write(&Record::Settled { key: &delete(key).key, stamp });
+            }
+        }
+        assert!(first.flush());
+        let before = place.files();
+        let old = std::fs::read(&before[0]).unwrap();
+        first.shared.disk.lock().compact().unwrap();
+        let after = place.files();
+        assert_ne!(before, after);
+        assert!(std::fs::metadata(&after[0]).unwrap().len() < 500);
+        first.write(&Record::Intent(&delete(2_000)));
+        first.write(&Record::Settled { key: b"k0", stamp: delete(0).stamp });
+        gone(first);
+        // As if the process had died before it removed the old file: the new one counts alone.
+        std::fs::write(&before[0], &old).unwrap();
+        let (directory, second) = place.open(JournalSync::No);
+        let clock = ManualClock::at(6);
+        let found = directory.adopt(&clock);
+        let keys: Vec<_> = found.intents.iter().map(|intent| intent.key.clone()).collect();
+        assert_eq!(keys, ["k1", "k2", "k2000"]);
+        found.done();
+        gone(second);
+        // As if it had died in the middle of writing the new one: the old one counts alone.
+        std::fs::write(&before[0], &old).unwrap();
+        let begun = before[0].to_string_lossy().replace("-0.journal", "-1.journal");
+        let mut head = Vec::new();
+        Record::Begin(&Begin { generation: 1, boot: boot_id() }).encode(&mut head);
+        Record::Intent(&delete(9)).encode(&mut head);
+        std::fs::write(begun, head).unwrap();
+        let (directory, _third) = place.open(JournalSync::No);
+        assert_eq!(adopted(&directory), ["k0", "k1", "k2"]);
+    }
+
+    #[test]
+    fn a_journal_that_is_empty_leaves_no_file() {
+        let place = Place::new();
+        let (_, log) = place.open(JournalSync::EverySecond);
+        log.write(&Record::Intent(&delete(1)));
+        log.begin_anew();
+        gone(log);
+        assert!(place.files().is_empty());
+    }
 }

@@ -134,9 +134,8 @@ impl Adopted {
         self.server = state.clocks.server.clone().or(self.server.take());
         self.offset = moved.offset.or(self.offset);
         self.intents.extend(state.intents.values().map(|intent| moved.intent(intent)));
-        self.invalidations.extend(state.invalidations.iter().map(|(prefix, &stamp)| Invalidation {
-            prefix: Bytes::copy_from_slice(prefix),
-            stamp: moved.stamp(stamp),
+        self.invalidations.extend(state.invalidations.iter().map(|(prefix, &stamp)| {
+            Invalidation { prefix: Bytes::copy_from_slice(prefix), stamp: moved.stamp(stamp) }
         }));
     }
 }
@@ -167,11 +166,7 @@ impl Moved {
         // Nobody knows how long the machine was off but the wall clock. What it stamps is taken for older
         // than it may be, so that it yields.
         let early = known.unwrap_or_else(|| wall(then) - signed(SKEW));
-        Self {
-            expiry: Some(wall(then) - wall(now)),
-            early: Some(early),
-            offset: Some(wall(now)),
-        }
+        Self { expiry: Some(wall(then) - wall(now)), early: Some(early), offset: Some(wall(now)) }
     }
 
     fn stamp(&self, stamp: Stamp) -> Stamp {
@@ -242,11 +237,8 @@ mod tests {
     }
 
     fn set(micros: u64, expires_at: u64) -> Intent {
-        let value = crate::backend::Value {
-            payload: Bytes::from_static(b"v"),
-            format: 0,
-            compress: false,
-        };
+        let value =
+            crate::backend::Value { payload: Bytes::from_static(b"v"), format: 0, compress: false };
         let wish = Wish::Set { value, expires_at: Some(expires_at) };
         Intent { key: Bytes::from_static(b"k"), stamp: Stamp { micros, process: 1 }, wish }
     }

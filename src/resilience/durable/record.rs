@@ -19,14 +19,28 @@ pub enum Record<'a> {
     Clocks(&'a Clocks),
     /// A set or a delete was taken.
     Intent(&'a Intent),
-    Invalidation { prefix: &'a [u8], stamp: Stamp },
+    Invalidation {
+        prefix: &'a [u8],
+        stamp: Stamp,
+    },
     /// The replay of a key's intent ended; what is not newer is done.
-    Settled { key: &'a [u8], stamp: Stamp },
-    Invalidated { prefix: &'a [u8], stamp: Stamp },
+    Settled {
+        key: &'a [u8],
+        stamp: Stamp,
+    },
+    Invalidated {
+        prefix: &'a [u8],
+        stamp: Stamp,
+    },
     /// Sets under the prefix that are not newer are gone.
-    Covered { prefix: &'a [u8], stamp: Stamp },
+    Covered {
+        prefix: &'a [u8],
+        stamp: Stamp,
+    },
     /// Everything under the prefix was given up on request.
-    Forgotten { prefix: &'a [u8] },
+    Forgotten {
+        prefix: &'a [u8],
+    },
     /// All that an earlier generation held stands above.
     Complete,
 }

@@ -1,0 +1,221 @@
+// What memory and the journal hold, as data that a file can keep. The format has a name and a version; what
+// is not of it is refused with the path of what is wrong.
+
+import { describe, invalid, type HoldfastError } from './errors.js'
+import { FORMAT_JSON, FORMAT_TEXT } from './generated/operations.js'
+import { checkKey } from './keys.js'
+import { toJson } from './values.js'
+
+/** One value. Times are ms since 1970. */
+export interface FallbackDataEntry {
+  /** Whose value it is: `fallback`, `cache`, `memoized`, ... */
+  family: string
+  key: string
+  /** What `get` would answer; for `encoding: 'text'` the stored text, for `'hex'` the stored bytes. */
+  value: unknown
+  /** How `value` stands for what is stored. */
+  encoding: 'json' | 'text' | 'hex'
+  /** How JS reads the stored bytes; only where it isn't JSON or text. */
+  format?: number
+  /** Absent: it never expires. */
+  expiry?: number
+  /** Its place in the order of writes; absent: as if it were written when it is imported. */
+  stamp?: readonly [micros: number, process: number]
+  /** Acknowledged, and not in Redis yet. */
+  pending: boolean
+}
+
+/** A delete that had not reached Redis; without a key it is of the whole family. */
+export interface FallbackDataRemoval {
+  family: string
+  key?: string
+  stamp?: readonly [micros: number, process: number]
+}
+
+/** What `exportFallbackData` answers. */
+export interface FallbackData {
+  format: 'holdfast-fallback'
+  version: 1
+  /** ms since 1970. */
+  exportedAt: number
+  /** The machine's boot: by it stamps are understood that were taken before Redis was reached for the first time. */
+  boot: string
+  entries: FallbackDataEntry[]
+  removals: FallbackDataRemoval[]
+}
+
+/** Values by key, without a version: each counts as written when it is imported. `expiry` is ms since 1970. */
+export interface LooseFallbackData {
+  [key: string]: { value: unknown; expiry?: number; timestamp?: number }
+}
+
+/** @internal */
+export interface NativeRows {
+  boot: string
+  values: NativeRow[]
+  removals: { family: string; key: string | null; stamp: readonly [number, number] | null }[]
+}
+
+interface NativeRow {
+  family: string
+  key: string
+  payload: string
+  hex: boolean
+  format: number
+  ttl_ms: number | null
+  stamp: readonly [number, number] | null
+  pending: boolean
+}
+
+const FORMAT = 'holdfast-fallback'
+const VERSION = 1
+
+export function exported(rows: NativeRows): FallbackData {
+  const now = Date.now()
+  const entries = rows.values.map((row) => {
+    const entry: FallbackDataEntry = { family: row.family, key: row.key, ...readable(row), pending: row.pending }
+    if (row.ttl_ms !== null) entry.expiry = now + row.ttl_ms
+    if (row.stamp !== null) entry.stamp = row.stamp
+    return entry
+  })
+  const removals = rows.removals.map(({ family, key, stamp }) => ({
+    family,
+    ...(key === null ? {} : { key }),
+    ...(stamp === null ? {} : { stamp }),
+  }))
+  return { format: FORMAT, version: VERSION, exportedAt: now, boot: rows.boot, entries, removals }
+}
+
+function readable({ payload, hex, format }: NativeRow): Pick<FallbackDataEntry, 'value' | 'encoding' | 'format'> {
+  if (hex) return { value: payload, encoding: 'hex', format }
+  if (format === FORMAT_JSON) {
+    try {
+      return { value: JSON.parse(payload) as unknown, encoding: 'json' }
+    } catch {
+      // Something else wrote it; the text says what it is.
+    }
+  }
+  return format === FORMAT_TEXT
+    ? { value: payload, encoding: 'text' }
+    : { value: payload, encoding: 'text', format }
+}
+
+/** Everything is checked before anything is changed. */
+export function imported(data: unknown, family: string, operation: string): NativeRows {
+  const root = object(data, 'data', operation)
+  if (!('format' in root) || typeof (root as { format: unknown }).format === 'object') {
+    return { boot: '', values: loose(root, family, operation), removals: [] }
+  }
+  if (root['format'] !== FORMAT) {
+    throw wrong('data.format', root['format'], `'${FORMAT}'`, operation)
+  }
+  if (root['version'] !== VERSION) throw wrong('data.version', root['version'], String(VERSION), operation)
+  const now = Date.now()
+  const values = list(root['entries'], 'data.entries', operation).map((entry, at) =>
+    row(object(entry, `data.entries[${at}]`, operation), `data.entries[${at}]`, now, operation),
+  )
+  const removals = list(root['removals'], 'data.removals', operation).map((removal, at) => {
+    const path = `data.removals[${at}]`
+    const fields = object(removal, path, operation)
+    const { key } = fields
+    if (key !== undefined) checkKey(key, `${path}.key`, operation)
+    return {
+      family: name(fields['family'], `${path}.family`, operation),
+      key: (key as string | undefined) ?? null,
+      stamp: stamp(fields['stamp'], `${path}.stamp`, operation),
+    }
+  })
+  const boot = root['boot'] ?? ''
+  if (typeof boot !== 'string') throw wrong('data.boot', boot, 'a text', operation)
+  return { boot, values: values.filter((one) => one !== null), removals }
+}
+
+function loose(root: Record<string, unknown>, family: string, operation: string): NativeRow[] {
+  const now = Date.now()
+  return Object.entries(root).flatMap(([key, given]) => {
+    const path = `data[${JSON.stringify(key)}]`
+    const fields = object(given, path, operation)
+    checkKey(key, path, operation)
+    if (fields['value'] === undefined) throw wrong(`${path}.value`, undefined, 'what JSON can hold', operation)
+    const lifetime = ttl(fields['expiry'], `${path}.expiry`, now, operation)
+    if (lifetime === 0) return []
+    const { value } = fields
+    const isText = typeof value === 'string'
+    return [
+      {
+        family,
+        key,
+        payload: isText ? value : toJson(value, `${path}.value`, operation),
+        hex: false,
+        format: isText ? FORMAT_TEXT : FORMAT_JSON,
+        ttl_ms: lifetime,
+        stamp: null,
+        pending: true,
+      },
+    ]
+  })
+}
+
+/** Null for a copy whose time is over; a pending write that expired still removes what is older. */
+function row(fields: Record<string, unknown>, path: string, now: number, operation: string): NativeRow | null {
+  const { key, value, encoding, format, pending } = fields
+  checkKey(key, `${path}.key`, operation)
+  if (encoding !== 'json' && encoding !== 'text' && encoding !== 'hex') {
+    throw wrong(`${path}.encoding`, encoding, "'json', 'text' or 'hex'", operation)
+  }
+  if (encoding !== 'json' && typeof value !== 'string') throw wrong(`${path}.value`, value, 'a text', operation)
+  if (encoding === 'hex' && !/^(?:[0-9a-f]{2})*$/i.test(value as string)) {
+    throw wrong(`${path}.value`, value, 'hex digits', operation)
+  }
+  if (format !== undefined && !(Number.isInteger(format) && (format as number) >= 0 && (format as number) < 256)) {
+    throw wrong(`${path}.format`, format, 'a whole number below 256', operation)
+  }
+  if (typeof pending !== 'boolean') throw wrong(`${path}.pending`, pending, 'true or false', operation)
+  const lifetime = ttl(fields['expiry'], `${path}.expiry`, now, operation)
+  if (lifetime === 0 && !pending) return null
+  return {
+    family: name(fields['family'], `${path}.family`, operation),
+    key: key as string,
+    payload: encoding === 'json' ? toJson(value, `${path}.value`, operation) : (value as string),
+    hex: encoding === 'hex',
+    format: (format as number | undefined) ?? (encoding === 'text' ? FORMAT_TEXT : FORMAT_JSON),
+    ttl_ms: lifetime,
+    stamp: stamp(fields['stamp'], `${path}.stamp`, operation),
+    pending,
+  }
+}
+
+/** ms that are left; null = for ever; 0 = it is over. */
+function ttl(expiry: unknown, path: string, now: number, operation: string): number | null {
+  if (expiry === undefined || expiry === null) return null
+  if (typeof expiry !== 'number' || !Number.isFinite(expiry)) throw wrong(path, expiry, 'ms since 1970', operation)
+  return Math.max(0, Math.ceil(expiry - now))
+}
+
+function stamp(given: unknown, path: string, operation: string): readonly [number, number] | null {
+  if (given === undefined || given === null) return null
+  const whole = (number: unknown): boolean => Number.isSafeInteger(number) && (number as number) >= 0
+  if (!Array.isArray(given) || given.length !== 2 || !given.every(whole)) {
+    throw wrong(path, given, 'two whole numbers', operation)
+  }
+  return given as unknown as readonly [number, number]
+}
+
+function name(given: unknown, path: string, operation: string): string {
+  if (typeof given !== 'string' || given === '') throw wrong(path, given, 'a name', operation)
+  return given
+}
+
+function list(given: unknown, path: string, operation: string): unknown[] {
+  if (!Array.isArray(given)) throw wrong(path, given, 'an array', operation)
+  return given
+}
+
+function object(given: unknown, path: string, operation: string): Record<string, unknown> {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw wrong(path, given, 'an object', operation)
+  return given as Record<string, unknown>
+}
+
+function wrong(path: string, given: unknown, allowed: string, operation: string): HoldfastError {
+  return invalid(path, `${path} is ${describe(given)}; allowed: ${allowed}`, operation)
+}

@@ -1,0 +1,183 @@
+//! What memory and the journal hold, out as data and in again: for a deploy that keeps its fallback, or a
+//! look at what an outage left. JS gives the public form and its checks; here it is rows.
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::fallback::Fallback;
+use crate::backend::Value;
+use crate::backend::intent::{Intent, Wish};
+use crate::backend::memory::store::{Entry, Standing};
+use crate::base::clock::boot_id;
+use crate::base::error::{Error, Result};
+use crate::base::stamp::Stamp;
+
+/// A value, with its place in the order of writes.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Row {
+    family: String,
+    key: String,
+    /// Text, or hex where the bytes are none.
+    payload: String,
+    hex: bool,
+    format: u8,
+    /// What is left of its lifetime, ms.
+    ttl_ms: Option<u64>,
+    /// Microseconds and process; none = it counts as written now.
+    stamp: Option<(u64, u64)>,
+    /// It was acknowledged, and waits for the replay.
+    pending: bool,
+}
+
+/// A delete that waits for the replay; without a key it is of the whole family.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Removal {
+    family: String,
+    key: Option<String>,
+    stamp: Option<(u64, u64)>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Rows {
+    values: Vec<Row>,
+    removals: Vec<Removal>,
+    /// The machine's boot, from which stamps count that were taken before the first contact.
+    boot: String,
+}
+
+impl Fallback {
+    /// All managed values in memory, and all that waits for the replay.
+    pub fn export(&self) -> Rows {
+        let now = self.clock.micros();
+        let local = self.local.lock();
+        let mut rows = Rows { boot: boot_id(), ..Rows::default() };
+        for intent in local.journal.intents() {
+            let Some((family, key)) = self.keys.parts(&intent.key) else { continue };
+            let stamp = self.portable(intent.stamp);
+            match &intent.wish {
+                Wish::Set { value, expires_at } if expires_at.is_none_or(|at| at > now) => {
+                    let ttl_ms = expires_at.map(|at| (at - now).div_ceil(1000));
+                    rows.values.push(row(family, key, value, ttl_ms, stamp, true));
+                }
+                _ => rows.removals.push(Removal { family, key: Some(key), stamp }),
+            }
+        }
+        for invalidation in local.journal.invalidations() {
+            let Some((family, _)) = self.keys.parts(&invalidation.prefix) else { continue };
+            let stamp = self.portable(invalidation.stamp);
+            rows.removals.push(Removal { family, key: None, stamp });
+        }
+        for (key, entry) in local.store.clean_entries(now) {
+            let Some((family, name)) = self.keys.parts(key) else { continue };
+            let value =
+                Value { payload: entry.payload.clone(), format: entry.format, compress: true };
+            let ttl_ms = entry.expires_at.map(|at| at.saturating_sub(now).div_ceil(1000));
+            let stamp = self.portable(entry.stamp);
+            rows.values.push(row(family, name, &value, ttl_ms, stamp, false));
+        }
+        rows
+    }
+
+    /// Puts what was exported in the place of the copies in memory. What waits for its replay goes into the
+    /// journal, unless something newer of its key waits there. Copies count only while memory answers: a
+    /// server that answers knows better.
+    pub fn import(&self, text: &str) -> Result<()> {
+        let rows: Rows = serde_json::from_str(text)
+            .map_err(|error| Error::invalid("data", format!("data can't be read: {error}")))?;
+        let boot = boot_id();
+        let here = !boot.is_empty() && rows.boot == boot;
+        let now = self.clock.micros();
+        let mut local = self.local.lock();
+        local.store.clear_clean();
+        local.bump_all();
+        for Removal { family, key, stamp } in rows.removals {
+            let stamp = self.stamp_of(stamp, here);
+            match key {
+                Some(key) => {
+                    let key = self.keys.entry(&family, &key);
+                    local.void(&key, Some(stamp), now);
+                    if self.journals() {
+                        local.journal.adopt(Intent { key, stamp, wish: Wish::Delete });
+                    }
+                }
+                None => {
+                    let prefix = self.keys.family(&family);
+                    local.clear(&prefix, stamp, now);
+                    if self.journals() {
+                        local.journal.invalidate(prefix, stamp);
+                    }
+                }
+            }
+        }
+        let on_memory = local.on_memory() || self.redis.is_none();
+        for row in rows.values {
+            let (stamp, key) =
+                (self.stamp_of(row.stamp, here), self.keys.entry(&row.family, &row.key));
+            let value = Value {
+                payload: if row.hex { unhex(&row.payload)? } else { row.payload.into() },
+                format: row.format,
+                compress: true,
+            };
+            let expires_at = row.ttl_ms.map(|ms| now.saturating_add(ms.saturating_mul(1000)));
+            if local.journal.newest(&key) >= Some(stamp) {
+                continue;
+            }
+            let pending = row.pending && self.journals();
+            if on_memory {
+                let (payload, format) = (value.payload.clone(), value.format);
+                let standing = if pending { Standing::Journalled } else { Standing::Clean };
+                let entry = Entry { payload, format, stamp, expires_at, standing };
+                let _ = local.store.set(&key, entry, now);
+            }
+            if pending {
+                local.journal.adopt(Intent { key, stamp, wish: Wish::Set { value, expires_at } });
+            }
+        }
+        drop(local);
+        if let Some(redis) = &self.redis {
+            redis.catch_up();
+        }
+        Ok(())
+    }
+
+    /// A stamp as another process can read it, as far as the server's clock is known.
+    fn portable(&self, stamp: Stamp) -> Option<(u64, u64)> {
+        let stamp = self.stamps.settle(stamp);
+        Some((stamp.micros, stamp.process))
+    }
+
+    /// What has no place in the order of writes here counts as written now.
+    fn stamp_of(&self, stamp: Option<(u64, u64)>, here: bool) -> Stamp {
+        match stamp.map(|(micros, process)| Stamp { micros, process }) {
+            Some(stamp) if here || !stamp.is_early() => {
+                self.stamps.observe(stamp);
+                stamp
+            }
+            _ => self.stamps.next(),
+        }
+    }
+}
+
+fn row(
+    family: String,
+    key: String,
+    value: &Value,
+    ttl_ms: Option<u64>,
+    stamp: Option<(u64, u64)>,
+    pending: bool,
+) -> Row {
+    let (payload, hex) = match std::str::from_utf8(&value.payload) {
+        Ok(text) => (text.to_owned(), false),
+        Err(_) => (value.payload.iter().map(|byte| format!("{byte:02x}")).collect(), true),
+    };
+    Row { family, key, payload, hex, format: value.format, ttl_ms, stamp, pending }
+}
+
+fn unhex(text: &str) -> Result<Bytes> {
+    let wrong = || Error::invalid("data", "data holds bytes that are no hex text");
+    let pairs = text.as_bytes().chunks(2);
+    let bytes = pairs.map(|pair| {
+        let pair = std::str::from_utf8(pair).ok()?;
+        (pair.len() == 2).then(|| u8::from_str_radix(pair, 16).ok())?
+    });
+    bytes.collect::<Option<Vec<u8>>>().map(Bytes::from).ok_or_else(wrong)
+}
