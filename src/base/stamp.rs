@@ -1,6 +1,6 @@
 //! Stamps: the time order of writes, on the server's clock. See docs/decisions/0004-stamps-and-envelope.md.
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use super::clock::Clock;
 
@@ -32,6 +32,10 @@ pub struct Stamps {
     offset: AtomicI64,
     /// The first offset that was learnt; it settles what was taken before, so that its order stays.
     first: AtomicI64,
+    /// A test's word for the offset is the last.
+    pinned: AtomicBool,
+    /// A test wants stamps that go back with the clock.
+    falls: AtomicBool,
 }
 
 impl Stamps {
@@ -43,7 +47,21 @@ impl Stamps {
             last: AtomicU64::new(0),
             offset: AtomicI64::new(0),
             first: AtomicI64::new(0),
+            pinned: AtomicBool::new(false),
+            falls: AtomicBool::new(false),
         }
+    }
+
+    /// For tests: what the server's clock is is said here, and never learnt.
+    pub fn pin(&self, offset: i64) {
+        self.pinned.store(true, Ordering::Relaxed);
+        self.first.store(offset, Ordering::Relaxed);
+        self.offset.store(offset, Ordering::Relaxed);
+    }
+
+    /// For tests: stamps may go back.
+    pub fn let_fall(&self) {
+        self.falls.store(true, Ordering::Relaxed);
     }
 
     pub fn process(&self) -> u64 {
@@ -53,6 +71,9 @@ impl Stamps {
     /// The next stamp: the estimate of the server's clock, above every stamp given or seen before.
     pub fn next(&self) -> Stamp {
         let estimate = self.server_micros();
+        if self.falls.load(Ordering::Relaxed) {
+            return Stamp { micros: estimate, process: self.process };
+        }
         let mut last = self.last.load(Ordering::Relaxed);
         loop {
             let micros = estimate.max(last + 1);
@@ -77,6 +98,9 @@ impl Stamps {
 
     /// Notes the server's TIME, read between two readings of the boot clock.
     pub fn learn(&self, server_micros: u64, before: u64, after: u64) {
+        if self.pinned.load(Ordering::Relaxed) {
+            return;
+        }
         let middle = before + after.saturating_sub(before) / 2;
         let offset = i64::try_from(server_micros).unwrap_or(i64::MAX)
             - i64::try_from(middle).unwrap_or(i64::MAX);

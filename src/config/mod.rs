@@ -23,6 +23,8 @@ pub use target::{Endpoint, Target, Tls};
 
 use std::time::Duration;
 
+use crate::base::plant::Plant;
+
 /// Everything that was decided for one instance. Every value has been checked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Config {
@@ -79,6 +81,8 @@ pub struct Config {
     pub cache_enabled: bool,
     /// Whether failures can be provoked on purpose. Default false.
     pub test_hooks: bool,
+    /// A rule that a test breaks; no setting reaches it.
+    pub planted: Option<Plant>,
 }
 
 /// When calls fail so often that memory had better answer.

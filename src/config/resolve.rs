@@ -90,6 +90,7 @@ fn config(options: Options, env: Environment) -> Result<Config, Error> {
         connect_allowed: !building,
         cache_enabled: cache_enabled.unwrap_or(true),
         test_hooks,
+        planted: None,
     })
 }
 

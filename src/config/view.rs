@@ -35,6 +35,7 @@ impl fmt::Debug for Config {
             connect_allowed,
             cache_enabled,
             test_hooks,
+            planted,
         } = self;
         f.debug_struct("Config")
             .field("target", target)
@@ -63,6 +64,7 @@ impl fmt::Debug for Config {
             .field("connect_allowed", connect_allowed)
             .field("cache_enabled", cache_enabled)
             .field("test_hooks", test_hooks)
+            .field("planted", planted)
             .finish()
     }
 }
@@ -117,6 +119,7 @@ impl Config {
             connect_allowed,
             cache_enabled,
             test_hooks: _,
+            planted: _,
         } = self;
         let mut view = json!({
             "memoryOnly": matches!(target, Target::Memory),

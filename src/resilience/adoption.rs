@@ -36,7 +36,7 @@ impl Fallback {
             self.stamps.assume(offset);
         }
         if let Some(server) = &adopted.server {
-            self.uncertain.lock().inherit(server);
+            self.uncertain.lock().inherit(server, self.clock.micros());
         }
         let now = self.clock.micros();
         let mut local = self.local.lock();

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use parking_lot::Mutex;
 
 use super::durable::Directory;
+use super::fate::Fate;
 use super::local::Local;
 use crate::backend::memory::{self, Moment};
 use crate::backend::redis::{Failure, Redis, State};
@@ -57,7 +58,7 @@ pub struct Fallback {
     pub(super) by_hand: AtomicBool,
     /// Listeners were told that the server went, and not yet that it came.
     pub(super) away: AtomicBool,
-    pub(super) uncertain: Mutex<super::keeper::Fate>,
+    pub(super) uncertain: Mutex<Fate>,
     /// Where the journal is kept on disk, if it is.
     pub(super) directory: OnceLock<Directory>,
 }
@@ -84,7 +85,7 @@ impl Fallback {
             events,
             by_hand: AtomicBool::new(false),
             away: AtomicBool::new(true),
-            uncertain: Mutex::new(super::keeper::Fate::default()),
+            uncertain: Mutex::new(Fate::default()),
             directory: OnceLock::new(),
         });
         if let Some(redis) = &fallback.redis {
@@ -156,6 +157,9 @@ impl Fallback {
         if self.journals() {
             let dropped = local.journal.dropped();
             let answer = local.apply_journalled(operation, &moment);
+            if let Some(plant) = self.config.planted {
+                local.journal.plant(plant, operation.key());
+            }
             if local.journal.dropped() > dropped {
                 self.emit(serde_json::json!({
                     "type": "journal-overflow", "dropped": local.journal.dropped(),

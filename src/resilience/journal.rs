@@ -8,6 +8,7 @@ use lru::LruCache;
 
 use super::durable::{Log, Record};
 use crate::backend::intent::{Intent, Wish};
+use crate::base::plant::Plant;
 use crate::base::stamp::Stamp;
 
 /// What an intent costs beside its key and payload, in bytes, with glibc's allocator on 64 bits: the node
@@ -282,6 +283,19 @@ impl Journal {
             self.forget(&key);
         }
         self.note_empty();
+    }
+
+    /// For tests: loses what was just taken.
+    pub fn plant(&mut self, plant: Plant, key: Option<&Bytes>) {
+        match (plant, key) {
+            (Plant::DeletesAreForgotten, Some(key)) => {
+                if let Some(intent) = self.deletes.pop(key) {
+                    self.unweigh(&intent);
+                }
+            }
+            (Plant::ClearsAreForgotten, None) => self.invalidations.clear(),
+            _ => {}
+        }
     }
 
     fn is_outdated(&self, intent: &Intent) -> bool {

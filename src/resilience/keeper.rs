@@ -11,6 +11,7 @@ use crate::backend::memory::store::{Entry, Standing};
 use crate::backend::redis::{Change, Failure, Identity, Keeper, Owed, Passing, Replayer, State};
 use crate::backend::{Answer, Call, Operation, Reply};
 use crate::base::error::Result;
+use crate::base::plant::Plant;
 use crate::base::stamp::Stamp;
 
 const DELETE_BATCH: usize = 512;
@@ -55,53 +56,6 @@ impl Drop for Taken<'_> {
             local.journal.put_back_invalidation(invalidation);
         }
         self.deletes.drain(..).for_each(|intent| local.journal.put_back(intent));
-    }
-}
-
-/// What became of the server between two contacts, as far as it decides about keys that are absent.
-#[derive(Clone, Debug, Default)]
-pub struct Fate {
-    last: Option<Identity>,
-    /// The server stayed up, and since then nothing says why a key is absent.
-    stayed_up: bool,
-    flushed: bool,
-    evicted: bool,
-}
-
-impl Fate {
-    fn meet(&mut self, identity: &Identity) {
-        if let Some(last) = &self.last {
-            // A server that hides its run id is taken for the same one: that is the careful side.
-            let same = match (&last.run_id, &identity.run_id) {
-                (Some(before), Some(now)) => before == now,
-                _ => true,
-            };
-            let emptied = matches!((&last.life, &identity.life), (Some(a), Some(b)) if a != b);
-            // What was found out stays true until everything is replayed.
-            self.stayed_up = same;
-            self.flushed = same && (self.flushed || emptied);
-            self.evicted = same && (self.evicted || identity.evicted_keys > last.evicted_keys);
-        }
-        self.last = Some(identity.clone());
-    }
-
-    /// Intents came from a process that knew this server last.
-    pub(super) fn inherit(&mut self, server: &Identity) {
-        if let Some(current) = self.last.replace(server.clone()) {
-            self.meet(&current);
-        }
-    }
-
-    /// Everything was replayed: what comes from now on is judged anew.
-    fn settle(&mut self) {
-        self.flushed = false;
-        self.evicted = false;
-    }
-
-    /// Whether a set of this age may be written where its key is absent: not when somebody may have
-    /// deleted it on a server that stayed up and no longer knows.
-    fn may_write_absent(&self, age: u64, tombstone_ttl: u64) -> bool {
-        !(self.stayed_up && (age > tombstone_ttl || self.evicted || self.flushed))
     }
 }
 
@@ -157,7 +111,10 @@ impl Keeper for Fallback {
                 continue;
             }
             let Some(payload) = payload.cloned() else {
-                local.store.remove(key, now);
+                // Only where there is one: a removal would void a load's lease.
+                if local.store.peek(key, now).is_some() {
+                    local.store.remove(key, now);
+                }
                 continue;
             };
             if late && local.store.peek(key, now).is_some() {
@@ -299,7 +256,7 @@ impl Keeper for Fallback {
         }
         drop(local);
         let mut uncertain = self.uncertain.lock();
-        uncertain.meet(identity);
+        uncertain.meet(identity, self.clock.micros());
         if !owed {
             // What happened before the first intent decides nothing.
             uncertain.settle();
@@ -312,7 +269,8 @@ impl Keeper for Fallback {
         let ttl = u64::try_from(self.config.tombstone_ttl.as_micros()).unwrap_or(u64::MAX);
         matches!(intent.wish, Wish::Delete)
             || self.config.writes_uncertain
-            || self.uncertain.lock().may_write_absent(age, ttl)
+            || self.config.planted == Some(Plant::AgeIsIgnored)
+            || self.uncertain.lock().may_write_absent(age, self.clock.micros(), ttl)
     }
 }
 

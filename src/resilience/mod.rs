@@ -3,6 +3,7 @@ mod adoption;
 mod durable;
 mod exchange;
 pub mod fallback;
+mod fate;
 pub mod journal;
 mod keeper;
 pub mod local;

@@ -16,30 +16,44 @@ pub struct Server {
 
 impl Server {
     pub fn start() -> Self {
-        let program = std::env::var("HOLDFAST_REDIS_SERVER").unwrap_or("redis-server".into());
         // The port is free when it is asked for; whoever takes it in between makes us ask again.
         for _ in 0..20 {
-            let port = free_port();
-            let mut child = Command::new(&program)
-                .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-                .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap_or_else(|error| panic!("{program} can't be started: {error}"));
-            for _ in 0..400 {
-                if child.try_wait().unwrap().is_some() {
-                    break;
-                }
-                if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                    return Self { child, port };
-                }
-                std::thread::sleep(Duration::from_millis(10));
+            if let Some((child, port)) = Self::launch(free_port()) {
+                return Self { child, port };
             }
-            let _ = child.kill();
-            let _ = child.wait();
         }
         panic!("no redis-server could be started");
+    }
+
+    fn launch(port: u16) -> Option<(Child, u16)> {
+        let program = std::env::var("HOLDFAST_REDIS_SERVER").unwrap_or("redis-server".into());
+        let mut child = Command::new(&program)
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program} can't be started: {error}"));
+        for _ in 0..400 {
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Some((child, port));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        None
+    }
+
+    /// Killed, and started again with nothing in it.
+    pub fn restart_empty(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let (child, _) = Self::launch(self.port).expect("its port is still free");
+        self.child = child;
     }
 
     pub fn url(&self) -> String {

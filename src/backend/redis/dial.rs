@@ -249,6 +249,9 @@ impl Dialer {
             evicted_keys: info_field(&text(&stats), "evicted_keys")
                 .and_then(|number| number.parse().ok())
                 .unwrap_or(0),
+            up_micros: info_field(&server, "uptime_in_seconds")
+                .and_then(|seconds| seconds.parse::<u64>().ok())
+                .map_or(u64::MAX, |seconds| seconds.saturating_mul(1_000_000)),
             version: info_field(&server, "redis_version").unwrap_or_default().to_owned(),
         })
     }

@@ -28,6 +28,8 @@ pub struct Landing {
     late: bool,
     answers: Vec<(Call, Answer)>,
     kept: Vec<Kept>,
+    /// Keys that hold nothing: no copy of what they held may answer later.
+    missed: Vec<(Bytes, u32)>,
     leases: Vec<Call>,
     again: Vec<Item>,
     /// Comparing live writes that met something newer.
@@ -90,6 +92,7 @@ impl Landing {
             late,
             answers: Vec::new(),
             kept: Vec::new(),
+            missed: Vec::new(),
             leases: Vec::new(),
             again: Vec::new(),
             fenced: Vec::new(),
@@ -114,10 +117,20 @@ impl Landing {
 
     /// Hands the answers out, and their values to whoever keeps copies. Gives back what is to be unfolded.
     fn settle(self, keeper: Option<&dyn Keeper>) -> Vec<Arrived> {
-        let Self { answers, kept, folded, late, .. } = self;
+        let Self { answers, kept, missed, folded, late, .. } = self;
         if let Some(keeper) = keeper {
             let whole = kept.iter().filter_map(|kept| kept.passing(answers.get(kept.at)?, late));
-            keeper.keep(&mut whole.chain(folded.iter().filter_map(Arrived::announced)));
+            let announced = folded.iter().filter_map(Arrived::announced);
+            let gone = missed.iter().map(|(key, seen)| Passing {
+                key,
+                seen: *seen,
+                payload: None,
+                late: false,
+                format: 0,
+                stamp: Stamp::default(),
+                expires_at: None,
+            });
+            keeper.keep(&mut whole.chain(announced).chain(gone));
         }
         settle_all(answers.into_iter().map(|(call, answer)| (call.settler, answer)));
         folded
@@ -275,10 +288,12 @@ impl Hub {
             Operation::Get { .. } | Operation::Load { .. } => match replies.next() {
                 Some(Resp::BulkString(stored)) => Some(stored),
                 Some(Resp::Nil) if matches!(call.operation, Operation::Load { .. }) => {
+                    out.missed.extend(call.operation.key().map(|key| (key.clone(), seen)));
                     out.leases.push(call);
                     return;
                 }
                 Some(Resp::Nil) => {
+                    out.missed.extend(call.operation.key().map(|key| (key.clone(), seen)));
                     out.answers.push((call, Ok(Reply::Nothing)));
                     return;
                 }

@@ -8,6 +8,7 @@ use crate::backend::intent::{Intent, Outcome, Wish};
 use crate::backend::{Answer, Lease, Operation, Raw, Reply, Value};
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::keys::Keys;
+use crate::base::plant::Plant;
 use crate::base::stamp::{Stamp, Stamps};
 use crate::codec::envelope::{self, Decoded, Payload};
 use crate::config::{Config, SyncMode};
@@ -53,6 +54,10 @@ impl Wire {
             Operation::Delete { key, stamp } => {
                 if repeated || self.config.fenced_writes {
                     out.add_command(self.replay_delete(key, *stamp));
+                    return 1;
+                }
+                if self.config.planted == Some(Plant::NoTombstone) {
+                    out.add_command(command(&[b"UNLINK", key]));
                     return 1;
                 }
                 let ttl = self.config.tombstone_ttl.as_millis().to_string();
@@ -111,6 +116,16 @@ impl Wire {
                 Some(expires_at.map(|at| at.saturating_sub(now) / 1000))
             }
         };
+        let planted = self.config.planted;
+        if planted == Some(Plant::ExpiredIsForgotten) && remaining == Some(Some(0)) {
+            out.add_command(command(&[b"EXISTS", b""]));
+            return;
+        }
+        let (remaining, mode) = match planted {
+            Some(Plant::FullLifetime) => (remaining.map(|ms| ms.map(|_| 3_600_000)), self.mode()),
+            Some(Plant::NoComparison) => (remaining, b"overwrite".as_slice()),
+            _ => (remaining, self.mode()),
+        };
         out.add_command(match (&intent.wish, remaining) {
             // A value that expired while Redis was away leaves only "delete older than".
             (Wish::Delete, _) | (_, Some(Some(0))) => self.replay_delete(&intent.key, intent.stamp),
@@ -119,7 +134,7 @@ impl Wire {
                 value,
                 remaining.flatten(),
                 intent.stamp,
-                self.mode(),
+                mode,
                 write_absent,
             ),
         });
