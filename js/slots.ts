@@ -112,9 +112,9 @@ async function failLater(record: ErrorRecord, operation: string): Promise<never>
   throw error
 }
 
-/** Whether a call failed only because nobody could serve it now. */
+/** Whether a call failed only because nobody could serve it now. Too many calls at once are the caller's to know. */
 export function isOutage(code: HoldfastErrorCode): boolean {
-  return code === 'E_UNAVAILABLE' || code === 'E_TIMEOUT' || code === 'E_OVERLOADED' || code === 'E_FULL'
+  return code === 'E_UNAVAILABLE' || code === 'E_TIMEOUT' || code === 'E_FULL'
 }
 
 function recordOf(thrown: unknown): ErrorRecord {

@@ -192,6 +192,10 @@ impl Keeper for Fallback {
         self.local.lock().journal.take(key)
     }
 
+    fn waits(&self, key: &Bytes) -> bool {
+        self.local.lock().journal.peek(key).is_some()
+    }
+
     fn take_intents(&self, at_most: usize) -> Vec<Intent> {
         if !self.syncs() {
             return Vec::new();

@@ -5,7 +5,7 @@ use redis::{Pipeline, Value as Resp};
 
 use super::hub::{Hub, SideJob};
 use super::wire::Wire;
-use super::{Replayer, failure, wire};
+use super::{Replayer, failure, script, wire};
 use crate::backend::intent::{Intent, Outcome};
 use crate::backend::{Call, Operation, Reply};
 use crate::base::error::{Applied, Error, Result};
@@ -85,6 +85,7 @@ async fn sweep(
     let pattern = scan_pattern(prefix);
     let mut cursor = b"0".to_vec();
     let mut removed = 0;
+    let mut refused = None;
     loop {
         let mut scan = Pipeline::new();
         scan.add_command(wire::command(&[
@@ -96,27 +97,55 @@ async fn sweep(
             PAGE.as_bytes(),
         ]));
         let replies = ask(connection, &scan, 1, timeout).await?;
-        let Some((next, keys)) = page(replies) else { return Err(wire::unexpected()) };
+        let (next, keys) = page(replies)?;
         // A side record stands for its value.
         let mut pipeline = Pipeline::new();
         for key in keys.into_iter().filter_map(|key| wire.keys.value_of(key)) {
             pipeline.add_command(wire.replay_delete(&key, stamp));
         }
         if !pipeline.is_empty() {
-            for reply in ask(connection, &pipeline, pipeline.len(), timeout).await? {
-                match wire::outcome(&reply) {
+            for outcome in run(connection, &pipeline, timeout).await? {
+                match outcome {
                     Ok(outcome) => removed += u64::from(outcome == Outcome::Applied),
                     Err(error) if failure::means_unavailable(&error) => return Err(error),
                     // One key that can't be removed keeps none of the others.
-                    Err(_) => {}
+                    Err(error) => refused = Some(error),
                 }
             }
         }
         if next == b"0" {
-            return Ok(removed);
+            return match refused {
+                None => Ok(removed),
+                Some(error) if removed == 0 => Err(error),
+                Some(error) => Err(failure::maybe_applied(error)),
+            };
         }
         cursor = next;
     }
+}
+
+/// Runs scripts. A server that forgot them gets them again: each compares, so that nothing is done twice.
+async fn run(
+    connection: &mut MultiplexedConnection,
+    pipeline: &Pipeline,
+    timeout: std::time::Duration,
+) -> Result<Vec<Result<Outcome>>> {
+    let mut outcomes = Vec::new();
+    for _ in 0..2 {
+        let replies = ask(connection, pipeline, pipeline.len(), timeout).await?;
+        outcomes = replies.iter().map(wire::outcome).collect();
+        let forgot =
+            |outcome: &Result<Outcome>| outcome.as_ref().is_err_and(failure::forgot_script);
+        if !outcomes.iter().any(forgot) {
+            break;
+        }
+        let mut load = Pipeline::new();
+        for script in script::ALL {
+            load.cmd("SCRIPT").arg("LOAD").arg(script.text);
+        }
+        ask(connection, &load, script::ALL.len(), timeout).await?;
+    }
+    Ok(outcomes)
 }
 
 async fn ask(
@@ -132,16 +161,20 @@ async fn ask(
     }
 }
 
-fn page(mut replies: Vec<Resp>) -> Option<(Vec<u8>, Vec<Bytes>)> {
-    let Some(Resp::Array(parts)) = replies.pop() else { return None };
-    let [Resp::BulkString(next), Resp::Array(keys)] = <[Resp; 2]>::try_from(parts).ok()? else {
-        return None;
+fn page(mut replies: Vec<Resp>) -> Result<(Vec<u8>, Vec<Bytes>)> {
+    let parts = match replies.pop() {
+        Some(Resp::Array(parts)) => parts,
+        Some(Resp::ServerError(error)) => return Err(failure::from_server(&error)),
+        _ => return Err(wire::unexpected()),
+    };
+    let Ok([Resp::BulkString(next), Resp::Array(keys)]) = <[Resp; 2]>::try_from(parts) else {
+        return Err(wire::unexpected());
     };
     let keys = keys.into_iter().filter_map(|key| match key {
         Resp::BulkString(bytes) => Some(Bytes::from(bytes)),
         _ => None,
     });
-    Some((next, keys.collect()))
+    Ok((next, keys.collect()))
 }
 
 impl Replayer {
@@ -152,8 +185,7 @@ impl Replayer {
             pipeline.add_command(self.wire.replay_delete(&intent.key, intent.stamp));
         }
         let timeout = self.wire.config.command_timeout;
-        let replies = ask(&mut self.connection, &pipeline, intents.len(), timeout).await?;
-        replies.iter().map(wire::outcome).map(settled).collect()
+        run(&mut self.connection, &pipeline, timeout).await?.into_iter().map(settled).collect()
     }
 
     /// Removes what begins with the prefix and is not newer than the stamp.

@@ -44,6 +44,8 @@ static NUMBERS: AtomicU64 = AtomicU64::new(1);
 /// How many pipelines may wait in a connection's own queue.
 const QUEUE: usize = 1 << 20;
 
+const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
+
 /// An answer to TIME that took longer is not used.
 const SLOW_TIME: u64 = 50_000;
 
@@ -175,8 +177,10 @@ impl Dialer {
         for script in script::ALL {
             questions.cmd("SCRIPT").arg("LOAD").arg(script.text);
         }
+        // One that nobody loaded: whoever may call scripts is told so.
+        questions.cmd("EVALSHA").arg(NO_SCRIPT).arg(0);
         let replies = connection
-            .send_packed_commands(&questions, 0, 1 + script::ALL.len())
+            .send_packed_commands(&questions, 0, 2 + script::ALL.len())
             .await
             .map_err(|error| failure::from_redis(&error))?;
         let mut replies = replies.into_iter();
@@ -185,15 +189,19 @@ impl Dialer {
             Some(Resp::ServerError(error)) => return Err(failure::from_server(&error)),
             _ => return Err(super::wire::unexpected()),
         }
-        for (script, reply) in script::ALL.iter().zip(replies) {
+        let names = script::ALL.iter().map(|script| script.name).chain(["every script"]);
+        for (name, reply) in names.zip(replies) {
             if let Resp::ServerError(error) = reply {
                 let error = failure::from_server(&error);
+                if failure::forgot_script(&error) {
+                    continue;
+                }
                 if failure::means_unavailable(&error) {
                     return Err(error);
                 }
                 return Err(Error::new(
                     ErrorKind::Unsupported,
-                    format!("this server denies scripts (EVAL), which {} needs", script.name),
+                    format!("this server denies scripts (EVAL), which {name} needs"),
                 )
                 .cause(error.cause.unwrap_or_default()));
             }
@@ -239,6 +247,13 @@ impl Dialer {
             .map_err(|error| failure::from_redis(&error))?;
         let [server, stats, life] = <[Resp; 3]>::try_from(replies).unwrap_or_default();
         let server = text(&server);
+        // A server that takes no writes can't serve us, though it answers.
+        if let Resp::ServerError(error) = &life {
+            let error = failure::from_server(error);
+            if failure::means_unavailable(&error) {
+                return Err(error);
+            }
+        }
         Ok(Identity {
             run_id: info_field(&server, "run_id").map(str::to_owned),
             life: match &life {

@@ -28,7 +28,14 @@ pub fn from_server(error: &redis::ServerError) -> Error {
     from_code(error.code(), error.details().unwrap_or_default())
 }
 
+/// How a script is told that its user may not do something.
+const DENIED_IN_SCRIPT: &str = "The user executing the script can't run this command";
+
 fn from_code(code: &str, detail: &str) -> Error {
+    if code == "ERR" && detail.starts_with(DENIED_IN_SCRIPT) {
+        return Error::new(ErrorKind::Auth, "this Redis user may not do that")
+            .cause(format!("NOPERM {detail}"));
+    }
     let error = match code {
         "WRONGTYPE" => Error::new(
             ErrorKind::Data,
@@ -48,6 +55,11 @@ fn from_code(code: &str, detail: &str) -> Error {
         _ => Error::new(ErrorKind::Data, format!("Redis answers: {code} {detail}")),
     };
     error.cause(format!("{code} {detail}").trim_end().to_owned())
+}
+
+/// Whether the server no longer has a script that every connection gave it.
+pub fn forgot_script(error: &Error) -> bool {
+    error.cause.as_deref().is_some_and(|cause| cause.starts_with("NOSCRIPT"))
 }
 
 /// Whether the server as a whole can't serve us now, so that memory should.

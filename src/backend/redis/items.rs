@@ -55,12 +55,30 @@ pub(super) struct Batch {
     pub link: u64,
     pub items: Vec<Item>,
     pub sent_at: u64,
+    /// It runs a script of the caller's, during which no server answers anybody.
+    pub runs_script: bool,
 }
 
 /// Whether an operation writes so much that it belongs in the lane.
 pub(super) fn is_large_write(operation: &Operation) -> bool {
     match operation {
         Operation::Set { value, .. } | Operation::Fill { value, .. } => value.payload.len() > LARGE,
+        _ => false,
+    }
+}
+
+/// Whether an operation runs a script of the caller's own.
+pub(super) fn runs_script(operation: &Operation) -> bool {
+    let names_one = |args: &Vec<Bytes>| {
+        args.first().is_some_and(|name| {
+            let names: [&[u8]; 6] =
+                [b"EVAL", b"EVALSHA", b"EVAL_RO", b"EVALSHA_RO", b"FCALL", b"FCALL_RO"];
+            names.iter().any(|other| name.eq_ignore_ascii_case(other))
+        })
+    };
+    match operation {
+        Operation::Command { args } => names_one(args),
+        Operation::Pipeline { commands } => commands.iter().any(names_one),
         _ => false,
     }
 }

@@ -1,4 +1,6 @@
 //! What becomes of the replies: answers, copies, leases, and the errors that say more than their call.
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use redis::{RedisResult, Value as Resp};
 
@@ -7,9 +9,9 @@ use super::items::Item;
 use super::state::State;
 use super::wire::{self, LeaseAnswer};
 use super::{Keeper, Passing, Wire, failure};
-use crate::backend::intent::Outcome;
+use crate::backend::intent::{Intent, Outcome};
 use crate::backend::{Answer, Call, Found, Operation, Reply, Source, settle_all};
-use crate::base::error::{Error, ErrorKind};
+use crate::base::error::{Applied, Error, ErrorKind};
 use crate::base::stamp::Stamp;
 use crate::codec::envelope::Payload;
 
@@ -139,7 +141,7 @@ impl Landing {
     /// A replay's error. Answers how it ended: not at all, when the server or the script is gone or there
     /// is no room; else as a conflict, since trying again would end the same way.
     fn note(&mut self, error: Error) -> Option<Outcome> {
-        if error.cause.as_deref().is_some_and(|cause| cause.starts_with("NOSCRIPT")) {
+        if failure::forgot_script(&error) {
             self.reopen = true;
             None
         } else if failure::means_unavailable(&error) {
@@ -200,25 +202,48 @@ impl Hub {
     fn land_all(&mut self, number: u64, items: Vec<Item>, values: Vec<Resp>) {
         let mut landing = Landing::new(self.now(), false);
         let mut ended = Vec::new();
+        // Intents that the server did not take, by their keys: what was asked of these right behind them is
+        // answered from what still waits, unless it was a write, which settles them.
+        let mut untaken: HashMap<Bytes, Intent> = HashMap::new();
+        let mut owed = Vec::new();
         let mut values = values.into_iter();
         for item in items {
             match item {
                 Item::Replay(intent) => {
                     self.replaying = self.replaying.saturating_sub(1);
-                    match wire::outcome(&values.next().unwrap_or(Resp::Nil)) {
-                        Ok(outcome) => ended.push((intent, Some(outcome))),
-                        Err(error) => ended.push((intent, landing.note(error))),
+                    let reply = values.next().unwrap_or(Resp::Nil);
+                    match wire::outcome(&reply).map_or_else(|error| landing.note(error), Some) {
+                        Some(outcome) => ended.push((intent, Some(outcome))),
+                        None => {
+                            untaken.insert(intent.key.clone(), intent);
+                        }
                     }
                 }
                 Item::Call { call, leasing, seen, replies } => {
-                    let mut replies = values.by_ref().take(replies);
-                    self.land(call, leasing, seen, &mut replies, &mut landing);
+                    let replies: Vec<Resp> = values.by_ref().take(replies).collect();
+                    let key = call.operation.key().filter(|key| untaken.contains_key(*key));
+                    if let Some(key) = key.cloned() {
+                        let done = call.operation.writes()
+                            && !replies.iter().any(|reply| matches!(reply, Resp::ServerError(_)));
+                        match untaken.remove(&key) {
+                            Some(intent) if done => ended.push((intent, Some(Outcome::Superseded))),
+                            Some(intent) => {
+                                untaken.insert(key, intent);
+                                owed.push(call);
+                                continue;
+                            }
+                            None => {}
+                        }
+                    }
+                    self.land(call, leasing, seen, &mut replies.into_iter(), &mut landing);
                 }
             }
         }
+        ended.extend(untaken.into_values().map(|intent| (intent, None)));
         if let Some(keeper) = self.shared.keeper() {
             keeper.replayed(ended);
         }
+        self.unanswered(owed, Applied::No);
         self.settle_landing(number, landing);
     }
 
@@ -315,6 +340,11 @@ impl Hub {
             return match wire::simple_answer(&call.operation, repeated, replies) {
                 Ok(reply) => {
                     // A repeated write may have been settled by something newer: no copy of it.
+                    let is_gone = matches!(call.operation, Operation::Exists { .. })
+                        && reply == Reply::Flag(false);
+                    out.missed.extend(
+                        call.operation.key().filter(|_| is_gone).map(|key| (key.clone(), seen)),
+                    );
                     if reply == Reply::Flag(true) && !repeated {
                         out.kept.extend(written(&call, seen, out.answers.len()));
                     }
@@ -361,7 +391,7 @@ impl Hub {
 
     /// A server's error for one call.
     pub fn refuse(&self, call: Call, leasing: bool, seen: u32, error: Error, out: &mut Landing) {
-        let forgot = error.cause.as_deref().is_some_and(|cause| cause.starts_with("NOSCRIPT"));
+        let forgot = failure::forgot_script(&error);
         let raw = matches!(call.operation, Operation::Command { .. } | Operation::Pipeline { .. });
         if !raw && (forgot || failure::means_unavailable(&error)) {
             let replies = 0;

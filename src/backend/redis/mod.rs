@@ -101,6 +101,8 @@ pub trait Keeper: Send + Sync {
     fn go_live(&self) -> bool;
     /// The intent of this key, if it still waits; it is sent before the key's own operation.
     fn take_intent(&self, key: &Bytes) -> Option<Intent>;
+    /// Whether an intent of this key waits.
+    fn waits(&self, key: &Bytes) -> bool;
     fn take_intents(&self, at_most: usize) -> Vec<Intent>;
     /// Replays that ended, or came back for another try.
     fn replayed(&self, ended: Vec<(Intent, Option<Outcome>)>);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use redis::{Pipeline, RedisResult, Value as Resp};
 
 use super::hub::{Hub, micros};
-use super::items::{Batch, Item, is_large_write};
+use super::items::{Batch, Item, is_large_write, runs_script};
 use super::state::State;
 use super::wire;
 use super::{failure, raw};
@@ -33,8 +33,17 @@ impl Hub {
         }
         let mut outgoing = self.outgoing(calls.len());
         let mut refused = Vec::new();
+        let mut owed = Vec::new();
         let keeper = self.shared.keeper();
         for mut call in calls {
+            // The server takes nothing more: what waits for it is answered from what waits.
+            if self.rest_until.is_some()
+                && let Some((keeper, key)) = keeper.as_ref().zip(call.operation.key())
+                && keeper.waits(key)
+            {
+                owed.push(call);
+                continue;
+            }
             let intent = match call.operation.key() {
                 Some(key) if self.state == State::Resyncing => {
                     keeper.as_ref().and_then(|keeper| keeper.take_intent(key))
@@ -98,6 +107,7 @@ impl Hub {
             items.push(Item::Call { call, leasing: false, seen, replies });
         }
         settle_all(refused);
+        self.unanswered(owed, Applied::No);
         self.send(outgoing);
         // Not before the others are on their way: what the lane sends waits for what came earlier.
         self.start_lane();
@@ -146,7 +156,10 @@ impl Hub {
                 let count = pipeline.len();
                 (number, connection.send_packed_commands(&pipeline, 0, count).await)
             });
-            self.batches.insert(number, Batch { link: link.id, items, sent_at: now });
+            let runs_script = items.iter().any(
+                |item| matches!(item, Item::Call { call, .. } if runs_script(&call.operation)),
+            );
+            self.batches.insert(number, Batch { link: link.id, items, sent_at: now, runs_script });
             // Polled once here: the connection takes what is handed to it in the order of the first
             // polls, and the order of one key's operations is promised.
             match first_poll(&mut flight) {

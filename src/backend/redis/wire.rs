@@ -295,9 +295,13 @@ pub fn simple_answer(operation: &Operation, repeated: bool, mut replies: Vec<Res
     if let Resp::ServerError(error) = &last {
         return Err(failure::from_server(error));
     }
-    // A delete whose tombstone was refused: the value is gone, and others may not learn of it.
+    // A delete whose tombstone was refused: the value is gone, and others may not learn of it. A server
+    // without room refuses every tombstone, and what it frees by the removal counts for more.
     if let Some(Resp::ServerError(error)) = replies.first() {
-        return Err(failure::maybe_applied(failure::from_server(error)));
+        let error = failure::from_server(error);
+        if error.kind != ErrorKind::Full {
+            return Err(failure::maybe_applied(error));
+        }
     }
     Ok(match (operation, last) {
         (Operation::Set { .. }, Resp::Int(code)) if repeated => Reply::Flag(code >= 0),
