@@ -35,6 +35,8 @@ pub struct Journal {
     deletes: Shelf,
     sets: Shelf,
     invalidations: Vec<Invalidation>,
+    /// Those that are being carried out.
+    under_way: Vec<Invalidation>,
     dropped: u64,
     collapsed: u64,
     /// Intents that were taken out and whose replay has not ended.
@@ -54,6 +56,7 @@ impl Journal {
             deletes: LruCache::unbounded(),
             sets: LruCache::unbounded(),
             invalidations: Vec::new(),
+            under_way: Vec::new(),
             dropped: 0,
             collapsed: 0,
             taken: 0,
@@ -222,7 +225,16 @@ impl Journal {
             return None;
         }
         self.taken += 1;
-        Some(self.invalidations.remove(0))
+        let next = self.invalidations.remove(0);
+        self.under_way.push(next.clone());
+        Some(next)
+    }
+
+    /// Whether an acknowledged invalidation of this key's family has not reached the server yet: what the
+    /// server holds of it may be gone already.
+    pub fn covers(&self, key: &[u8]) -> bool {
+        let mut all = self.invalidations.iter().chain(&self.under_way);
+        all.any(|other| key.starts_with(&other.prefix))
     }
 
     /// The replay of an intent that was taken ended.
@@ -232,13 +244,16 @@ impl Journal {
         self.note_empty();
     }
 
-    pub fn settle_invalidation(&mut self, Invalidation { prefix, stamp }: &Invalidation) {
+    pub fn settle_invalidation(&mut self, invalidation: &Invalidation) {
+        self.under_way.retain(|other| other != invalidation);
+        let Invalidation { prefix, stamp } = invalidation;
         self.write(|| Record::Invalidated { prefix, stamp: *stamp });
         self.taken = self.taken.saturating_sub(1);
         self.note_empty();
     }
 
     pub fn put_back_invalidation(&mut self, invalidation: Invalidation) {
+        self.under_way.retain(|other| *other != invalidation);
         self.taken = self.taken.saturating_sub(1);
         self.forget_covered(&invalidation.prefix, invalidation.stamp);
         self.note_invalidation(invalidation);

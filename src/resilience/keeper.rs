@@ -192,8 +192,9 @@ impl Keeper for Fallback {
         self.local.lock().journal.take(key)
     }
 
-    fn waits(&self, key: &Bytes) -> bool {
-        self.local.lock().journal.peek(key).is_some()
+    fn answers_itself(&self, key: &Bytes, resting: bool) -> bool {
+        let local = self.local.lock();
+        local.journal.covers(key) || (resting && local.journal.peek(key).is_some())
     }
 
     fn take_intents(&self, at_most: usize) -> Vec<Intent> {

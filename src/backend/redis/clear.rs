@@ -3,6 +3,7 @@ use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value as Resp};
 
+use super::gates::{Gates, Place};
 use super::hub::{Hub, SideJob};
 use super::wire::Wire;
 use super::{Replayer, failure, script, wire};
@@ -96,7 +97,7 @@ async fn sweep(
             b"COUNT",
             PAGE.as_bytes(),
         ]));
-        let replies = ask(connection, &scan, 1, timeout).await?;
+        let replies = ask(connection, &wire.gates, &scan, 1, timeout).await?;
         let (next, keys) = page(replies)?;
         // A side record stands for its value.
         let mut pipeline = Pipeline::new();
@@ -104,7 +105,7 @@ async fn sweep(
             pipeline.add_command(wire.replay_delete(&key, stamp));
         }
         if !pipeline.is_empty() {
-            for outcome in run(connection, &pipeline, timeout).await? {
+            for outcome in run(connection, &wire.gates, &pipeline, timeout).await? {
                 match outcome {
                     Ok(outcome) => removed += u64::from(outcome == Outcome::Applied),
                     Err(error) if failure::means_unavailable(&error) => return Err(error),
@@ -127,12 +128,13 @@ async fn sweep(
 /// Runs scripts. A server that forgot them gets them again: each compares, so that nothing is done twice.
 async fn run(
     connection: &mut MultiplexedConnection,
+    gates: &Gates,
     pipeline: &Pipeline,
     timeout: std::time::Duration,
 ) -> Result<Vec<Result<Outcome>>> {
     let mut outcomes = Vec::new();
     for _ in 0..2 {
-        let replies = ask(connection, pipeline, pipeline.len(), timeout).await?;
+        let replies = ask(connection, gates, pipeline, pipeline.len(), timeout).await?;
         outcomes = replies.iter().map(wire::outcome).collect();
         let forgot =
             |outcome: &Result<Outcome>| outcome.as_ref().is_err_and(failure::forgot_script);
@@ -143,18 +145,23 @@ async fn run(
         for script in script::ALL {
             load.cmd("SCRIPT").arg("LOAD").arg(script.text);
         }
-        ask(connection, &load, script::ALL.len(), timeout).await?;
+        ask(connection, gates, &load, script::ALL.len(), timeout).await?;
     }
     Ok(outcomes)
 }
 
 async fn ask(
     connection: &mut MultiplexedConnection,
+    gates: &Gates,
     pipeline: &Pipeline,
     count: usize,
     timeout: std::time::Duration,
 ) -> Result<Vec<Resp>> {
-    match tokio::time::timeout(timeout, connection.send_packed_commands(pipeline, 0, count)).await {
+    let asked = async {
+        gates.pass(Place::Removal).await?;
+        connection.send_packed_commands(pipeline, 0, count).await
+    };
+    match tokio::time::timeout(timeout, asked).await {
         Ok(Ok(values)) => Ok(values),
         Ok(Err(error)) => Err(failure::from_redis(&error)),
         Err(_) => Err(crate::base::error::Error::unavailable("it does not answer in time")),
@@ -185,7 +192,11 @@ impl Replayer {
             pipeline.add_command(self.wire.replay_delete(&intent.key, intent.stamp));
         }
         let timeout = self.wire.config.command_timeout;
-        run(&mut self.connection, &pipeline, timeout).await?.into_iter().map(settled).collect()
+        run(&mut self.connection, &self.wire.gates, &pipeline, timeout)
+            .await?
+            .into_iter()
+            .map(settled)
+            .collect()
     }
 
     /// Removes what begins with the prefix and is not newer than the stamp.

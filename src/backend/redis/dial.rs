@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::failure;
+use super::gates::{Gates, Place};
 use super::link::{Identity, Link, Meter, Metered};
 use super::script;
 use super::tls;
@@ -37,6 +38,7 @@ pub struct Dialer {
     pub timeout: Duration,
     /// Hears the number of a connection that ended.
     pub lost: UnboundedSender<u64>,
+    pub gates: Arc<Gates>,
 }
 
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
@@ -74,6 +76,10 @@ impl Dialer {
         }
     }
 
+    pub async fn pass(&self, place: Place) -> Result<()> {
+        self.gates.pass(place).await.map_err(|error| failure::from_redis(&error))
+    }
+
     fn place(&self) -> String {
         format!("{}:{}", self.endpoint.host, self.endpoint.port)
     }
@@ -104,6 +110,7 @@ impl Dialer {
             Error::unavailable(format_args!("{} can't be reached", self.place()))
                 .cause(error.to_string())
         };
+        self.pass(Place::Connect).await?;
         let addresses: Vec<SocketAddr> =
             tokio::net::lookup_host((self.endpoint.host.as_str(), self.endpoint.port))
                 .await
@@ -172,6 +179,7 @@ impl Dialer {
 
     /// Hands the server the scripts, and learns who it is and what time it has.
     async fn ask(&self, connection: &mut MultiplexedConnection, link: &mut Link) -> Result<()> {
+        self.pass(Place::Login).await?;
         let mut questions = Pipeline::new();
         questions.cmd("CLIENT").arg("ID");
         for script in script::ALL {
@@ -219,6 +227,7 @@ impl Dialer {
         connection: &mut MultiplexedConnection,
         first: bool,
     ) -> Result<()> {
+        self.pass(Place::Time).await?;
         let question = redis::cmd("TIME");
         let before = self.clock.micros();
         let answer = connection.send_packed_command(&question).await;
@@ -237,6 +246,7 @@ impl Dialer {
 
     /// Asks who the server is, and touches its life key.
     pub async fn identify(&self, connection: &mut MultiplexedConnection) -> Result<Identity> {
+        self.pass(Place::Identity).await?;
         let mut questions = Pipeline::new();
         questions.cmd("INFO").arg("server").cmd("INFO").arg("stats");
         let fresh = format!("{:x}", random::bits());

@@ -64,6 +64,8 @@ pub(super) struct Lane {
     busy: Arc<Busy>,
     /// What is under way. It stays here, so that it can be taken back when the job is given up.
     current: Option<Item>,
+    /// How often replays failed since one got through.
+    failures: u32,
     job: Option<BoxFuture<'static, Done>>,
     /// Opens when every batch up to this number has been answered.
     barrier: Option<(u64, oneshot::Sender<()>)>,
@@ -79,6 +81,7 @@ impl Default for Lane {
             link: None,
             busy: Arc::default(),
             current: None,
+            failures: 0,
             job: None,
             barrier: None,
         }
@@ -158,8 +161,9 @@ impl Lane {
             return idle;
         }
         if let Some(mut item) = self.current.take() {
-            if let Item::Call { call, .. } = &mut item {
-                call.attempts += 1;
+            match &mut item {
+                Item::Call { call, .. } => call.attempts += 1,
+                Item::Replay(_) => self.failures += 1,
             }
             self.queue.push_front(item);
         }
@@ -246,6 +250,12 @@ impl Hub {
                 self.give_up(vec![call]);
             }
             return self.start_lane();
+        }
+        let given_up = self.lane.failures > self.shared.config.max_retries;
+        if let Item::Replay(_) = &item
+            && given_up
+        {
+            return self.hand_replay_back(item);
         }
         let encode = self.encoder(&item);
         let barrier = self.barrier();
@@ -336,6 +346,7 @@ impl Hub {
         }
         match result {
             Ok(values) => {
+                self.lane.failures = 0;
                 self.lane.leave(&item);
                 self.land_alone(item, values);
             }
@@ -358,17 +369,33 @@ impl Hub {
                 call.attempts += 1;
                 call.attempts <= self.shared.config.max_retries
             }
-            Item::Replay(_) => true,
+            Item::Replay(_) => {
+                self.lane.failures += 1;
+                self.lane.failures <= self.shared.config.max_retries
+            }
         };
         if again && !self.state.on_memory() {
             self.lane.queue.push_front(item);
             return self.suspect(error.message);
         }
-        self.lane.leave(&item);
-        match item {
-            Item::Call { call, .. } => self.give_up(vec![call]),
-            Item::Replay(intent) => self.replayed(vec![(intent, None)]),
+        if let Item::Replay(_) = &item {
+            return self.hand_replay_back(item);
         }
+        self.lane.leave(&item);
+        if let Item::Call { call, .. } = item {
+            self.give_up(vec![call]);
+        }
+    }
+
+    /// It is tried again after a while.
+    fn hand_replay_back(&mut self, item: Item) {
+        self.lane.failures = 0;
+        self.lane.leave(&item);
+        self.rest();
+        if let Item::Replay(intent) = item {
+            self.replayed(vec![(intent, None)]);
+        }
+        self.start_lane();
     }
 }
 
@@ -381,7 +408,10 @@ async fn send_while_bytes_move(
     timeout: std::time::Duration,
     dialer: &Arc<super::dial::Dialer>,
 ) -> Result<Vec<Resp>> {
-    let sending = connection.send_packed_commands(pipeline, 0, count);
+    let sending = async {
+        dialer.gates.pass(super::gates::Place::Lane).await?;
+        connection.send_packed_commands(pipeline, 0, count).await
+    };
     tokio::pin!(sending);
     let begun = dialer.clock.micros();
     loop {

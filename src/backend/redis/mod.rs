@@ -8,6 +8,7 @@ mod breaker;
 mod clear;
 mod dial;
 mod failure;
+pub mod gates;
 mod hub;
 mod items;
 mod key_table;
@@ -101,8 +102,9 @@ pub trait Keeper: Send + Sync {
     fn go_live(&self) -> bool;
     /// The intent of this key, if it still waits; it is sent before the key's own operation.
     fn take_intent(&self, key: &Bytes) -> Option<Intent>;
-    /// Whether an intent of this key waits.
-    fn waits(&self, key: &Bytes) -> bool;
+    /// Whether memory knows better than the server what this key holds: its family was cleared, or its
+    /// intent waits while the replay rests.
+    fn answers_itself(&self, key: &Bytes, resting: bool) -> bool;
     fn take_intents(&self, at_most: usize) -> Vec<Intent>;
     /// Replays that ended, or came back for another try.
     fn replayed(&self, ended: Vec<(Intent, Option<Outcome>)>);
@@ -168,8 +170,12 @@ impl Redis {
         let (sender, receiver) = unbounded_channel();
         let (lost, lost_receiver) = unbounded_channel();
         let keys = Keys::new(&config.key_prefix);
-        let wire =
-            Arc::new(Wire { keys: keys.clone(), stamps: stamps.clone(), config: config.clone() });
+        let wire = Arc::new(Wire {
+            keys: keys.clone(),
+            stamps: stamps.clone(),
+            config: config.clone(),
+            gates: Arc::default(),
+        });
         let dialer = Arc::new(dial::Dialer {
             endpoint,
             keys,
@@ -177,6 +183,7 @@ impl Redis {
             clock: clock.clone(),
             timeout: config.connect_timeout,
             lost,
+            gates: wire.gates.clone(),
         });
         let limits = Limits::new(config.max_in_flight, config.max_in_flight_bytes);
         let shared = Arc::new(Shared {
@@ -202,6 +209,11 @@ impl Redis {
 
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
+    }
+
+    /// For tests.
+    pub fn gates(&self) -> &gates::Gates {
+        &self.shared.wire.gates
     }
 
     pub fn touch(&self) {

@@ -1,4 +1,6 @@
 //! Raw commands: which may go over the shared connection, and where the key prefix belongs.
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::key_table::{COMMANDS, KeySpec};
@@ -12,7 +14,14 @@ pub struct Prepared {
     /// The first key, by which its connection is chosen.
     pub key: Option<Bytes>,
     /// It may hold its connection for long, so it gets one of its own.
-    pub blocking: bool,
+    pub blocking: Option<Wait>,
+}
+
+/// How long a command asks to wait.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Wait {
+    For(Duration),
+    Ever,
 }
 
 /// Checks a command and puts the prefix before its keys.
@@ -31,7 +40,8 @@ pub fn prepare(args: &[Bytes], keys: &Keys) -> Result<Prepared> {
     for at in positions {
         args[at] = keys.raw(&args[at]);
     }
-    Ok(Prepared { blocking: blocks(&name, &args), args, key })
+    let waits = waits_for(&name, &args);
+    Ok(Prepared { blocking: waits.map(wait), args, key })
 }
 
 fn unknown(name: &str) -> Error {
@@ -65,12 +75,26 @@ fn refusal(name: &str, args: &[Bytes]) -> Option<&'static str> {
     }
 }
 
-fn blocks(name: &str, args: &[Bytes]) -> bool {
+/// The argument in which a blocking command says how long, and how many seconds its unit has.
+fn waits_for<'a>(name: &str, args: &'a [Bytes]) -> Option<(Option<&'a Bytes>, f64)> {
     match name {
-        "BLMOVE" | "BLMPOP" | "BLPOP" | "BRPOP" | "BRPOPLPUSH" | "BZMPOP" | "BZPOPMAX"
-        | "BZPOPMIN" | "WAIT" => true,
-        "XREAD" | "XREADGROUP" => args.iter().any(|arg| arg.eq_ignore_ascii_case(b"BLOCK")),
-        _ => false,
+        "BLMOVE" | "BLPOP" | "BRPOP" | "BRPOPLPUSH" | "BZPOPMAX" | "BZPOPMIN" => {
+            Some((args.last(), 1.0))
+        }
+        "BLMPOP" | "BZMPOP" => Some((args.get(1), 1.0)),
+        "WAIT" => Some((args.get(2), 0.001)),
+        "XREAD" | "XREADGROUP" => Some((args.get(find(args, b"BLOCK")? + 1), 0.001)),
+        _ => None,
+    }
+}
+
+/// What can't be read is refused by the server, at once.
+fn wait((arg, unit): (Option<&Bytes>, f64)) -> Wait {
+    let text = arg.and_then(|arg| std::str::from_utf8(arg).ok());
+    match text.and_then(|text| text.parse::<f64>().ok()) {
+        Some(0.0) => Wait::Ever,
+        Some(time) => Wait::For(Duration::try_from_secs_f64(time * unit).unwrap_or_default()),
+        None => Wait::For(Duration::ZERO),
     }
 }
 
@@ -164,6 +188,23 @@ mod tests {
         assert_eq!(prefixed("MEMORY USAGE a"), "MEMORY USAGE p:a");
         assert_eq!(prefixed("MEMORY STATS"), "MEMORY STATS");
         assert_eq!(prefixed("PING"), "PING");
+    }
+
+    #[test]
+    fn a_blocking_command_says_how_long_it_waits() {
+        for (command, wait) in [
+            ("GET a", None),
+            ("BLPOP a b 0", Some(Wait::Ever)),
+            ("BLPOP a 0.5", Some(Wait::For(Duration::from_millis(500)))),
+            ("BLMPOP 2 1 a LEFT", Some(Wait::For(Duration::from_secs(2)))),
+            ("XREAD BLOCK 20 STREAMS a 0", Some(Wait::For(Duration::from_millis(20)))),
+            ("XREAD STREAMS a 0", None),
+            ("BLPOP a soon", Some(Wait::For(Duration::ZERO))),
+        ] {
+            let args: Vec<Bytes> =
+                command.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect();
+            assert_eq!(prepare(&args, &Keys::new("p:")).unwrap().blocking, wait, "{command}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Dialling, for ever: one dial at a time, and what its outcome means in each state.
 use std::time::Duration;
 
+use super::gates::Place;
 use super::hub::{Hub, MILLI};
 use super::link::Link;
 use super::state::State;
@@ -27,7 +28,10 @@ impl Hub {
             for _ in 0..3 {
                 let mut connection = link.connection.clone();
                 let command = redis::cmd("PING");
-                let ping = connection.send_packed_command(&command);
+                let ping = async {
+                    dialer.gates.pass(Place::Probe).await?;
+                    connection.send_packed_command(&command).await
+                };
                 match tokio::time::timeout(Duration::from_millis(500), ping).await {
                     Ok(Ok(redis::Value::ServerError(error))) => {
                         return Err(super::failure::from_server(&error));

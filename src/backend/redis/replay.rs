@@ -53,7 +53,8 @@ impl Hub {
     /// only what is older than itself.
     pub fn invalidate_beside(&mut self) {
         let Some((keeper, link)) = self.shared.keeper().zip(self.links.first()) else { return };
-        if self.invalidating || self.rest_until.is_some() {
+        // A set that is on its way behind it could bring back what it removes.
+        if self.invalidating || self.rest_until.is_some() || self.replaying > 0 {
             return;
         }
         self.invalidating = true;
@@ -77,12 +78,12 @@ impl Hub {
             return;
         }
         let Some(keeper) = self.shared.keeper() else { return };
+        if self.invalidating || keeper.owes() == Owed::Invalidations {
+            // Its end leads here again.
+            return self.invalidate_beside();
+        }
         let intents = keeper.take_intents(BATCH);
         if intents.is_empty() {
-            if self.invalidating || keeper.owes() == Owed::Invalidations {
-                // Its end leads here again.
-                return self.invalidate_beside();
-            }
             keeper.resynced();
             self.answer_resyncs();
             return self.step(State::Online, None);

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use redis::{Pipeline, RedisResult, Value as Resp};
 
+use super::gates::Place;
 use super::hub::{Hub, micros};
 use super::items::{Batch, Item, is_large_write, runs_script};
 use super::state::State;
@@ -36,10 +37,10 @@ impl Hub {
         let mut owed = Vec::new();
         let keeper = self.shared.keeper();
         for mut call in calls {
-            // The server takes nothing more: what waits for it is answered from what waits.
-            if self.rest_until.is_some()
+            // What the server does not know yet is answered from what waits.
+            if self.state == State::Resyncing
                 && let Some((keeper, key)) = keeper.as_ref().zip(call.operation.key())
-                && keeper.waits(key)
+                && keeper.answers_itself(key, self.rest_until.is_some())
             {
                 owed.push(call);
                 continue;
@@ -65,8 +66,8 @@ impl Hub {
                     continue;
                 }
                 Operation::Command { args } => match raw::prepare(args, &self.shared.wire.keys) {
-                    Ok(prepared) if prepared.blocking => {
-                        self.start_blocking(call, prepared.args);
+                    Ok(raw::Prepared { args, blocking: Some(wait), .. }) => {
+                        self.start_blocking(call, args, wait);
                         continue;
                     }
                     Ok(prepared) => {
@@ -152,8 +153,12 @@ impl Hub {
             }
             link.outstanding += items.len();
             let mut connection = link.connection.clone();
+            let gates = self.shared.wire.gates.clone();
             let mut flight: Flight = Box::pin(async move {
                 let count = pipeline.len();
+                if let Err(error) = gates.pass(Place::Calls).await {
+                    return (number, Err(error));
+                }
                 (number, connection.send_packed_commands(&pipeline, 0, count).await)
             });
             let runs_script = items.iter().any(
@@ -320,13 +325,21 @@ impl Hub {
     }
 
     /// A command that may hold its connection for long gets one of its own.
-    pub fn start_blocking(&mut self, call: Call, args: Vec<Bytes>) {
+    pub fn start_blocking(&mut self, call: Call, args: Vec<Bytes>, wait: raw::Wait) {
         let dialer = self.dialer.clone();
         let mut outage = self.outage.subscribe();
+        let patience = self.shared.config.command_timeout;
+        let late = async move {
+            match wait {
+                raw::Wait::For(time) => tokio::time::sleep(time + patience).await,
+                raw::Wait::Ever => std::future::pending().await,
+            }
+        };
         tokio::spawn(async move {
             let operation = Operation::Command { args };
             let answered = async {
                 let mut link = dialer.dial().await?;
+                dialer.pass(Place::Blocking).await?;
                 let mut pipeline = Pipeline::new();
                 if let Operation::Command { args } = &operation {
                     pipeline.add_command(wire::words(args));
@@ -341,6 +354,10 @@ impl Hub {
             let answer = tokio::select! {
                 answer = answered => answer,
                 _ = outage.changed() => Err(failure::maybe_applied(Error::unavailable("it went away"))),
+                () = late => Err(failure::maybe_applied(Error::new(
+                    ErrorKind::Timeout,
+                    "Redis did not answer before the deadline",
+                ))),
             };
             call.settler.settle(answer);
         });
@@ -354,7 +371,7 @@ fn prepare_all(
     let mut out = Vec::with_capacity(commands.len());
     for (at, args) in commands.iter().enumerate() {
         let mut prepared = raw::prepare(args, keys)?;
-        if prepared.blocking {
+        if prepared.blocking.is_some() {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 format!(

@@ -79,6 +79,16 @@ impl Hub {
             let late: Vec<Call> = self.waiting.drain(..late).collect();
             self.unanswered(late, Applied::No);
         }
+        let late = self.clears.iter().filter(|call| now.saturating_sub(call.since) > timeout);
+        if late.count() > 0 {
+            // The journal has them from here.
+            let (late, rest) = std::mem::take(&mut self.clears)
+                .into_iter()
+                .partition(|call| now.saturating_sub(call.since) > timeout);
+            self.clears = rest;
+            self.unanswered(late, Applied::No);
+            self.catch_up();
+        }
     }
 
     /// The server's clock drifts from ours, and only what befell it since the last look tells what an

@@ -3,6 +3,7 @@ use bytes::Bytes;
 use redis::{Cmd, Pipeline, Value as Resp};
 
 use super::failure;
+use super::gates::Gates;
 use super::script::{FILL, LEASE, LIVE_SET, REPLAY_DELETE, REPLAY_SET};
 use crate::backend::intent::{Intent, Outcome, Wish};
 use crate::backend::{Answer, Lease, Operation, Raw, Reply, Value};
@@ -18,6 +19,7 @@ pub struct Wire {
     pub keys: Keys,
     pub stamps: std::sync::Arc<Stamps>,
     pub config: std::sync::Arc<Config>,
+    pub gates: std::sync::Arc<Gates>,
 }
 
 /// A value that was read, with what the keeper of copies needs.
@@ -387,13 +389,15 @@ mod tests {
             keys: Keys::new(prefix),
             stamps: Arc::new(Stamps::new(clock, 1)),
             config: Arc::new(crate::config::from_json(&json).unwrap()),
+            gates: Arc::default(),
         }
     }
 
     /// The same instance with live writes that compare.
     fn fenced(wire: &Wire) -> Wire {
         let config = Config { fenced_writes: true, ..(*wire.config).clone() };
-        Wire { config: Arc::new(config), keys: wire.keys.clone(), stamps: wire.stamps.clone() }
+        let (keys, stamps) = (wire.keys.clone(), wire.stamps.clone());
+        Wire { config: Arc::new(config), keys, stamps, gates: Arc::default() }
     }
 
     fn parts(cmd: &Cmd) -> Vec<Vec<u8>> {

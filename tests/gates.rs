@@ -1,0 +1,220 @@
+//! Every place where the supervisor waits, closed in turn: it fails, takes long, or never ends. Whatever is
+//! asked meanwhile is settled, and afterwards the server holds what was acknowledged.
+#![cfg(not(feature = "node"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what is wrong by failing"
+)]
+#[path = "support/mod.rs"]
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use holdfast::backend::redis::Redis;
+use holdfast::backend::redis::gates::{Gate, Place};
+use holdfast::backend::{Answer, Backend, Call, Lease, Operation, Raw, Reply, Value};
+use holdfast::base::clock::{BootClock, Clock};
+use holdfast::base::keys::Keys;
+use holdfast::base::random;
+use holdfast::base::stamp::Stamps;
+use holdfast::config::{self, Target};
+use holdfast::resilience::fallback::Fallback;
+use support::{Caller, Server};
+
+struct Process {
+    fallback: Arc<Fallback>,
+    stamps: Arc<Stamps>,
+    caller: Caller,
+    keys: Keys,
+    what: String,
+}
+
+impl Process {
+    fn on(server: &Server, what: String) -> Self {
+        let prefix = format!("gate{:x}:", random::bits());
+        let options = serde_json::json!({
+            "url": server.url(), "keyPrefix": prefix,
+            "silenceMs": 100, "commandTimeoutMs": 500, "connectTimeoutMs": 300,
+            // What is looked at is one place, not how often it fails.
+            "breaker": false,
+        });
+        let json = serde_json::json!({ "options": options, "env": {} }).to_string();
+        let config = Arc::new(config::from_json(&json).unwrap());
+        let Target::Redis(endpoint) = config.target.clone() else {
+            panic!("the URL names a server")
+        };
+        let clock: Arc<dyn Clock> = Arc::new(BootClock);
+        let stamps = Arc::new(Stamps::new(clock.clone(), random::bits()));
+        let runtime = tokio::runtime::Handle::current();
+        let redis = Redis::new(endpoint, config.clone(), stamps.clone(), clock.clone(), &runtime);
+        let fallback = Fallback::new(Some(redis), config, clock, stamps.clone(), Box::new(|_| {}));
+        Self { fallback, stamps, caller: Caller::new(), keys: Keys::new(&prefix), what }
+    }
+
+    fn gate(&self, place: Place, gate: Gate) {
+        self.fallback.redis.as_ref().unwrap().gates().set(place, gate);
+    }
+
+    fn key(&self, name: &str) -> Bytes {
+        self.keys.entry("f", name)
+    }
+
+    async fn run(&mut self, operation: Operation) -> Answer {
+        let asked = format!("{operation:?}");
+        let answer = self.caller.run(&*self.fallback, operation, BootClock.micros());
+        let bounded = tokio::time::timeout(Duration::from_secs(15), answer).await;
+        bounded.unwrap_or_else(|_| panic!("{}: never answered: {asked}", self.what))
+    }
+
+    fn set(&self, name: &str, payload: Vec<u8>) -> Operation {
+        let value = Value { payload: payload.into(), format: 0, compress: false };
+        Operation::Set { key: self.key(name), value, ttl_ms: None, stamp: self.stamps.next() }
+    }
+
+    fn delete(&self, name: &str) -> Operation {
+        Operation::Delete { key: self.key(name), stamp: self.stamps.next() }
+    }
+
+    async fn exists(&mut self, name: &str) -> bool {
+        self.run(Operation::Exists { key: self.key(name) }).await == Ok(Reply::Flag(true))
+    }
+
+    /// Calls whose caller is gone before the answer comes.
+    fn abandon(&self) {
+        let gone = Caller::new();
+        let operations = [
+            self.set("abandoned", b"x".to_vec()),
+            Operation::Get { key: self.key("kept") },
+            Operation::Load { key: self.key("loading"), token: 5 },
+            Operation::Clear { prefix: self.keys.family("g"), stamp: self.stamps.next() },
+        ];
+        for operation in operations {
+            self.fallback.submit(vec![Call::new(operation, gone.settler(0), 0, true)]);
+        }
+    }
+
+    /// One of everything; each must be answered. Answers which writes were acknowledged.
+    async fn everything(&mut self, round: &str) -> Vec<(String, bool)> {
+        self.abandon();
+        let mut acknowledged = Vec::new();
+        for (name, payload) in [("small", b"1".to_vec()), ("large", vec![7; 100_000])] {
+            let name = format!("{name}:{round}");
+            let set = self.set(&name, payload);
+            if self.run(set).await == Ok(Reply::Flag(true)) {
+                acknowledged.push((name, true));
+            }
+        }
+        let doomed = format!("doomed:{round}");
+        let set = self.set(&doomed, b"1".to_vec());
+        let _ = self.run(set).await;
+        let delete = self.delete(&doomed);
+        if self.run(delete).await.is_ok() {
+            acknowledged.push((doomed, false));
+        }
+        let load = Operation::Load { key: self.key(&format!("loaded:{round}")), token: 9 };
+        if let Ok(Reply::Lease(lease)) = self.run(load).await {
+            self.fill(&format!("loaded:{round}"), lease).await;
+        }
+        let prefix = self.keys.family("g");
+        let clear = Operation::Clear { prefix, stamp: self.stamps.next() };
+        let _ = self.run(clear).await;
+        for words in [vec!["INCR", "counter"], vec!["BLPOP", "list", "0.05"]] {
+            let args = words.iter().map(|word| Bytes::from(word.to_string())).collect();
+            let _ = self.run(Operation::Command { args }).await;
+        }
+        acknowledged
+    }
+
+    async fn fill(&mut self, name: &str, lease: Lease) {
+        let value = Value { payload: Bytes::from_static(b"v"), format: 0, compress: false };
+        let fill = Operation::Fill { key: self.key(name), lease, value, ttl_ms: None };
+        let _ = self.run(fill).await;
+    }
+
+    async fn healed(&mut self, what: &str) {
+        for _ in 0..1_000 {
+            let settler = self.caller.settler(9);
+            self.fallback.resync_now(settler);
+            while self.caller.next().await.0 != 9 {}
+            let depth = self.fallback.local.lock().journal.depth();
+            if self.fallback.state().live() && depth == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{what}: it never heals; {:?}", self.fallback.state());
+    }
+}
+
+async fn closed(server: &Server, place: Place, gate: Gate) {
+    let what = format!("{place:?} {gate:?}");
+    let mut process = Process::on(server, what.clone());
+    let kept = process.set("kept", b"1".to_vec());
+    assert_eq!(process.run(kept).await, Ok(Reply::Flag(true)), "{what}");
+
+    process.gate(place, gate);
+    let mut acknowledged = process.everything("online").await;
+    // An outage and a return through the same gate.
+    process.fallback.force(true);
+    acknowledged.extend(process.everything("away").await);
+    process.fallback.force(false);
+    acknowledged.extend(process.everything("returning").await);
+
+    process.gate(place, Gate::Open);
+    process.healed(&what).await;
+    acknowledged.extend(process.everything("after").await);
+    process.healed(&what).await;
+    assert!(process.exists("kept").await, "{what}");
+    assert!(acknowledged.len() >= 8, "{what}: acknowledged is {acknowledged:?}");
+    for (name, stays) in acknowledged {
+        assert_eq!(process.exists(&name).await, stays, "{what}: {name}");
+    }
+    let counter = Operation::Command { args: vec!["GET".into(), "counter".into()] };
+    assert!(matches!(process.run(counter).await, Ok(Reply::Raw(Raw::Bytes(_)))), "{what}");
+    let Some(redis) = &process.fallback.redis else { return };
+    assert_eq!((redis.limits().count(), redis.limits().bytes()), (0, 0), "{what}: room is lost");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn nothing_stays_pending_and_nothing_is_lost_whatever_is_waited_for_in_vain() {
+    let server = Arc::new(Server::start());
+    let mut cases = tokio::task::JoinSet::new();
+    for place in Place::ALL {
+        for gate in [Gate::Open, Gate::Fails, Gate::Slow, Gate::Never] {
+            let server = server.clone();
+            cases.spawn(async move { closed(&server, place, gate).await });
+        }
+    }
+    while let Some(done) = cases.join_next().await {
+        done.expect("see above");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_instance_that_starts_against_a_closed_gate_answers_and_heals() {
+    let server = Arc::new(Server::start());
+    let mut cases = tokio::task::JoinSet::new();
+    for place in Place::ALL {
+        for gate in [Gate::Fails, Gate::Slow, Gate::Never] {
+            let server = server.clone();
+            cases.spawn(async move {
+                let what = format!("{place:?} {gate:?}");
+                let mut process = Process::on(&server, what.clone());
+                process.gate(place, gate);
+                let acknowledged = process.everything("first").await;
+                process.gate(place, Gate::Open);
+                process.healed(&what).await;
+                for (name, stays) in acknowledged {
+                    assert_eq!(process.exists(&name).await, stays, "{what}: {name}");
+                }
+            });
+        }
+    }
+    while let Some(done) = cases.join_next().await {
+        done.expect("see above");
+    }
+}
