@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::fallback::Fallback;
 use crate::backend::Value;
 use crate::backend::intent::{Intent, Wish};
-use crate::backend::memory::store::{Entry, Standing};
+use crate::backend::memory::store::{Data, Entry, Standing};
 use crate::base::clock::boot_id;
 use crate::base::error::{Error, Result};
 use crate::base::stamp::Stamp;
@@ -66,10 +66,13 @@ impl Fallback {
             let stamp = self.portable(invalidation.stamp);
             rows.removals.push(Removal { family, key: None, stamp });
         }
-        for (key, entry) in local.store.clean_entries(now) {
+        for (key, entry) in local.store.live(now) {
+            // The others stand in the journal, or are no managed values.
+            let Some(payload) = entry.bytes().filter(|_| entry.standing == Standing::Clean) else {
+                continue;
+            };
             let Some((family, name)) = self.keys.parts(key) else { continue };
-            let value =
-                Value { payload: entry.payload.clone(), format: entry.format, compress: true };
+            let value = Value { payload: payload.clone(), format: entry.format, compress: true };
             let ttl_ms = entry.expires_at.map(|at| at.saturating_sub(now).div_ceil(1000));
             let stamp = self.portable(entry.stamp);
             rows.values.push(row(family, name, &value, ttl_ms, stamp, false));
@@ -125,7 +128,8 @@ impl Fallback {
             if on_memory {
                 let (payload, format) = (value.payload.clone(), value.format);
                 let standing = if pending { Standing::Journalled } else { Standing::Clean };
-                let entry = Entry { payload, format, stamp, expires_at, standing };
+                let data = Data::Bytes(payload);
+                let entry = Entry { data, format, stamp, expires_at, standing };
                 let _ = local.store.set(&key, entry, now);
             }
             if pending {

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use super::fallback::Fallback;
 use super::journal::Invalidation;
 use crate::backend::intent::{Intent, Outcome, Wish};
-use crate::backend::memory::store::{Entry, Standing};
+use crate::backend::memory::store::{Data, Entry, Standing};
 use crate::backend::redis::{Change, Failure, Identity, Keeper, Owed, Passing, Replayer, State};
 use crate::backend::{Answer, Call, Operation, Reply};
 use crate::base::error::Result;
@@ -120,7 +120,8 @@ impl Keeper for Fallback {
             if late && local.store.peek(key, now).is_some() {
                 continue;
             }
-            let entry = Entry { payload, format, stamp, expires_at, standing: Standing::Clean };
+            let data = Data::Bytes(payload);
+            let entry = Entry { data, format, stamp, expires_at, standing: Standing::Clean };
             let _ = local.store.set(key, entry, now);
         }
     }

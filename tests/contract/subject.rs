@@ -72,7 +72,7 @@ impl Subject {
     pub async fn memory() -> Self {
         let (clock, stamps) = parts();
         let memory = Memory::new(10 << 20, stamps.clone(), clock.clone(), Keys::new("contract:"));
-        let lacks = Lacks { other_types: true, raw_commands: false };
+        let lacks = Lacks::default();
         Self::new(Arc::new(memory), lacks, (clock, stamps), None)
     }
 

@@ -1,8 +1,11 @@
 //! The embedded store: the default where nothing is configured, and what answers during an outage.
 //! `store.rs` is the bounded structure; here operations are given their meaning on it.
 mod commands;
+mod data;
 mod entry;
 mod expiry;
+mod leases;
+mod outcome;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -11,7 +14,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use self::store::{Entry, Standing, Store};
+use self::store::{Data, Entry, Standing, Store};
 use super::{
     Answer, Backend, Call, Early, Found, Lease, Operation, Reply, Source, Value, settle_all,
 };
@@ -39,7 +42,7 @@ pub fn apply(
     let now = moment.now;
     Ok(match operation {
         Operation::Get { key } => match store.get(key, now) {
-            Some(entry) => Reply::Entry(found(entry, now)),
+            Some(entry) => Reply::Entry(found(entry, now)?),
             None => Reply::Nothing,
         },
         Operation::Exists { key } => Reply::Flag(store.peek(key, now).is_some()),
@@ -53,7 +56,7 @@ pub fn apply(
             Reply::Flag(store.remove(key, now).is_some())
         }
         Operation::Load { key, token } => match store.get(key, now) {
-            Some(entry) => Reply::Entry(found(entry, now)),
+            Some(entry) => Reply::Entry(found(entry, now)?),
             None => {
                 store.take_lease(key, *token);
                 Reply::Lease(Lease { token: *token, start: moment.stamps.next() })
@@ -63,7 +66,9 @@ pub fn apply(
             if !store.use_lease(key, lease.token) {
                 return Ok(Reply::Flag(false));
             }
-            if store.peek(key, now).is_some_and(|entry| entry.stamp >= lease.start) {
+            // What raw commands left there is not a load's to replace, as on the server.
+            let stays = |entry: &Entry| entry.bytes().is_none() || entry.stamp >= lease.start;
+            if store.peek(key, now).is_some_and(stays) {
                 return Ok(Reply::Flag(false));
             }
             let entry = entry(value, lease.start, *ttl_ms, now, journalled);
@@ -72,12 +77,12 @@ pub fn apply(
         Operation::Clear { prefix, .. } => {
             Reply::Count(store.remove_prefix(prefix, now).len() as u64)
         }
-        Operation::Command { args } => Reply::Raw(commands::run(store, args, moment)?),
+        Operation::Command { args } => Reply::Raw(commands::run(store, args, moment, evicted)?),
         Operation::Pipeline { commands } => Reply::Raw(super::Raw::Array(
             commands
                 .iter()
                 .map(|args| {
-                    commands::run(store, args, moment)
+                    commands::run(store, args, moment, evicted)
                         .unwrap_or_else(|error| super::Raw::Error(Box::new(error)))
                 })
                 .collect(),
@@ -87,7 +92,7 @@ pub fn apply(
 
 fn entry(value: &Value, stamp: Stamp, ttl_ms: Option<u64>, now: u64, journalled: bool) -> Entry {
     Entry {
-        payload: value.payload.clone(),
+        data: Data::Bytes(value.payload.clone()),
         format: value.format,
         stamp,
         expires_at: ttl_ms.map(|ms| now.saturating_add(ms.saturating_mul(1000))),
@@ -111,13 +116,14 @@ fn keep(
     }
 }
 
-fn found(entry: &Entry, now: u64) -> Found {
-    Found {
-        payload: entry.payload.clone(),
+/// An entry as managers see it. What is no managed value is refused, as the server does it.
+fn found(entry: &Entry, now: u64) -> crate::base::error::Result<Found> {
+    Ok(Found {
+        payload: entry.bytes().cloned().ok_or_else(commands::wrong_type)?,
         format: entry.format,
         ttl_ms: entry.expires_at.map(|at| at.saturating_sub(now).div_ceil(1000)),
         source: Source::Memory,
-    }
+    })
 }
 
 /// The store as a backend of its own: memory for good.

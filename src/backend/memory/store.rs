@@ -10,47 +10,13 @@ use std::sync::Arc;
 
 use lru::LruCache;
 
+pub use super::data::{Data, End, Hash, List, Set};
 pub use super::entry::{Entry, Standing};
 use super::expiry::{Expiry, Record};
+use super::leases::Leases;
+pub use super::leases::{MAX_LEASE_BYTES, MAX_LEASES};
+pub use super::outcome::{Evicted, Full, Stats};
 use crate::base::stamp::Stamp;
-
-/// How many loads may hold a lease at once. The oldest is dropped for a new one; its load still
-/// answers, but does not fill.
-pub const MAX_LEASES: usize = 65_536;
-
-/// The bytes of all leased keys together; these are not counted in [`Store::bytes`].
-pub const MAX_LEASE_BYTES: usize = 16 * 1024 * 1024;
-
-/// What had to go so that an entry could be kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Evicted {
-    /// How many clean entries went; nobody has to know which.
-    pub clean: usize,
-    /// Each is owed: its intent becomes "delete older than". In the order in which they went.
-    pub journalled: Vec<Box<[u8]>>,
-}
-
-/// The entry alone exceeds the limit, so nothing was changed: what stood under its key before still
-/// stands. A cache that wrote elsewhere removes that key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full {
-    /// What the entry weighs, with its key and overhead.
-    pub needed: usize,
-    pub limit: usize,
-}
-
-/// Sizes now, and counts since the store was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    pub entries: usize,
-    pub bytes: usize,
-    /// Dropped for room, clean and journalled.
-    pub evicted: u64,
-    /// Those of `evicted` behind which an intent stood.
-    pub evicted_journalled: u64,
-    /// Dropped because their time had come, whoever noticed it.
-    pub expired: u64,
-}
 
 /// An entry with its place in the expiry order.
 struct Slot {
@@ -128,6 +94,56 @@ impl Store {
         Ok(evicted)
     }
 
+    /// Changes a live entry's data in place, and destroys the key's lease. Stamp, standing and expiry
+    /// stay. Answers what the change answers, and `None` when there is no entry. One whose last element
+    /// was taken out goes. Room for what was added is made as for a set, never at the expense of the
+    /// entry itself.
+    ///
+    /// `grows` is by how many bytes the change may add to the weight, at most. What might not fit then
+    /// is tried on a copy, so that a refusal changes nothing; a change that adds more than it said
+    /// can lose the entry.
+    pub fn update<T>(
+        &mut self,
+        key: &[u8],
+        grows: usize,
+        now: u64,
+        change: impl FnOnce(&mut Data) -> T,
+    ) -> Result<Option<(T, Evicted)>, Full> {
+        self.drop_if_expired(key, now);
+        let Some(slot) = self.slot(key) else { return Ok(None) };
+        if slot.entry.weight(key).saturating_add(grows) <= self.limit {
+            return Ok(self.rework(key, now, change));
+        }
+        let mut tried = slot.entry.clone();
+        let answer = change(&mut tried.data);
+        let needed = tried.weight(key);
+        if needed > self.limit {
+            return Err(Full { needed, limit: self.limit });
+        }
+        Ok(self.rework(key, now, |data| {
+            *data = tried.data;
+            answer
+        }))
+    }
+
+    /// Gives a live entry another expiry, or none, and destroys the key's lease. A moment that has come
+    /// already removes the entry. Answers whether there was one.
+    pub fn expire(&mut self, key: &[u8], expires_at: Option<u64>, now: u64) -> bool {
+        if expires_at.is_some_and(|at| at <= now) {
+            return self.remove(key, now).is_some();
+        }
+        self.drop_if_expired(key, now);
+        let Some((key, mut slot)) = self.pull(key) else { return false };
+        self.leases.drop_key(&key);
+        if let Some(record) = slot.record {
+            self.expiry.remove(record);
+        }
+        slot.record = expires_at.map(|at| self.expiry.insert(at, Arc::clone(&key)));
+        slot.entry.expires_at = expires_at;
+        self.shelf(slot.entry.standing).put(key, slot);
+        true
+    }
+
     /// Takes the live entry out, and destroys the key's lease even when nothing is stored.
     pub fn remove(&mut self, key: &[u8], now: u64) -> Option<Entry> {
         self.leases.drop_key(key);
@@ -191,16 +207,17 @@ impl Store {
 
     /// The live keys that begin so, in no particular order. Reads every key of the store.
     pub fn keys_with_prefix(&self, prefix: &[u8], now: u64) -> Vec<Box<[u8]>> {
-        self.slots()
-            .filter(|(key, slot)| key.starts_with(prefix) && !slot.entry.is_expired(now))
-            .map(|(key, _)| Box::from(&**key))
+        self.live(now)
+            .filter(|(key, _)| key.starts_with(prefix))
+            .map(|(key, _)| Box::from(key))
             .collect()
     }
 
-    /// The live entries that are clean, in no particular order.
-    pub fn clean_entries(&self, now: u64) -> impl Iterator<Item = (&[u8], &Entry)> {
-        let entries = self.clean.iter().map(|(key, slot)| (key.as_ref(), &slot.entry));
-        entries.filter(move |(_, entry)| !entry.is_expired(now))
+    /// The live entries, in no particular order. None of them counts as used.
+    pub fn live(&self, now: u64) -> impl Iterator<Item = (&[u8], &Entry)> {
+        self.slots()
+            .filter(move |(_, slot)| !slot.entry.is_expired(now))
+            .map(|(key, slot)| (&**key, &slot.entry))
     }
 
     /// Drops all clean entries. Leases stay: forgetting a copy is no delete.
@@ -272,12 +289,43 @@ impl Store {
         self.clean.iter().chain(self.journalled.iter())
     }
 
+    /// A slot off its shelf; whoever takes one puts it back or settles its accounts.
+    fn pull(&mut self, key: &[u8]) -> Option<(Arc<[u8]>, Slot)> {
+        self.clean.pop_entry(key).or_else(|| self.journalled.pop_entry(key))
+    }
+
     fn take_out(&mut self, key: &[u8]) -> Option<Entry> {
-        let slot = self.clean.pop(key).or_else(|| self.journalled.pop(key))?;
+        let (_, slot) = self.pull(key)?;
         Some(self.forget(key, slot))
     }
 
-    /// Settles the accounts of a slot that has left its shelf. Whatever leaves one passes here.
+    /// Changes an entry off its shelf, where the room that it needs can't be made by dropping it.
+    fn rework<T>(
+        &mut self,
+        key: &[u8],
+        now: u64,
+        change: impl FnOnce(&mut Data) -> T,
+    ) -> Option<(T, Evicted)> {
+        let (key, mut slot) = self.pull(key)?;
+        self.leases.drop_key(&key);
+        self.bytes -= slot.entry.weight(&key);
+        let answer = change(&mut slot.entry.data);
+        slot.entry.data.trim();
+        let needed = slot.entry.weight(&key);
+        let room = self.limit.checked_sub(needed).filter(|_| !slot.entry.data.is_spent());
+        let Some(room) = room else {
+            if let Some(record) = slot.record {
+                self.expiry.remove(record);
+            }
+            return Some((answer, Evicted::default()));
+        };
+        let evicted = self.make_room(room, now);
+        self.bytes += needed;
+        self.shelf(slot.entry.standing).put(key, slot);
+        Some((answer, evicted))
+    }
+
+    /// Settles the accounts of a slot that has left its shelf for good.
     fn forget(&mut self, key: &[u8], slot: Slot) -> Entry {
         let Slot { entry, record } = slot;
         if let Some(record) = record {
@@ -328,60 +376,11 @@ impl Store {
     /// Counts everything anew: bytes, entries that expire, expiry records, keys on both shelves.
     #[cfg(test)]
     pub fn audit(&self) -> (usize, usize, usize, usize) {
-        let bytes = self.slots().map(|(key, slot)| slot.entry.weight(key)).sum();
+        let weight =
+            |key: &[u8], entry: &Entry| key.len() + entry.data.recount() + super::entry::OVERHEAD;
+        let bytes = self.slots().map(|(key, slot)| weight(key, &slot.entry)).sum();
         let expiring = self.slots().filter(|(_, slot)| slot.entry.expires_at.is_some()).count();
         let twice = self.clean.iter().filter(|(key, _)| self.journalled.contains(*key)).count();
         (bytes, expiring, self.expiry.len(), twice)
-    }
-}
-
-/// The right to fill, one token per key. Only what stands here fills: a lease lost to the bound
-/// refuses a fill, it never allows one.
-struct Leases {
-    /// Read without counting as used, so that its order is that of taking.
-    tokens: LruCache<Box<[u8]>, u64>,
-    bytes: usize,
-}
-
-impl Leases {
-    fn new() -> Self {
-        Self { tokens: LruCache::unbounded(), bytes: 0 }
-    }
-
-    fn take(&mut self, key: &[u8], token: u64) {
-        self.drop_key(key);
-        self.bytes += key.len();
-        self.tokens.put(Box::from(key), token);
-        while self.tokens.len() > MAX_LEASES || self.bytes > MAX_LEASE_BYTES {
-            let Some((oldest, _)) = self.tokens.pop_lru() else { break };
-            self.bytes -= oldest.len();
-        }
-    }
-
-    fn consume(&mut self, key: &[u8], token: u64) -> bool {
-        let stands = self.tokens.peek(key) == Some(&token);
-        if stands {
-            self.drop_key(key);
-        }
-        stands
-    }
-
-    fn drop_key(&mut self, key: &[u8]) {
-        if self.tokens.pop(key).is_some() {
-            self.bytes -= key.len();
-        }
-    }
-
-    fn drop_prefix(&mut self, prefix: &[u8]) {
-        let keys: Vec<Box<[u8]>> = self
-            .tokens
-            .iter()
-            .map(|(key, _)| key)
-            .filter(|key| key.starts_with(prefix))
-            .cloned()
-            .collect();
-        for key in keys {
-            self.drop_key(&key);
-        }
     }
 }
