@@ -236,7 +236,7 @@ impl Keeper for Fallback {
 
     fn resynced(&self) {
         self.by_hand.store(false, Ordering::Release);
-        self.uncertain.lock().settle();
+        self.uncertain.lock().settle(self.clock.micros());
         let now = self.clock.micros();
         self.resync.last_at.store(self.stamps.server_micros() / 1000, Ordering::Relaxed);
         self.resync.last_failed.store(false, Ordering::Relaxed);
@@ -265,8 +265,12 @@ impl Keeper for Fallback {
         uncertain.meet(identity, self.clock.micros());
         if !owed {
             // What happened before the first intent decides nothing.
-            uncertain.settle();
+            uncertain.settle(self.clock.micros());
         }
+    }
+
+    fn missed(&self, refused: bool) {
+        self.uncertain.lock().miss(refused, self.clock.micros());
     }
 
     fn may_write_absent(&self, intent: &Intent) -> bool {
@@ -276,7 +280,7 @@ impl Keeper for Fallback {
         matches!(intent.wish, Wish::Delete)
             || self.config.writes_uncertain
             || self.config.planted == Some(Plant::AgeIsIgnored)
-            || self.uncertain.lock().may_write_absent(age, self.clock.micros(), ttl)
+            || self.uncertain.lock().may_write_absent(age, ttl)
     }
 }
 

@@ -77,8 +77,6 @@ pub struct Process {
     flushed: Flushed,
     /// The server that it met is dead.
     bereft: bool,
-    /// When it met this server process for the first time.
-    met: u64,
 }
 
 pub struct Rules {
@@ -90,7 +88,7 @@ pub struct Rules {
 }
 
 impl Process {
-    fn new(now: u64) -> Self {
+    fn new() -> Self {
         Self {
             away: false,
             last: 0,
@@ -99,7 +97,6 @@ impl Process {
             copies: BTreeMap::new(),
             flushed: Flushed::No,
             bereft: false,
-            met: now,
         }
     }
 }
@@ -111,7 +108,7 @@ impl Rules {
             offset,
             server: BTreeMap::new(),
             tombs: BTreeMap::new(),
-            processes: [Process::new(now), Process::new(now)],
+            processes: [Process::new(), Process::new()],
         }
     }
 
@@ -240,7 +237,6 @@ impl Rules {
         for one in &mut self.processes {
             // Whoever was there meets the new one at once.
             one.bereft = one.away;
-            one.met = self.now;
             one.flushed = Flushed::No;
             one.copies.clear();
         }
@@ -260,9 +256,8 @@ impl Rules {
         let journal = std::mem::take(&mut one.journal);
         let mut flushed = std::mem::replace(&mut one.flushed, Flushed::No);
         if std::mem::take(&mut one.bereft) {
-            (flushed, one.met) = (Flushed::No, self.now);
+            flushed = Flushed::No;
         }
-        let up = self.now - one.met;
         if let Some(stamp) = one.cleared.take() {
             self.carry_out_clear(stamp);
         }
@@ -275,7 +270,7 @@ impl Rules {
             match wish {
                 Wish::Set(id, expires) if expires.is_none_or(|at| at > self.now) => {
                     let stored = Stored { id, stamp, expires };
-                    let held = self.replay_set(key, stored, flushed, up);
+                    let held = self.replay_set(key, stored, flushed);
                     if held.contains(&Some(stored)) {
                         // It knows what it wrote.
                         self.processes[process].copies.insert(key, stored);
@@ -291,13 +286,7 @@ impl Rules {
         may
     }
 
-    fn replay_set(
-        &mut self,
-        key: usize,
-        set: Stored,
-        flushed: Flushed,
-        up: u64,
-    ) -> Vec<Option<Stored>> {
+    fn replay_set(&mut self, key: usize, set: Stored, flushed: Flushed) -> Vec<Option<Stored>> {
         let found = self.server.get(&key).copied();
         let newer = found.is_some_and(|found| found.stamp > set.stamp)
             || self.tombs.get(&key).is_some_and(|(tomb, _)| *tomb >= set.stamp);
@@ -305,7 +294,7 @@ impl Rules {
             return vec![found];
         }
         let age = self.clock().saturating_sub(set.stamp.0);
-        if found.is_none() && (age.min(up) > TTL * 1000 || flushed == Flushed::Yes) {
+        if found.is_none() && (age > TTL * 1000 || flushed == Flushed::Yes) {
             return vec![None];
         }
         self.server.insert(key, set);

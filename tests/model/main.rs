@@ -63,6 +63,12 @@ mod every_rule_kept {
     }
 
     #[test]
+    fn a_server_that_restarts_and_then_runs_for_long() {
+        let faults = [Fault::Restart, Fault::TombstonesEnd];
+        holds(Search { most_faults: 3, ..search(&faults, 2) });
+    }
+
+    #[test]
     fn a_server_that_is_flushed_during_an_outage() {
         holds(search(&[Fault::Cut, Fault::Flush], 3));
     }
@@ -125,6 +131,14 @@ mod one_rule_broken {
     fn a_write_older_than_the_tombstones_brings_back_what_was_deleted() {
         let rules = Rules { drops_what_is_too_old: false, ..Rules::ALL };
         let search = search(&[Fault::Cut, Fault::TombstonesEnd], 2);
+        breaks(Search { rules, ..search }, check::NOTHING_RETURNS);
+    }
+
+    #[test]
+    fn a_server_that_ran_for_long_and_restarted_forgot_what_was_deleted() {
+        let rules = Rules { age_counts_after_a_restart: false, ..Rules::ALL };
+        let faults = [Fault::Restart, Fault::TombstonesEnd];
+        let search = Search { most_faults: 3, ..search(&faults, 2) };
         breaks(Search { rules, ..search }, check::NOTHING_RETURNS);
     }
 

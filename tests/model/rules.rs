@@ -17,8 +17,10 @@ pub struct Rules {
     pub settles_early_stamps: bool,
     /// The clock behind the estimate goes on while the machine sleeps.
     pub clock_runs_in_sleep: bool,
-    /// On a server that stayed up, a set older than the tombstones' life is not written where its key is absent.
+    /// A set older than the tombstones' life is not written where its key is absent,
     pub drops_what_is_too_old: bool,
+    /// also on a server that was restarted unseen: before that it served others.
+    pub age_counts_after_a_restart: bool,
     /// Nor one that finds its key absent on a server that was flushed.
     pub drops_after_a_flush: bool,
     /// A key's intent is replayed before the key's next operation.
@@ -42,6 +44,7 @@ impl Rules {
         settles_early_stamps: true,
         clock_runs_in_sleep: true,
         drops_what_is_too_old: true,
+        age_counts_after_a_restart: true,
         drops_after_a_flush: true,
         intent_goes_first: true,
         fences_live_writes: false,

@@ -234,7 +234,8 @@ impl Turn<'_> {
         let met = process.met;
         let stayed_up = met.is_some_and(|(before, _)| before == run);
         let flushed = stayed_up && met.is_some_and(|(_, before)| before != life);
-        let uncertain = (self.rules.drops_what_is_too_old && stayed_up && intent.too_old)
+        let too_old = intent.too_old && (stayed_up || self.rules.age_counts_after_a_restart);
+        let uncertain = (self.rules.drops_what_is_too_old && too_old)
             || (self.rules.drops_after_a_flush && flushed);
         self.send(number, Message::Replay(intent, !uncertain));
     }

@@ -48,6 +48,14 @@ const QUEUE: usize = 1 << 20;
 
 const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
 
+/// How the cause of a dial begins that found nobody listening.
+const REFUSED: &str = "ECONNREFUSED: ";
+
+/// Whether a dial found a machine on which nobody listens: then nobody is served there either.
+pub fn was_refused(error: &Error) -> bool {
+    error.cause.as_deref().is_some_and(|cause| cause.starts_with(REFUSED))
+}
+
 /// An answer to TIME that took longer is not used.
 const SLOW_TIME: u64 = 50_000;
 
@@ -107,8 +115,10 @@ impl Dialer {
 
     async fn connect(&self) -> Result<TcpStream> {
         let failed = |error: io::Error| {
+            let refused =
+                if error.kind() == io::ErrorKind::ConnectionRefused { REFUSED } else { "" };
             Error::unavailable(format_args!("{} can't be reached", self.place()))
-                .cause(error.to_string())
+                .cause(format!("{refused}{error}"))
         };
         self.pass(Place::Connect).await?;
         let addresses: Vec<SocketAddr> =
@@ -274,9 +284,6 @@ impl Dialer {
             evicted_keys: info_field(&text(&stats), "evicted_keys")
                 .and_then(|number| number.parse().ok())
                 .unwrap_or(0),
-            up_micros: info_field(&server, "uptime_in_seconds")
-                .and_then(|seconds| seconds.parse::<u64>().ok())
-                .map_or(u64::MAX, |seconds| seconds.saturating_mul(1_000_000)),
             version: info_field(&server, "redis_version").unwrap_or_default().to_owned(),
         })
     }

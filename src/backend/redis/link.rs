@@ -83,8 +83,6 @@ pub struct Identity {
     /// What the life key holds: other than before = the server was emptied. `None` when unknown.
     pub life: Option<String>,
     pub evicted_keys: u64,
-    /// How long the server process has run.
-    pub up_micros: u64,
     pub version: String,
 }
 

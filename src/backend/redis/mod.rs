@@ -112,6 +112,8 @@ pub trait Keeper: Send + Sync {
     fn resynced(&self);
     /// Who answers now, compared to who answered before; decides what an absent key means.
     fn met(&self, identity: &Identity);
+    /// A dial failed; whether it found nobody listening.
+    fn missed(&self, refused: bool);
     /// Whether an intent may write a key that it finds absent.
     fn may_write_absent(&self, intent: &Intent) -> bool;
 }

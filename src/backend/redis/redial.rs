@@ -72,6 +72,9 @@ impl Hub {
 
     pub fn dial_failed(&mut self, error: Error) {
         self.shared.view.lock().last_error = Some(error.clone());
+        if let Some(keeper) = self.shared.keeper() {
+            keeper.missed(super::dial::was_refused(&error));
+        }
         match self.state {
             State::Connecting | State::Suspect => self.degrade(error),
             State::Degraded => {

@@ -126,11 +126,10 @@ impl Log {
     /// Notes which server answers now, and what time it has.
     pub fn met(&self, server: &Identity) {
         let mut pending = self.shared.pending.lock();
-        let server = Identity { up_micros: 0, ..server.clone() };
-        if pending.server.as_ref() == Some(&server) {
+        if pending.server.as_ref() == Some(server) {
             return;
         }
-        pending.server = Some(server);
+        pending.server = Some(server.clone());
         if !pending.idle {
             let clocks = self.shared.clocks(pending.server.clone());
             Record::Clocks(&clocks).encode(&mut pending.buffer);

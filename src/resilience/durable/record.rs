@@ -177,8 +177,6 @@ fn read(mut body: Bytes) -> Option<Read> {
                     evicted_keys,
                     run_id: get_text(&mut body)?,
                     life: get_text(&mut body)?,
-                    // What it was then says nothing now.
-                    up_micros: 0,
                     version: String::new(),
                 }),
                 Err(_) => None,
@@ -292,7 +290,6 @@ mod tests {
             run_id: Some("run".into()),
             life: None,
             evicted_keys: 3,
-            up_micros: 0,
             version: String::new(),
         };
         for server in [None, Some(server)] {
