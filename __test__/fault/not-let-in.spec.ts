@@ -1,5 +1,5 @@
-// NOAUTH, WRONGPASS, maxclients: a real server that does not let us in, and let us in before, counts as
-// away until it does again. absent.spec.ts has those that never did.
+// NOAUTH, WRONGPASS, no scripts, maxclients: a real server that does not let us in, and let us in before,
+// counts as away until it does again. absent.spec.ts has those that never did.
 
 import { countsAsAway } from './away'
 import { notForUs } from './server-states'

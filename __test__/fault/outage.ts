@@ -55,12 +55,13 @@ export class Scene implements AsyncDisposable {
   }
 
   /** Redis answers, and the journal has been replayed. */
-  async healed(): Promise<void> {
+  async healed(withinMs = 15_000): Promise<void> {
     const { fallbackManager, isRedisAvailable } = this.holdfast
-    await waitFor('Redis to answer and the journal to be replayed', () => {
+    const healed = (): boolean => {
       const { isUsingFallback, journalDepth, syncStatus } = fallbackManager.getStats()
       return isRedisAvailable() && !isUsingFallback && journalDepth === 0 && syncStatus !== 'syncing'
-    })
+    }
+    await waitFor('Redis to answer and the journal to be replayed', healed, { withinMs })
   }
 
   /** What the server holds under these keys of the cache: values, or null where there is nothing. */

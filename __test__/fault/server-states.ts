@@ -15,8 +15,10 @@ export interface ServerState {
   name: string
   /** What the reason of the events says of it. */
   says: RegExp
-  /** The code of raw commands while it lasts. */
+  /** The code of raw commands while it lasts. Default: E_UNAVAILABLE. */
   code?: 'E_AUTH'
+  /** The code that the connection's state tells. Default: the same. */
+  lastError?: 'E_UNSUPPORTED'
   server?: RedisServerOptions
   instance?: InstanceOptions
   /** Before the instance is used. */
@@ -51,6 +53,25 @@ async function bgsave(judge: RespClient, status: 'ok' | 'err'): Promise<void> {
     return info.includes('rdb_bgsave_in_progress:0') && info.includes(`rdb_last_bgsave_status:${status}`)
   })
 }
+
+/** A user that has all rights at first. */
+const app = {
+  instance: { username: 'app', password: 'of-the-app' },
+  prepare: (judge: RespClient) => judge.call('ACL', 'SETUSER', 'app', 'on', '>of-the-app', '~*', '&*', '+@all'),
+}
+
+/** A user that loses this right, and logs in again. */
+const without = (right: string): ServerState => ({
+  name: `without ${right} for this user`,
+  says: /script|EVAL/i,
+  lastError: 'E_UNSUPPORTED',
+  ...app,
+  begin: async (_, judge) => {
+    await judge.call('ACL', 'SETUSER', 'app', `-${right}`)
+    await judge.call('CLIENT', 'KILL', 'USER', 'app')
+  },
+  end: (_, judge) => judge.call('ACL', 'SETUSER', 'app', '+@all'),
+})
 
 const dump = (scene: Scene): string => join(scene.server.directory, 'dump.rdb')
 
@@ -149,8 +170,7 @@ export const notForUs: ServerState[] = [
     name: 'WRONGPASS, because the password was changed',
     says: /refuses|WRONGPASS/,
     code: 'E_AUTH',
-    instance: { username: 'app', password: 'of-the-app' },
-    prepare: (judge) => judge.call('ACL', 'SETUSER', 'app', 'on', '>of-the-app', '~*', '&*', '+@all'),
+    ...app,
     begin: async (_, judge) => {
       await judge.call('ACL', 'SETUSER', 'app', 'resetpass', '>changed')
       await judge.call('CLIENT', 'KILL', 'USER', 'app')
@@ -161,11 +181,12 @@ export const notForUs: ServerState[] = [
     name: 'WRONGPASS, because the user was removed',
     says: /refuses|WRONGPASS/,
     code: 'E_AUTH',
-    instance: { username: 'app', password: 'of-the-app' },
-    prepare: (judge) => judge.call('ACL', 'SETUSER', 'app', 'on', '>of-the-app', '~*', '&*', '+@all'),
+    ...app,
     begin: (_, judge) => judge.call('ACL', 'DELUSER', 'app'),
-    end: (_, judge) => judge.call('ACL', 'SETUSER', 'app', 'on', '>of-the-app', '~*', '&*', '+@all'),
+    end: (_, judge) => app.prepare(judge),
   },
+  without('script'),
+  without('evalsha'),
   {
     name: 'full of clients',
     says: /max number of clients|connection|reached/,

@@ -1,13 +1,13 @@
 // TLS, users and databases: on a real server, with certificates made for the run.
 
-import { spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 
 import { opener, type Instance, type InstanceOptions } from '../cache/stores'
+import { makeCertificates } from '../support/certificates'
 import { freePort } from '../support/ports'
 import { RedisServer } from '../support/redis-server'
 import { waitFor } from '../support/wait-for'
@@ -15,25 +15,6 @@ import { waitFor } from '../support/wait-for'
 const keyPrefix = `tls:${randomUUID()}:`
 const { open, closeAll } = opener({ keyPrefix })
 afterEach(closeAll)
-
-/** An authority, and a certificate of it for localhost and 127.0.0.1. */
-function makeCertificates(folder: string): { ca: string; cert: string; key: string } {
-  const path = (name: string): string => join(folder, name)
-  const openssl = (...args: string[]): void => {
-    const { error, status, stderr } = spawnSync('openssl', args, { encoding: 'utf8' })
-    if (error !== undefined) {
-      throw new Error('the TLS tests need the openssl command: install it with the package manager of your system')
-    }
-    if (status !== 0) throw new Error(`openssl ${args[0]} failed:\n${stderr}`)
-  }
-  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
-  writeFileSync(path('names'), 'subjectAltName=DNS:localhost,DNS:redis.test,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n')
-  openssl('req', '-x509', ...newKey, '-days', '2', '-subj', '/CN=an authority for tests', '-keyout', path('ca.key'), '-out', path('ca.pem'))
-  openssl('req', ...newKey, '-subj', '/CN=redis.test', '-keyout', path('server.key'), '-out', path('server.csr'))
-  const signed = ['-CA', path('ca.pem'), '-CAkey', path('ca.key'), '-CAcreateserial', '-days', '2', '-extfile', path('names')]
-  openssl('x509', '-req', '-in', path('server.csr'), ...signed, '-out', path('server.pem'))
-  return { ca: path('ca.pem'), cert: path('server.pem'), key: path('server.key') }
-}
 
 describe('TLS', () => {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-tls-'))

@@ -11,6 +11,8 @@ import { RespClient, type RespClientOptions } from './resp-client'
 import { waitFor } from './wait-for'
 
 export interface RedisServerOptions {
+  /** An address of this machine. Default: 127.0.0.1. */
+  host?: string
   /** A fixed port; otherwise a free one. It stays the same over restarts. */
   port?: number
   /** Every write is on the disk before it is answered, so that kill -9 loses nothing. */
@@ -34,7 +36,7 @@ process.once('exit', () => {
 })
 
 export class RedisServer {
-  readonly host = '127.0.0.1'
+  readonly host: string
   readonly port: number
   /** Where its data lies; its working directory. */
   readonly directory = mkdtempSync(join(tmpdir(), 'holdfast-redis-'))
@@ -60,6 +62,7 @@ export class RedisServer {
 
   private constructor(port: number, options: RedisServerOptions) {
     this.port = port
+    this.host = options.host ?? '127.0.0.1'
     this.#options = options
   }
 
@@ -158,7 +161,7 @@ export class RedisServer {
   /** A raw connection to judge from outside with. */
   client(options: Partial<RespClientOptions> = {}): Promise<RespClient> {
     const { password } = this.#options
-    return RespClient.connect({ port: this.port, ...(password === undefined ? {} : { password }), ...options })
+    return RespClient.connect({ host: this.host, port: this.port, ...(password === undefined ? {} : { password }), ...options })
   }
 
   /** The server's own log, for messages of failing tests. */

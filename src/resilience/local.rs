@@ -172,7 +172,8 @@ fn place(key: &[u8]) -> usize {
     let hash = key.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    usize::try_from(hash % MARKS as u64).unwrap_or(0)
+    // Its low bits alone are alike for keys that are alike.
+    usize::try_from((hash ^ (hash >> 29) ^ (hash >> 43)) % MARKS as u64).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -168,11 +168,11 @@ impl Hub {
         let values = match result {
             Ok(values) => values,
             Err(error) => {
-                // One connection that broke is one failure, whatever was on it.
-                self.breaker.failed(1, self.now());
                 self.orphans.add(number, batch.items);
                 match self.state {
                     State::Online | State::Resyncing => {
+                        // One connection that broke is one failure, whatever was on it.
+                        self.breaker.failed(1, self.now());
                         self.suspect(failure::from_redis(&error).message);
                     }
                     // Decided soon, by the dial or by the return that is under way.
