@@ -5,31 +5,35 @@ import { left } from './history.mjs'
 
 /** Beyond this a value travels by itself, in the package's slow lane. */
 const LARGE = 'l'.repeat(80 * 1024)
+const MOST_NOTES = 5
 
 export class Calls {
   pending = 0
   slowestMs = 0
-  counts = { sets: 0, deletes: 0, reads: 0, loads: 0, refused: 0, failed: 0 }
-  /** Answers that no order of calls explains, as text. */
-  wrong = []
+  counts = { sets: 0, deletes: 0, reads: 0, loads: 0, refused: 0, failed: 0, foreign: 0 }
+  /** What should never have happened, in words. */
+  notes = []
   #cache
   #by
   #random
+  #doubt
   #number = 0
 
-  constructor(cache, by, random) {
+  /** `doubt({ key, calls, read })` hears of answers that only the judge can explain, if anybody. */
+  constructor(cache, by, random, doubt) {
     this.#cache = cache
     this.#by = by
     this.#random = random
+    this.#doubt = doubt
   }
 
   /** One call at random on a key that only this process writes at the time. */
-  any(history, isWatched) {
+  any(history) {
     const draw = this.#random.below(100)
     if (draw < 62) return this.set(history)
     if (draw < 78) return this.delete(history)
-    if (draw < 82) return this.load(history, isWatched)
-    return this.get(history, isWatched)
+    if (draw < 82) return this.load(history)
+    return this.get(history)
   }
 
   async set(history) {
@@ -53,7 +57,7 @@ export class Calls {
   }
 
   /** A load is never acknowledged: its value may be kept or not. But it yields to a delete that comes after it. */
-  async load(history, isWatched) {
+  async load(history) {
     const call = this.#begin(history, 'load')
     let loads = false
     const factory = () => {
@@ -66,14 +70,21 @@ export class Calls {
     this.counts.loads++
     if (loads) return
     history.remove(call)
-    if (value !== undefined) this.#look(history, value, isWatched ? may : undefined)
+    if (value !== undefined) this.#look(history, value, may)
   }
 
-  async get(history, isWatched) {
+  async get(history) {
     const { value, may } = await history.reading(this.#settled(this.#cache.get(history.key)))
     if (value === undefined) return
     this.counts.reads++
-    this.#look(history, value, isWatched ? may : undefined)
+    this.#look(history, value, may)
+  }
+
+  /** A key that others write: nothing is known of its value, but whose it is. */
+  async peek(key) {
+    const value = await this.#settled(this.#cache.get(key))
+    this.counts.reads++
+    if (value) this.#checkKey(key, value)
   }
 
   #begin(history, kind) {
@@ -89,7 +100,7 @@ export class Calls {
       return await promise
     } catch (error) {
       this.counts.failed++
-      if (this.counts.failed <= 5) this.#complain(`a call failed: ${error.code} ${error.message}`)
+      this.#note(`a call failed: ${error.code} ${error.message}`)
       return undefined
     } finally {
       this.pending--
@@ -97,18 +108,26 @@ export class Calls {
     }
   }
 
-  /** A miss explains itself: copies may go, and servers may lose their disk. */
+  /**
+   * A process sees its own writes. A miss explains itself: copies may go, and servers may lose their disk. What
+   * the other process wrote last may be in its journal still.
+   */
   #look(history, value, may) {
     if (value === null) return
-    if (value.key !== history.key) this.#complain(`${history.key} answered with a value of ${value.key}`)
-    else if (may && !may.has(value.id)) {
-      const last = history.calls.map((call) => `${call.kind} ${call.id}`).join(', ')
-      this.#complain(`${history.key} answered ${value.id} instead of ${[...may].join(' or ')} (now: ${last})`)
-    }
+    this.#checkKey(history.key, value)
+    const last = history.calls.findLast((call) => call.acked)
+    if (may.has(value.id) || last?.by !== this.#by) return
+    this.#doubt({ key: history.key, calls: history.calls, read: value.id })
   }
 
-  #complain(text) {
-    this.wrong.push(`${this.#by} at ${now().toFixed(0)}: ${text}`)
+  #checkKey(key, value) {
+    if (value.key === key) return
+    this.counts.foreign++
+    this.#note(`${key} answered with a value of ${value.key}`)
+  }
+
+  #note(text) {
+    if (this.notes.length < MOST_NOTES) this.notes.push(`${this.#by} at ${now().toFixed(1)}: ${text}`)
   }
 }
 

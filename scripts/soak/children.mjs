@@ -5,19 +5,19 @@ import { fileURLToPath } from 'node:url'
 
 /** { send(type, fields), next(type), ended } for `<file>` run with `settings`. `hear(message)` gets what it says. */
 export function child(file, settings, hear) {
-  const process_ = fork(fileURLToPath(new URL(file, import.meta.url)), [JSON.stringify(settings)], {
+  const forked = fork(fileURLToPath(new URL(file, import.meta.url)), [JSON.stringify(settings)], {
     execArgv: ['--expose-gc'],
     env: { PATH: process.env.PATH, NODE_ENV: 'production' },
   })
-  const endWithUs = () => process_.kill('SIGKILL')
+  const endWithUs = () => forked.kill('SIGKILL')
   process.once('exit', endWithUs)
   const waiting = new Map()
   let over = false
-  const ended = new Promise((resolve) => process_.once('exit', resolve)).then(() => {
+  const ended = new Promise((resolve) => forked.once('exit', resolve)).then(() => {
     over = true
     process.removeListener('exit', endWithUs)
   })
-  process_.on('message', (message) => {
+  forked.on('message', (message) => {
     hear(message)
     waiting.get(message.type)?.(message)
   })
@@ -29,10 +29,10 @@ export function child(file, settings, hear) {
       }),
     ])
   return {
-    send: (type, fields) => over || process_.send({ type, ...fields }),
+    send: (type, fields) => over || forked.send({ type, ...fields }),
     next,
     async end() {
-      if (!over) process_.disconnect()
+      if (!over) forked.disconnect()
       await ended
     },
   }

@@ -1,50 +1,73 @@
 // What befalls the server and the network, in an order and at times that the seed decides.
 //
-// Faults come in storms: within seconds the server is killed and frozen again and again, also in the middle of a
-// return, and one process is cut off beside that. Then there is a calm, so long that the package takes the server
-// for a steady one again: else it would hold back its return for longer each time, and hardly ever be online.
+// Faults come in storms. First one process is cut off while the other goes on; then the server is killed and frozen
+// again and again within seconds, also in the middle of a return, with more cuts beside that. The package holds
+// its return back from a server that goes up and down, each time for longer, up to 30 s. So after every third storm
+// there is a calm that outlasts that: else a long run would see hardly any return.
 
-import { now, pause } from './clock.mjs'
+import { pause } from './clock.mjs'
 
-const PERIOD_MS = 19_000
-const FIRST_MS = 1_500
-const KILLS_OF_A_STORM = 5
-const FREEZES_OF_A_STORM = 2
-const CUTS_OF_A_STORM = 2
+const STORMS_AT_MS = [500, 20_500, 40_500]
+const BLOCK_MS = 105_000
+const CUTS_BESIDE = 2
 /** No storm begins later than so long before the end. */
-const LAST_MS = 8_000
+const LAST_MS = 9_000
+const KILLS_A_MINUTE = 12
+const FREEZES_A_MINUTE = 6
 
 /** The least that a run of so many seconds has to show. */
 export function leastFaults(seconds) {
-  return { kills: Math.floor((seconds / 60) * 12), freezes: Math.floor((seconds / 60) * 6) }
+  return { kills: Math.floor((seconds / 60) * KILLS_A_MINUTE), freezes: Math.floor((seconds / 60) * FREEZES_A_MINUTE) }
 }
 
-/** [{ at, server: [...], network: [...] }], times in ms from the start. */
-export function stormsOf(random, seconds) {
-  const storms = []
-  for (let at = FIRST_MS; at + LAST_MS <= seconds * 1_000; at += PERIOD_MS) {
-    const kills = Array.from({ length: KILLS_OF_A_STORM }, (_, number) => ({
-      kind: 'kill',
-      keepsData: number % 2 === 0,
-      awayMs: random.between(20, 400),
-      // Some hit the return from the one before.
-      afterMs: random.chance(0.3) ? random.between(0, 80) : random.between(200, 900),
-    }))
-    const freezes = Array.from({ length: FREEZES_OF_A_STORM }, (_, number) => ({
-      kind: 'freeze',
-      // Too short for a verdict, and long enough for one.
-      forMs: number === 0 ? random.between(100, 900) : random.between(1_050, 1_600),
-      afterMs: random.between(0, 600),
-    }))
-    const cuts = Array.from({ length: CUTS_OF_A_STORM }, () => ({
-      kind: 'cut',
-      ...CUTS[random.below(CUTS.length)],
-      forMs: random.between(300, 3_000),
-      afterMs: random.between(100, 1_500),
-    }))
-    storms.push({ at, server: random.shuffled([...kills, ...freezes]), network: cuts })
-  }
-  return storms
+/**
+ * [{ at, first: cut, server: [...], beside: [cut, ...] }], times in ms from the start. `late`: what a connection
+ * had sent before it was given up may arrive after that.
+ */
+export function stormsOf(random, seconds, { late }) {
+  const cuts = late ? [...CUTS, LATE] : CUTS
+  const times = timesOf(seconds * 1_000)
+  const planned = { kills: 0, freezes: 0 }
+  return times.map((at, number) => {
+    // As many as are due before the next storm.
+    const due = leastFaults((times[number + 1] ?? seconds * 1_000) / 1_000)
+    const kills = killsOf(random, Math.max(2, due.kills - planned.kills))
+    const freezes = freezesOf(random, Math.max(1, due.freezes - planned.freezes))
+    planned.kills += kills.length
+    planned.freezes += freezes.length
+    const beside = Array.from({ length: CUTS_BESIDE }, () => cutOf(random, cuts, 300, 2_000))
+    return { at, first: cutOf(random, cuts, 1_500, 3_000), server: random.shuffled([...kills, ...freezes]), beside }
+  })
+}
+
+function timesOf(lengthMs) {
+  const times = []
+  for (let block = 0; block < lengthMs; block += BLOCK_MS) times.push(...STORMS_AT_MS.map((at) => block + at))
+  return times.filter((at) => at + LAST_MS <= lengthMs)
+}
+
+function killsOf(random, count) {
+  return Array.from({ length: count }, (_, number) => ({
+    kind: 'kill',
+    keepsData: number % 2 === 0,
+    awayMs: random.between(20, 400),
+    // Some hit the return from the one before.
+    afterMs: random.chance(0.3) ? random.between(0, 80) : random.between(200, 900),
+  }))
+}
+
+function freezesOf(random, count) {
+  return Array.from({ length: count }, () => ({
+    kind: 'freeze',
+    // Too short for a verdict, or long enough for one.
+    forMs: random.chance(0.4) ? random.between(100, 900) : random.between(1_050, 1_600),
+    afterMs: random.between(0, 600),
+  }))
+}
+
+function cutOf(random, cuts, least, most) {
+  const how = cuts[random.below(cuts.length)]
+  return { kind: 'cut', ...how, forMs: random.between(least, most), afterMs: random.between(100, 1_500) }
 }
 
 /** How a process is cut off. Where only replies are held back, what it calls still takes effect. */
@@ -53,24 +76,24 @@ const CUTS = [
   { mode: 'blackhole', direction: 'both' },
   { mode: 'blackhole', direction: 'toClient' },
 ]
+const LATE = { mode: 'hold', direction: 'toServer' }
 
 export class Faults {
   counts = { kills: 0, emptied: 0, freezes: 0, cuts: 0 }
   #server
   #proxy
-  #by
-  #tell
+  #wiped
 
-  /** `by` is the process behind the proxy; `tell(type, fields)` tells the judge. */
-  constructor({ server, proxy, by, tell }) {
+  /** `wiped({ killed, dead })` hears when the disk was emptied, before the server is started again. */
+  constructor(server, proxy, wiped) {
     this.#server = server
     this.#proxy = proxy
-    this.#by = by
-    this.#tell = tell
+    this.#wiped = wiped
   }
 
-  async storm({ server, network }) {
-    await Promise.all([this.#each(server), this.#each(network)])
+  async storm({ first, server, beside }) {
+    await this.#each([first])
+    await Promise.all([this.#each(server), this.#each(beside)])
   }
 
   async #each(faults) {
@@ -85,7 +108,7 @@ export class Faults {
     this.counts.kills++
     if (!keepsData) {
       this.counts.emptied++
-      this.#tell('wiped', wipe)
+      this.#wiped(wipe)
     }
     await pause(awayMs)
     await this.#server.start()
@@ -101,10 +124,9 @@ export class Faults {
   async cut({ mode, direction, forMs }) {
     await this.#proxy.set(mode, direction)
     this.counts.cuts++
-    const isolates = direction === 'both'
-    if (isolates) this.#tell('cut', { by: this.#by, from: now() })
     await pause(forMs)
-    if (isolates) this.#tell('joined', { to: now() })
+    // Before the process is back and has its old connections closed.
+    if (mode === LATE.mode) this.#proxy.release()
     await this.#proxy.set('pass')
   }
 }

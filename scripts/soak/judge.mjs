@@ -13,7 +13,7 @@ const { RespClient } = await testSupport('resp-client')
 const { port } = JSON.parse(process.argv[2])
 const AT_ONCE = 256
 
-const timeline = { wipes: [], cuts: [], synced: Object.fromEntries(WRITERS.map((by) => [by, []])) }
+const timeline = { wipes: [], memory: [], synced: Object.fromEntries(WRITERS.map((by) => [by, []])) }
 /** By key: left alone, and not looked at since. */
 const resting = new Map()
 /** By key: as it was told last. */
@@ -21,6 +21,7 @@ const latest = new Map()
 /** Wrong as far as is known: what explains it may still be on its way here. */
 let suspects = []
 let looks = 0
+let finishing = false
 
 const heard = {
   rest(record) {
@@ -29,18 +30,23 @@ const heard = {
   },
   reuse({ key, at }) {
     resting.delete(key)
-    suspects = suspects.filter((suspect) => suspect.record.key !== key || suspect.at < at)
+    suspects = suspects.filter((suspect) => suspect.read || suspect.record.key !== key || suspect.at < at)
   },
+  /** What a process read of a key that it had itself. */
+  doubt: (record) => suspects.push({ record, at: record.at, stored: null, stands: record.read, read: true }),
   synced: ({ by, moment }) => timeline.synced[by].push(moment),
   wiped: (wipe) => timeline.wipes.push(wipe),
-  cut: ({ by, from }) => timeline.cuts.push({ by, from, to: Infinity }),
-  joined: ({ to }) => (timeline.cuts.at(-1).to = to),
+  'on-memory': ({ by, from, to }) => timeline.memory.push({ by, from, to }),
   async finish() {
-    heard.finish = () => {}
+    finishing = true
+    await looking
     const early = suspects.filter(isWrong)
     suspects = []
+    for (const record of latest.values()) resting.set(record.key, record)
     await look([...latest.values()])
-    const wrong = [...early, ...suspects.filter(isWrong)]
+    // What was found before is not counted twice.
+    const late = suspects.filter(isWrong).filter(({ record }) => !early.some((other) => other.record.key === record.key))
+    const wrong = [...early, ...late]
     process.send({ type: 'judged', keys: latest.size, looks, wrong: await Promise.all(wrong.map(described)) })
   },
 }
@@ -49,13 +55,15 @@ process.on('message', (message) => void heard[message.type](message))
 process.on('disconnect', () => process.exit())
 
 let client
-while (process.connected) {
+let looking
+while (!finishing) {
   const ready = [...resting.values()].filter(isInStep).slice(0, AT_ONCE)
-  await look(ready).catch(() => {
+  looking = look(ready).catch(() => {
     // The server is away; those keys are looked at again.
     client?.close()
     client = undefined
   })
+  await looking
   await pause(20)
 }
 
@@ -73,12 +81,12 @@ async function look(records) {
   const at = now()
   if (replies.some((reply) => reply instanceof Error)) throw replies.find((reply) => reply instanceof Error)
   records.forEach((record, index) => {
+    // Taken up again while the server was asked: what it answered may be newer.
+    if (resting.get(record.key) !== record) return
+    resting.delete(record.key)
     looks++
-    const stored = replies[index]
-    const suspect = { record, at, stored, stands: valueOf(stored, record.key) }
+    const suspect = { record, at, stored: replies[index], stands: valueOf(replies[index], record.key) }
     if (isWrong(suspect)) suspects.push(suspect)
-    // Taken up again meanwhile, it was told anew.
-    if (resting.get(record.key) === record) resting.delete(record.key)
   })
 }
 
@@ -86,14 +94,14 @@ function isWrong({ record, stands, at }) {
   return verdictOn(record, stands, at, timeline) !== 'right'
 }
 
-async function described({ record, stored, stands, at }) {
+async function described({ record, stored, stands, at, read }) {
   const { key, calls } = record
   const side = await client.call('GET', sideName(key))
   return {
     key,
     at,
-    verdict: verdictOn(record, stands, at, timeline),
-    stands: stands ?? 'nothing',
+    verdict: read ? 'stale' : verdictOn(record, stands, at, timeline),
+    stands: `${read ? 'answered' : 'holds'} ${stands ?? 'nothing'}`,
     stamp: stampOf(stored),
     side: stampOf(side),
     may: [...mayStand(record, at, timeline)].map((id) => id ?? 'nothing'),

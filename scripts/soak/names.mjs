@@ -6,12 +6,12 @@ export const KEY_PREFIX = 'soak:'
 export const WRITERS = ['A', 'B']
 
 /** Of each process: tasks that write keys of their own, tasks that write shared ones, and tasks that only read. */
-export const OWN_TASKS = 60
-export const SHARED_TASKS = 20
+export const OWN_TASKS = 40
+export const SHARED_TASKS = 40
 export const READ_TASKS = 20
 
-export const KEYS_OF_A_TASK = 24
-export const SHARED_KEYS = 160
+export const KEYS_OF_A_TASK = 60
+export const SHARED_KEYS = 480
 
 export const ownKey = (by, task, number) => `own:${by}:${task}:${number}`
 export const sharedKey = (number) => `shared:${number}`

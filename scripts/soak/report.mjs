@@ -19,7 +19,8 @@ export function report({ seconds, began, writers, judged, faults, least }) {
     unsettled: sum(({ pending }) => pending),
     failed: sum(({ counts }) => counts.failed),
     refused: sum(({ counts }) => counts.refused),
-    wrong: all(({ wrong }) => wrong),
+    stale: count('stale'),
+    foreign: sum(({ counts }) => counts.foreign),
     misordered: all(({ by, misordered }) => misordered.map((text) => `${by}: ${text}`)),
   }
   const memory = writers.map((writer) => memoryOf(writer, began, seconds))
@@ -36,7 +37,7 @@ export function report({ seconds, began, writers, judged, faults, least }) {
     ['returned', figures.returned],
     ['unsettled', figures.unsettled],
     ['failed calls, refused writes', `${figures.failed}, ${figures.refused}`],
-    ['wrong answers', figures.wrong.length],
+    ['stale answers, of another key', `${figures.stale}, ${figures.foreign}`],
     ['events out of order', figures.misordered.length],
     ['conflicts reported', sum(({ conflicts }) => conflicts)],
     ['writes dropped for want of room', sum(({ dropped }) => dropped)],
@@ -45,25 +46,26 @@ export function report({ seconds, began, writers, judged, faults, least }) {
     ...memory.map(({ by, text }) => [`memory of ${by}`, text]),
   ]
   const width = Math.max(...rows.map(([name]) => name.length))
-  const details = [...judged.wrong.map(described), ...figures.wrong, ...figures.misordered].slice(0, SHOWN)
+  const details = [...judged.wrong.map(described), ...all(({ notes }) => notes), ...figures.misordered].slice(0, SHOWN)
   const text = [...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`), ...details].join('\n')
   return { text, failures: failuresOf({ ...figures, memory, seconds, writers, faults, least }) }
 }
 
-function failuresOf({ sets, lost, returned, unsettled, failed, refused, wrong, misordered, memory, writers, faults, least }) {
+function failuresOf({ sets, lost, returned, unsettled, failed, refused, stale, foreign, misordered, memory, writers, faults, least }) {
   const must = [
     [lost === 0, `${lost} acknowledged writes are lost`],
     [returned === 0, `${returned} deleted values are back`],
     [unsettled === 0, `${unsettled} calls were never settled`],
     [failed === 0, `${failed} calls failed`],
     [refused === 0, `${refused} writes were refused`],
-    [wrong.length === 0, `${wrong.length} answers are explained by no order of calls`],
+    [stale === 0, `${stale} answers are older than what their process had written`],
+    [foreign === 0, `${foreign} answers are values of another key`],
     [misordered.length === 0, `${misordered.length} events are out of order`],
     [sets >= least.sets, `${number(sets)} acknowledged writes are fewer than ${number(least.sets)}`],
     [faults.kills >= least.kills, `${faults.kills} kills are fewer than ${least.kills}`],
     [faults.freezes >= least.freezes, `${faults.freezes} freezes are fewer than ${least.freezes}`],
     ...writers.map(({ by, drained }) => [drained, `${by} did not get back in step with the server`]),
-    ...memory.map(({ by, growth }) => [!(growth >= MOST_GROWTH), `the memory of ${by} grew by ${percent(growth)}`]),
+    ...memory.map(({ by, growth }) => [growth < MOST_GROWTH, `the memory of ${by} grew by ${percent(growth)}`]),
   ]
   return must.filter(([holds]) => !holds).map(([, text]) => text)
 }
@@ -85,7 +87,7 @@ function memoryOf({ by, rss }, began, seconds) {
 
 function described({ key, at, verdict, stands, stamp, side, may, calls }) {
   return [
-    `  ${key}, ${verdict}: holds ${stands} at ${at.toFixed(1)}, not ${may.join(' or ')}`,
+    `  ${key}, ${verdict}: ${stands} at ${at.toFixed(1)}, not ${may.join(' or ')}`,
     `    stored: ${stamp ?? 'nothing'}; beside it: ${side ?? 'nothing'}`,
     ...calls.map((call) => `    ${call}`),
   ].join('\n')

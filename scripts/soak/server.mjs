@@ -19,6 +19,7 @@ export class Server {
   #binary
   #process
   #folder = mkdtempSync(join(tmpdir(), 'holdfast-soak-'))
+  #remove = () => rmSync(this.#folder, { recursive: true, force: true })
 
   static async start(binary) {
     const server = new Server(binary, await freePort(FIRST_PORT + Math.floor(Math.random() * 5_000)))
@@ -29,7 +30,7 @@ export class Server {
   constructor(binary, port) {
     this.#binary = binary
     this.port = port
-    process.once('exit', () => rmSync(this.#folder, { recursive: true, force: true }))
+    process.once('exit', this.#remove)
   }
 
   get url() {
@@ -59,6 +60,13 @@ export class Server {
     const dead = now()
     if (!keepsData) rmSync(join(this.#folder, 'appendonlydir'), { recursive: true, force: true })
     return { killed, dead }
+  }
+
+  /** Gone, with all it wrote. */
+  async end() {
+    await this.#process.stop('SIGKILL')
+    this.#remove()
+    process.removeListener('exit', this.#remove)
   }
 
   freeze() {

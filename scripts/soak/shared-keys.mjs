@@ -5,8 +5,8 @@ import { History } from './history.mjs'
 
 // Writes of two processes are ordered by the server's clock as each knows it. The pause keeps calls of different
 // processes further apart than that estimate can be wrong.
-const BEFORE_HANDING_OVER_MS = 400
-const REST_MS = 5_000
+const BEFORE_HANDING_OVER_MS = 300
+const REST_MS = 6_000
 
 export class SharedKeys {
   /** By key: every key that this process has now. */
@@ -38,10 +38,10 @@ export class SharedKeys {
   async turn() {
     const history = this.#ready.shift()
     if (!history) return
-    for (let left = this.#random.between(1, 3); left > 0; left--) await this.#calls.any(history, false)
+    for (let left = this.#random.between(1, 3); left > 0; left--) await this.#calls.any(history)
     const draw = this.#random.below(100)
-    if (draw < 15) this.#leaveAlone(history)
-    else if (draw < 80) this.#later(BEFORE_HANDING_OVER_MS, () => this.#handOver(history))
+    if (draw < 40) this.#leaveAlone(history)
+    else if (draw < 90) this.#later(BEFORE_HANDING_OVER_MS, () => this.#handOver(history))
     else this.#ready.push(history)
   }
 

@@ -2,7 +2,7 @@
 //
 // timeline: {
 //   wipes: [{ killed, dead }]      the server was killed, between these moments, and its disk emptied
-//   cuts: [{ by, from, to }]       nothing of this process reached the server
+//   memory: [{ by, from, to }]     memory answered this process, and nothing of its journal was replayed
 //   synced: { [process]: times }   every call acknowledged to it before that moment was on the server
 // }
 import { left, open } from './history.mjs'
@@ -36,9 +36,9 @@ export function verdictOn(record, stands, at, timeline) {
   return stands !== null && !wrote ? 'returned' : 'lost'
 }
 
-/** Only where it is certain: the process could not reach the server from before the call until after the wipe. */
-function isJournalled(call, wipe, { cuts }) {
-  return cuts.some(({ by, from, to }) => by === call.by && from <= call.called && to > wipe.dead)
+/** Only where it is certain: memory answered from before the call until after the wipe. */
+function isJournalled(call, wipe, { memory }) {
+  return memory.some(({ by, from, to }) => by === call.by && from <= call.called && to > wipe.dead)
 }
 
 /** Whether the call had left its process' journal for certain. */

@@ -1,13 +1,27 @@
-// What a process that writes shows of itself: when it is in step with the server, its events, its memory.
+// What a process that writes shows of itself: when memory answers it, when it is in step with the server, its
+// events, the memory it takes.
 
 import { now } from './clock.mjs'
 
-const SYNCED_EVERY_MS = 25
+const LOOK_EVERY_MS = 25
 const MEMORY_EVERY_MS = 5_000
 
 export function watch(holdfast, tell) {
-  const seen = { inStepMs: 0, resyncs: 0, conflicts: 0, dropped: 0, outages: 0, misordered: [] }
-  const rss = []
+  const seen = { inStepMs: 0, resyncs: 0, conflicts: 0, dropped: 0, outages: 0, misordered: [], rss: [] }
+
+  // Since when memory answers, and until when that is certain: an event comes later than what it tells of, but
+  // before the look after the next.
+  let span = null
+  let looked = null
+  const close = () => {
+    if (span !== null && span.to > span.from) tell('on-memory', span)
+    span = null
+  }
+  holdfast.on('state-change', ({ to }) => {
+    close()
+    if (to === 'degraded') span = { from: now(), to: 0 }
+    looked = null
+  })
 
   const isSynced = () => {
     const { isUsingFallback, redisAvailable, journalDepth, syncStatus } = holdfast.getFallbackStats()
@@ -16,14 +30,18 @@ export function watch(holdfast, tell) {
   setInterval(() => {
     // Before the look: what is acknowledged after it says nothing about the server.
     const moment = now()
+    if (span !== null && looked !== null) span.to = looked
+    looked = holdfast.getFallbackStats().isUsingFallback ? moment : null
     if (!isSynced()) return
-    seen.inStepMs += SYNCED_EVERY_MS
+    // What it was before is told first.
+    close()
+    seen.inStepMs += LOOK_EVERY_MS
     tell('synced', { moment })
-  }, SYNCED_EVERY_MS)
+  }, LOOK_EVERY_MS)
   setInterval(() => {
     // What is not collected yet is no growth.
     globalThis.gc?.()
-    rss.push({ at: now(), bytes: process.memoryUsage.rss() })
+    seen.rss.push({ at: now(), bytes: process.memoryUsage.rss() })
   }, MEMORY_EVERY_MS)
 
   // Each of a pair comes after the other.
@@ -43,5 +61,5 @@ export function watch(holdfast, tell) {
     seen.resyncs++
     seen.conflicts += conflicts
   })
-  return { isSynced, figures: () => ({ ...seen, rss }) }
+  return { isSynced, figures: () => seen }
 }

@@ -4,7 +4,6 @@ import { createRequire } from 'node:module'
 
 import { Calls } from './calls.mjs'
 import { now, pause, within } from './clock.mjs'
-import { History } from './history.mjs'
 import { KEYS_OF_A_TASK, KEY_PREFIX, OWN_TASKS, READ_TASKS, SHARED_KEYS, SHARED_TASKS, WRITERS, ownKey, sharedKey } from './names.mjs'
 import { OwnKeys } from './own-keys.mjs'
 import { randomOf } from './random.mjs'
@@ -16,13 +15,13 @@ const SETTLED_WITHIN_MS = 30_000
 /** The return from an outage is held back for up to 30 s when a server goes up and down. */
 const DRAINED_WITHIN_MS = 90_000
 
-const { by, url, seed } = JSON.parse(process.argv[2])
+const { by, url, seed, fencedWrites } = JSON.parse(process.argv[2])
 const { createHoldfast } = createRequire(new URL('../../package.json', import.meta.url))('holdfast')
-const holdfast = createHoldfast({ url, env: {}, keyPrefix: KEY_PREFIX })
+const holdfast = createHoldfast({ url, env: {}, keyPrefix: KEY_PREFIX, fencedWrites })
 const random = randomOf(seed)
-const calls = new Calls(holdfast.cacheManager, by, random)
-
 const tell = (type, fields) => process.send({ type, by, at: now(), ...fields })
+const calls = new Calls(holdfast.cacheManager, by, random, (doubt) => tell('doubt', doubt))
+
 const rest = (history) => tell('rest', { key: history.key, calls: history.calls })
 const reuse = (key) => tell('reuse', { key })
 const handOver = ({ key, calls }) => tell('hand-over', { key, calls })
@@ -37,7 +36,7 @@ const told = {
     for (let number = WRITERS.indexOf(by); number < SHARED_KEYS; number += WRITERS.length) shared.take(sharedKey(number), [])
     for (const keys of own) void repeat(() => keys.turn())
     for (let task = 0; task < SHARED_TASKS; task++) void repeat(() => shared.turn())
-    for (let task = 0; task < READ_TASKS; task++) void repeat(() => calls.get(new History(anyKey()), false))
+    for (let task = 0; task < READ_TASKS; task++) void repeat(() => calls.peek(anyKey()))
   },
   'hand-over': ({ key, calls }) => shared.take(key, calls),
   async stop() {
@@ -49,15 +48,15 @@ const told = {
   async drain() {
     const drained = await within(DRAINED_WITHIN_MS, () => watched.isSynced())
     for (const history of [...own.flatMap(({ histories }) => histories), ...shared.histories]) rest(history)
-    const { counts, pending, slowestMs, wrong } = calls
-    tell('drained', { drained, counts, pending, slowestMs, wrong, ...watched.figures() })
+    const { counts, pending, slowestMs, notes } = calls
+    tell('drained', { drained, counts, pending, slowestMs, notes, ...watched.figures() })
   },
 }
 
 async function repeat(turn) {
   while (running) {
     await turn()
-    await pause(random.between(10, 50))
+    await pause(random.between(8, 32))
   }
 }
 

@@ -10,6 +10,8 @@ use crate::base::random;
 
 pub(super) const FIRST: u64 = 50 * MILLI;
 const MOST: u64 = 5_000 * MILLI;
+/// A dial that is refused costs next to nothing, and whoever waits for a restart waits for this.
+const MOST_REFUSED: u64 = 750 * MILLI;
 /// Where nothing is configured, localhost is only looked at now and then.
 const UNCONFIGURED: u64 = 30_000 * MILLI;
 
@@ -72,8 +74,12 @@ impl Hub {
 
     pub fn dial_failed(&mut self, error: Error) {
         self.shared.view.lock().last_error = Some(error.clone());
+        let refused = super::dial::was_refused(&error);
         if let Some(keeper) = self.shared.keeper() {
-            keeper.missed(super::dial::was_refused(&error));
+            keeper.missed(refused);
+        }
+        if refused {
+            self.backoff = self.backoff.min(MOST_REFUSED);
         }
         match self.state {
             State::Connecting | State::Suspect => self.degrade(error),
