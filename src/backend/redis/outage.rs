@@ -176,7 +176,10 @@ impl Hub {
         if self.lane.lost(id) {
             return;
         }
-        if self.links.iter().any(|link| link.id == id) {
+        if let Some(link) = self.links.iter().find(|link| link.id == id) {
+            // Its calls come back one by one; together they are one failure.
+            let failures = usize::from(link.outstanding > 0 && self.state.live());
+            self.breaker.failed(failures, self.now());
             self.suspect("the connection was closed".to_owned());
         }
     }

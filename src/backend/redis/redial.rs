@@ -23,7 +23,7 @@ impl Hub {
             return;
         }
         self.shared.view.lock().attempts += 1;
-        let dialer = self.dialer.clone();
+        let (dialer, patience) = (self.dialer.clone(), self.shared.config.silence);
         self.dial = Some(Box::pin(async move {
             let link = dialer.dial().await?;
             // It is believed when it has answered three times more.
@@ -34,7 +34,7 @@ impl Hub {
                     dialer.gates.pass(Place::Probe).await?;
                     connection.send_packed_command(&command).await
                 };
-                match tokio::time::timeout(Duration::from_millis(500), ping).await {
+                match tokio::time::timeout(patience, ping).await {
                     Ok(Ok(redis::Value::ServerError(error))) => {
                         return Err(super::failure::from_server(&error));
                     }
