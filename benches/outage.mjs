@@ -12,7 +12,7 @@ import { report } from './outage/report.mjs';
 import { runRounds } from './outage/run.mjs';
 
 const HELP = `npm run bench:outage -- [options]
-  --rounds N   rounds to run (default 3, about 12 minutes)
+  --rounds N   rounds to run (default 3, about 16 minutes)
   --only a,b   these contenders alone: ${all.map(({ id }) => id).join(', ')}
 Results go to benches/RESULTS-outage.md; those of --only go to benches/.cache/ instead.`;
 

@@ -4,8 +4,9 @@ export const OUTSTANDING = 100;
 export const LATER = 10;
 export const WRITES = 1_000;
 export const DELETES = 100;
-/** From the kill until the server is started again, and from then until it is looked at. */
-export const AWAY_MS = 5_000;
+/** From the kill until the server is started again; in the long outage even patient clients give up waiting. */
+export const AWAY_MS = { written: 5_000, writtenLong: 100_000 };
+/** From then until it is looked at. */
 export const BACK_MS = 5_000;
 /** So long the contender has known of the outage when it is written to. */
 export const KNOWN_MS = 1_000;

@@ -28,14 +28,17 @@ export function report({ date, machine, redisVersion, rounds, versions, contende
       ]),
     ),
     '## What is kept',
-    `${WRITES} writes and ${DELETES} deletes of keys that exist, called ${KNOWN_MS / 1000} s after \`kill -9\`. Redis is back with its data ${AWAY_MS / 1000} s after the kill; ${BACK_MS / 1000} s later a client of its own looks what it holds. "Acknowledged" is: settled before Redis was back, and not with an error. The rest was refused with an error, or was still pending.`,
-    table(
-      ['', 'writes acknowledged', 'refused', 'pending', 'acknowledged and **lost**', 'deletes acknowledged', 'refused', 'pending', 'acknowledged and **back**'],
-      contenders.map(({ id, label }) => {
-        const rows = of(results, id, 'written');
-        return [label, ...counted(rows, 'writes', WRITES), ...counted(rows, 'deletes', DELETES)];
-      }),
-    ),
+    `${WRITES} writes and ${DELETES} deletes of keys that exist, called ${KNOWN_MS / 1000} s after \`kill -9\`. Redis is back with its data after a short and after a long outage; ${BACK_MS / 1000} s later a client of its own looks what it holds. "Acknowledged" is: settled before Redis was back, and not with an error. The rest was refused with an error, or was still pending.`,
+    ...Object.entries(AWAY_MS).flatMap(([scenario, awayMs]) => [
+      `Redis is away for ${awayMs / 1000} s:`,
+      table(
+        ['', 'writes acknowledged', 'refused', 'pending', 'acknowledged and **lost**', 'deletes acknowledged', 'refused', 'pending', 'acknowledged and **back**'],
+        contenders.map(({ id, label }) => {
+          const rows = of(results, id, scenario);
+          return [label, ...counted(rows, 'writes', WRITES), ...counted(rows, 'deletes', DELETES)];
+        }),
+      ),
+    ]),
     '## Crashes',
     'Rejections and exceptions that nobody handles end a Node process; here they were counted instead. All outages of a round together.',
     table(['', 'unhandled rejections', 'uncaught exceptions', 'processes that ended'], contenders.map(({ id, label }) => [label, ...crashes(results, id, rounds)])),

@@ -6,7 +6,9 @@ import { Server } from '../../scripts/soak/server.mjs';
 import { AWAY_MS, BACK_MS, LIMIT_MS, textOf } from './plan.mjs';
 import { heldBy } from './stored.mjs';
 
-export const SCENARIOS = ['killed', 'frozen', 'written'];
+/** No times are taken in the long outage, so all contenders go through it at once. */
+const SCENARIOS = ['killed', 'frozen', 'written'];
+const AT_ONCE = ['writtenLong'];
 
 /** [{ round, contenderId, scenario, result }]; `result.crash` where the process ended without an answer. */
 export async function runRounds({ contenders, rounds, binary, tell }) {
@@ -19,6 +21,12 @@ export async function runRounds({ contenders, rounds, binary, tell }) {
         results.push({ round, contenderId: contender.id, scenario, result: await runOne(contender, scenario, binary) });
       }
     }
+    for (const scenario of AT_ONCE) {
+      tell(`round ${round + 1} of ${rounds}: ${scenario}, all at once`);
+      results.push(...(await Promise.all(contenders.map(async (contender) => (
+        { round, contenderId: contender.id, scenario, result: await runOne(contender, scenario, binary) }
+      )))));
+    }
   }
   return results;
 }
@@ -27,7 +35,7 @@ async function runOne(contender, scenario, binary) {
   const server = await Server.start(binary);
   try {
     const result = await inChild({ contenderId: contender.id, scenario, port: server.port }, server);
-    if (scenario !== 'written' || result.crash !== undefined) return result;
+    if (AWAY_MS[scenario] === undefined || result.crash !== undefined) return result;
     return { ...result, ...(await judged(contender, result, server.port)) };
   } finally {
     await server.end();
@@ -50,7 +58,7 @@ function inChild(message, server) {
   return new Promise((resolve) => {
     let complaint = '';
     let result;
-    const limit = setTimeout(() => child.kill('SIGKILL'), 4 * LIMIT_MS + AWAY_MS + BACK_MS);
+    const limit = setTimeout(() => child.kill('SIGKILL'), 4 * LIMIT_MS + (AWAY_MS[message.scenario] ?? 0) + BACK_MS);
     child.stderr.on('data', (chunk) => (complaint += chunk));
     child.on('message', async ({ deed, result: answer }) => {
       result ??= answer;

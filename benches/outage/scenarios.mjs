@@ -1,4 +1,4 @@
-// The three outages that a contender goes through, each in a fresh process. `server` does to the server what it is
+// The outages that a contender goes through, each in a fresh process. `server` does to the server what it is
 // told ('kill', 'freeze', 'start', 'look'), and answers with the moment before it and what it saw.
 import { now, pause, within } from '../../scripts/soak/clock.mjs';
 import { AWAY_MS, BACK_MS, DELETED, KNOWN_MS, LATER, LIMIT_MS, OUTSTANDING, WARM, WRITTEN, textOf } from './plan.mjs';
@@ -51,14 +51,17 @@ async function laterCalls(client) {
 }
 
 /** kill -9, writes and deletes while it lasts, and the server back with its data. The caller looks what it holds. */
-export async function written(client, server) {
+export const written = (client, server) => writing(client, server, AWAY_MS.written);
+export const writtenLong = (client, server) => writing(client, server, AWAY_MS.writtenLong);
+
+async function writing(client, server, awayMs) {
   await warm(client);
   await fill(client, server);
   const { at } = await server('kill');
   await pause(KNOWN_MS);
   const writes = follow(WRITTEN, (key) => client.set(key, textOf(key)));
   const deletes = follow(DELETED, (key) => client.delete(key));
-  await pause(at + AWAY_MS - now());
+  await pause(at + awayMs - now());
   // What is acknowledged later was not acknowledged during the outage.
   const during = { writes: writes(), deletes: deletes() };
   await server('start');
