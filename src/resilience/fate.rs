@@ -21,7 +21,9 @@ pub struct Fate {
 impl Fate {
     /// Notes who answers now. What was found out stays true until everything is replayed.
     pub fn meet(&mut self, identity: &Identity, now: u64) {
-        self.unwatched = self.unwatched.saturating_add(now.saturating_sub(self.known_at));
+        if self.last.is_some() {
+            self.unwatched = self.unwatched.saturating_add(now.saturating_sub(self.known_at));
+        }
         self.known_at = now;
         if let Some(last) = &self.last {
             // A server that hides its run id is taken for the same one: that is the careful side.
@@ -39,7 +41,9 @@ impl Fate {
                 self.unwatched = if same { u64::MAX } else { 0 };
             }
         }
-        self.last = Some(identity.clone());
+        // A server without room doesn't say; what it said before still holds.
+        let life = identity.life.clone().or_else(|| self.last.take().and_then(|last| last.life));
+        self.last = Some(Identity { life, ..identity.clone() });
     }
 
     /// A dial failed. One that found nobody listening shows that nobody was served meanwhile.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use holdfast::backend::redis::Redis;
-use holdfast::backend::{Operation, Reply, Value};
+use holdfast::backend::{Operation, Raw, Reply, Value};
 use holdfast::base::clock::{BootClock, Clock, ManualClock};
 use holdfast::base::keys::Keys;
 use holdfast::base::plant::Plant;
@@ -183,14 +183,8 @@ impl World {
     async fn come_back(&mut self, process: usize) -> Result<(), String> {
         let Process { fallback, caller, .. } = &mut self.processes[process];
         fallback.force(false);
-        fallback.resync_now(caller.settler(9));
-        loop {
-            let (id, answer) = caller.next().await;
-            if id == 9 {
-                answer.map_err(|error| error.to_string())?;
-                break;
-            }
-        }
+        // On a machine that is too busy a dial fails, and who asked is told so.
+        while !resync(fallback, caller).await? {}
         let depth = fallback.local.lock().journal.depth();
         if depth > 0 {
             return Err(format!("{depth} intents are left"));
@@ -291,6 +285,20 @@ impl World {
 
     fn key(&self, key: usize) -> Bytes {
         self.keys.entry("f", &key.to_string())
+    }
+}
+
+/// Whether the server answered.
+async fn resync(fallback: &Fallback, caller: &mut Caller) -> Result<bool, String> {
+    fallback.resync_now(caller.settler(9));
+    loop {
+        let (id, answer) = caller.next().await;
+        if id == 9 {
+            let answer = answer.map_err(|error| error.to_string())?;
+            let live = Raw::Bytes(Bytes::from_static(b"available"));
+            let Reply::Raw(Raw::Map(pairs)) = answer else { return Err(format!("{answer:?}")) };
+            return Ok(pairs.contains(&(live, Raw::Boolean(true))));
+        }
     }
 }
 

@@ -95,9 +95,14 @@ impl Directory {
                 continue;
             }
             let Ok(bytes) = std::fs::read(&path) else { continue };
+            let state = State::of(bytes.into());
+            // Of another version, or without a head: whoever understands it may have it.
+            if state.begin.is_none() {
+                continue;
+            }
             adopted.files.push((path, file));
             let owner = name.rsplit_once('-').map_or(name.as_str(), |(owner, _)| owner);
-            states.push((owner.to_owned(), State::of(bytes.into())));
+            states.push((owner.to_owned(), state));
         }
         let now =
             Clocks { boot_micros: clock.micros(), wall_micros: wall_micros(), ..Clocks::default() };
