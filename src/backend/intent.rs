@@ -16,8 +16,9 @@ pub struct Intent {
 pub enum Wish {
     /// Removes what is not newer.
     Delete,
-    /// Writes unless something newer stands there. The expiry is on the boot clock.
-    Set { value: Value, expires_at: Option<u64> },
+    /// Writes unless something newer stands there. The expiry is on the boot clock, and so is the moment
+    /// since which it is acknowledged.
+    Set { value: Value, expires_at: Option<u64>, since: u64 },
 }
 
 /// How a replay ended.

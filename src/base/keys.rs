@@ -65,7 +65,7 @@ impl Keys {
     }
 
     /// The value key that a key belongs to: itself, or the one that its side record stands for. The life
-    /// key belongs to none.
+    /// key and the list of clears belong to none.
     pub fn value_of(&self, key: Bytes) -> Option<Bytes> {
         let Some(rest) = key.strip_prefix(self.prefix.as_ref()) else { return Some(key) };
         let Some(rest) = rest.strip_prefix(b"h:") else { return Some(key) };
@@ -77,6 +77,13 @@ impl Keys {
     pub fn life(&self) -> Bytes {
         let mut out = BytesMut::from(self.prefix.as_ref());
         out.put_slice(b"h:life");
+        out.freeze()
+    }
+
+    /// Which families were cleared lately, and when.
+    pub fn clears(&self) -> Bytes {
+        let mut out = BytesMut::from(self.prefix.as_ref());
+        out.put_slice(b"h:clears");
         out.freeze()
     }
 
@@ -92,7 +99,8 @@ impl Keys {
     pub fn parts(&self, entry: &[u8]) -> Option<(String, String)> {
         let rest = std::str::from_utf8(entry.strip_prefix(self.prefix.as_ref())?).ok()?;
         let (family, name) = rest.split_once(':')?;
-        let is_side = family == "h" && (name.starts_with('{') || name == "life");
+        let is_side =
+            family == "h" && (name.starts_with('{') || name == "life" || name == "clears");
         (!is_side).then(|| (plain(family), plain(name)))
     }
 

@@ -3,6 +3,7 @@ use sha2::{Digest, Sha256};
 
 use super::durable::Directory;
 use super::fallback::Fallback;
+use crate::backend::intent::Wish;
 use crate::base::error::Result;
 use crate::config::{Config, Target};
 
@@ -35,9 +36,6 @@ impl Fallback {
         if let Some(offset) = adopted.offset {
             self.stamps.assume(offset);
         }
-        if let Some(server) = &adopted.server {
-            self.uncertain.lock().inherit(server, self.clock.micros());
-        }
         let now = self.clock.micros();
         let mut local = self.local.lock();
         let before = local.journal.depth();
@@ -46,12 +44,19 @@ impl Fallback {
             local.clear(&invalidation.prefix, invalidation.stamp, now);
             local.journal.invalidate(invalidation.prefix, invalidation.stamp);
         }
-        for intent in adopted.intents.drain(..) {
+        for mut intent in adopted.intents.drain(..) {
             self.stamps.observe(intent.stamp);
             local.void(&intent.key, Some(intent.stamp), now);
+            if let Wish::Set { since, .. } = &mut intent.wish {
+                *since = self.since(intent.stamp);
+            }
             local.journal.adopt(intent);
         }
         let intents = local.journal.depth() - before;
+        if local.journal.depth() > 0 {
+            let server = adopted.server.as_ref();
+            self.uncertain.lock().inherit(server, before > 0, now);
+        }
         let log = local.journal.log().cloned();
         drop(local);
         // Not removed before it stands in our own file.

@@ -54,7 +54,7 @@ impl Fallback {
             let Some((family, key)) = self.keys.parts(&intent.key) else { continue };
             let stamp = self.portable(intent.stamp);
             match &intent.wish {
-                Wish::Set { value, expires_at } if expires_at.is_none_or(|at| at > now) => {
+                Wish::Set { value, expires_at, .. } if expires_at.is_none_or(|at| at > now) => {
                     let ttl_ms = expires_at.map(|at| (at - now).div_ceil(1000));
                     rows.values.push(row(family, key, value, ttl_ms, stamp, true));
                 }
@@ -133,7 +133,8 @@ impl Fallback {
                 let _ = local.store.set(&key, entry, now);
             }
             if pending {
-                local.journal.adopt(Intent { key, stamp, wish: Wish::Set { value, expires_at } });
+                let wish = Wish::Set { value, expires_at, since: self.since(stamp) };
+                local.journal.adopt(Intent { key, stamp, wish });
             }
         }
         drop(local);
@@ -141,6 +142,12 @@ impl Fallback {
             redis.catch_up();
         }
         Ok(())
+    }
+
+    /// When a write of this stamp was acknowledged, on this boot clock, as far as stamps tell.
+    pub(super) fn since(&self, stamp: Stamp) -> u64 {
+        let age = self.stamps.server_micros().saturating_sub(self.stamps.settle(stamp).micros);
+        self.clock.micros().saturating_sub(age)
     }
 
     /// A stamp as another process can read it, as far as the server's clock is known.

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 
+use super::clears::Known;
 use super::durable::Directory;
 use super::fate::Fate;
 use super::local::Local;
@@ -59,6 +60,10 @@ pub struct Fallback {
     /// Listeners were told that the server went, and not yet that it came.
     pub(super) away: AtomicBool,
     pub(super) uncertain: Mutex<Fate>,
+    /// Sets were replayed, and clears by others not looked for since.
+    pub(super) unchecked: AtomicBool,
+    /// Taken before `local`, never after it.
+    pub(super) known_clears: Mutex<Known>,
     /// Where the journal is kept on disk, if it is.
     pub(super) directory: OnceLock<Directory>,
 }
@@ -86,6 +91,8 @@ impl Fallback {
             by_hand: AtomicBool::new(false),
             away: AtomicBool::new(true),
             uncertain: Mutex::new(Fate::default()),
+            unchecked: AtomicBool::new(false),
+            known_clears: Mutex::default(),
             directory: OnceLock::new(),
         });
         if let Some(redis) = &fallback.redis {

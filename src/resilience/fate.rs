@@ -1,83 +1,128 @@
 //! What became of the server while intents waited, as far as it decides about keys that are absent.
+//!
+//! A set is uncertain when the server may have served others at a moment after the set was acknowledged,
+//! and longer ago than a tombstone lives: somebody may have deleted the key then, and nothing says so now.
 use crate::backend::redis::Identity;
 
-/// So long may pass between two looks at a server of which the first and the last found nobody there.
-const GAP: u64 = 60_000_000;
+/// So long may pass between two looks at a server of which both found nobody there.
+const GAP: u64 = 10_000_000;
+/// More spans than this are taken together: what lies between them counts as well.
+const MOST_SPANS: usize = 64;
+
+/// From, and to, on the boot clock.
+type Span = (u64, u64);
 
 #[derive(Clone, Debug, Default)]
 pub struct Fate {
     last: Option<Identity>,
-    /// When it was known last whether the server serves anybody, on the boot clock.
-    known_at: u64,
-    /// For how long it may have served others without us, since the first intent was taken.
-    unwatched: u64,
+    /// When it was looked at last, on the boot clock, and whether nobody was there.
+    looked_at: u64,
+    nobody: bool,
+    /// When it may have served others, since the first intent was taken. In order of time.
+    served: Vec<Span>,
     /// On a server that stayed up: it was emptied since then.
     flushed: bool,
     evicted: bool,
-    /// What is owed was taken by a process that is gone.
-    inherited: bool,
+    /// What is owed was taken by a process that is gone, which knew this server last.
+    inherited: Option<Option<Identity>>,
 }
 
 impl Fate {
     /// Notes who answers now. What was found out stays true until everything is replayed.
     pub fn meet(&mut self, identity: &Identity, now: u64) {
-        if self.last.is_some() {
-            self.unwatched = self.unwatched.saturating_add(now.saturating_sub(self.known_at));
-        }
-        self.known_at = now;
-        if let Some(last) = &self.last {
-            // A server that hides its run id is taken for the same one: that is the careful side.
-            let same = match (&last.run_id, &identity.run_id) {
-                (Some(before), Some(now)) => before == now,
-                _ => true,
-            };
-            let emptied = matches!((&last.life, &identity.life), (Some(a), Some(b)) if a != b);
-            let before = if same { last.evicted_keys } else { 0 };
-            // Nobody could delete anything on a server that was dead, whatever it holds now.
-            self.flushed = same && (self.flushed || emptied);
-            self.evicted = (same && self.evicted) || identity.evicted_keys > before;
-            if std::mem::take(&mut self.inherited) {
-                // Nobody watched. One that stayed up has served others all the time.
-                self.unwatched = if same { u64::MAX } else { 0 };
+        self.look(false, now);
+        if let Some(former) = self.inherited.take() {
+            // Nobody watched. One that stayed up has served others all the time.
+            if former.as_ref().is_none_or(|former| is_same(former, identity)) {
+                self.served = vec![(0, now)];
+            }
+            if let Some(former) = former {
+                self.compare(&former, identity);
             }
         }
-        // A server without room doesn't say; what it said before still holds.
-        let life = identity.life.clone().or_else(|| self.last.take().and_then(|last| last.life));
-        self.last = Some(Identity { life, ..identity.clone() });
+        if let Some(last) = self.last.take() {
+            self.compare(&last, identity);
+            // A server without room doesn't say; what it said before still holds.
+            let life = identity.life.clone().or(last.life);
+            self.last = Some(Identity { life, ..identity.clone() });
+        } else {
+            self.last = Some(identity.clone());
+        }
     }
 
-    /// A dial failed. One that found nobody listening shows that nobody was served meanwhile.
+    fn compare(&mut self, before: &Identity, now: &Identity) {
+        let same = is_same(before, now);
+        let emptied = matches!((&before.life, &now.life), (Some(a), Some(b)) if a != b);
+        // Nobody could delete anything on a server that was dead, whatever it holds now.
+        self.flushed |= same && emptied;
+        self.evicted |= now.evicted_keys > if same { before.evicted_keys } else { 0 };
+    }
+
+    /// A dial failed. One that found nobody listening shows that nobody is served.
     pub fn miss(&mut self, refused: bool, now: u64) {
-        if !refused {
-            return;
-        }
-        let gap = now.saturating_sub(self.known_at);
-        if gap > GAP {
-            self.unwatched = self.unwatched.saturating_add(gap);
-        }
-        self.known_at = now;
+        self.look(refused, now);
     }
 
-    /// Intents came from a process that knew this server last.
-    pub fn inherit(&mut self, server: &Identity, now: u64) {
-        self.inherited = true;
-        if let Some(current) = self.last.replace(server.clone()) {
+    fn look(&mut self, nobody: bool, now: u64) {
+        let gap = now.saturating_sub(self.looked_at);
+        if !(nobody && self.nobody && gap <= GAP) {
+            match self.served.last_mut() {
+                Some((_, to)) if *to == self.looked_at => *to = now,
+                _ => self.served.push((self.looked_at, now)),
+            }
+            if self.served.len() > MOST_SPANS {
+                let (_, to) = self.served.remove(1);
+                if let Some((_, end)) = self.served.first_mut() {
+                    *end = to;
+                }
+            }
+        }
+        self.looked_at = now;
+        self.nobody = nobody;
+    }
+
+    /// Intents came from processes that are gone: which server they knew last, if they agree on one.
+    /// `owed` tells whether intents of our own waited before.
+    pub fn inherit(&mut self, server: Option<&Identity>, owed: bool, now: u64) {
+        self.inherited = Some(server.cloned());
+        if !owed {
+            // The server is taken to have gone with its owners, unless it turns out to be the same.
+            self.served.clear();
+            (self.looked_at, self.nobody) = (now, true);
+        }
+        if let Some(current) = self.last.clone() {
             self.meet(&current, now);
         }
     }
 
-    /// Everything was replayed: what comes from now on is judged anew.
+    /// Nothing is owed: what comes from now on is judged anew.
     pub fn settle(&mut self, now: u64) {
         self.flushed = false;
         self.evicted = false;
-        self.unwatched = 0;
-        self.known_at = now;
+        self.served.clear();
+        self.looked_at = now;
+        self.nobody = false;
     }
 
-    /// Whether a set of this age may be written where its key is absent: not when somebody may have
-    /// deleted it, and the tombstone that would say so may be gone. In microseconds.
-    pub fn may_write_absent(&self, age: u64, tombstone_ttl: u64) -> bool {
-        !(age.min(self.unwatched) > tombstone_ttl || self.evicted || self.flushed)
+    /// Whether a set that was acknowledged at this moment may be written where its key is absent, by a
+    /// server that answers now. In microseconds.
+    pub fn may_write_absent(&self, since: u64, tombstone_ttl: u64, now: u64) -> bool {
+        let forgotten = now.saturating_sub(tombstone_ttl);
+        let open = (self.looked_at, now);
+        let uncertain = self
+            .served
+            .iter()
+            .chain([&open])
+            .any(|&(from, to)| from.max(since) < to.min(forgotten));
+        !(uncertain || self.evicted || self.flushed)
+    }
+}
+
+/// A server that hides its run id is taken for the same one: that is the careful side.
+fn is_same(before: &Identity, now: &Identity) -> bool {
+    match (&before.run_id, &now.run_id) {
+        (Some(before), Some(now)) => before == now,
+        _ => true,
     }
 }
 
@@ -85,7 +130,10 @@ impl Fate {
 mod tests {
     use super::*;
 
-    const TTL: u64 = 600_000_000;
+    const MINUTE: u64 = 60_000_000;
+    const TTL: u64 = 10 * MINUTE;
+    /// A process has lived for a while before.
+    const START: u64 = 1_000 * MINUTE;
 
     fn server(run: &str, life: &str, evicted_keys: u64) -> Identity {
         Identity {
@@ -96,64 +144,121 @@ mod tests {
         }
     }
 
-    /// Met at the beginning, when nothing was owed.
+    /// Met when nothing was owed.
     fn known(identity: &Identity) -> Fate {
         let mut fate = Fate::default();
-        fate.meet(identity, 0);
-        fate.settle(0);
+        fate.meet(identity, START);
+        fate.settle(START);
         fate
+    }
+
+    /// Nobody is there, for so long.
+    fn dead(fate: &mut Fate, from: u64, to: u64) {
+        for at in (from..=to).step_by(750_000) {
+            fate.miss(true, at);
+        }
+        fate.miss(true, to);
     }
 
     #[test]
     fn a_server_that_stayed_up_decides_until_its_tombstones_end() {
+        let now = START + 30 * MINUTE;
         let mut fate = known(&server("r", "l", 3));
-        fate.meet(&server("r", "l", 3), 9 * TTL);
-        assert!(fate.may_write_absent(TTL, TTL));
-        assert!(!fate.may_write_absent(TTL + 1, TTL));
+        fate.meet(&server("r", "l", 3), now);
+        assert!(fate.may_write_absent(now - TTL, TTL, now));
+        assert!(!fate.may_write_absent(now - TTL - 1, TTL, now));
     }
 
     #[test]
     fn a_server_that_was_emptied_or_evicted_does_not_decide() {
+        let now = START + 1;
         let mut flushed = known(&server("r", "l", 0));
-        flushed.meet(&server("r", "m", 0), 1);
-        assert!(!flushed.may_write_absent(1, TTL));
-        flushed.settle(1);
-        assert!(flushed.may_write_absent(1, TTL));
+        flushed.meet(&server("r", "m", 0), now);
+        assert!(!flushed.may_write_absent(now, TTL, now));
+        flushed.meet(&server("s", "m", 0), now);
+        assert!(!flushed.may_write_absent(now, TTL, now), "it is not forgotten");
+        flushed.settle(now);
+        assert!(flushed.may_write_absent(now, TTL, now));
         let mut evicted = known(&server("r", "l", 0));
-        evicted.meet(&server("r", "l", 1), 1);
-        assert!(!evicted.may_write_absent(1, TTL));
+        evicted.meet(&server("r", "l", 1), now);
+        assert!(!evicted.may_write_absent(now, TTL, now));
     }
 
     #[test]
-    fn a_server_that_was_seen_dead_all_the_time_decides_however_old_the_set_is() {
+    fn a_server_that_was_full_in_between_still_shows_that_it_was_emptied() {
+        let mut fate = known(&server("r", "l", 0));
+        fate.meet(&Identity { life: None, ..server("r", "", 0) }, START + 1);
+        fate.meet(&server("r", "m", 0), START + 2);
+        assert!(!fate.may_write_absent(START, TTL, START + 2));
+    }
+
+    #[test]
+    fn a_server_that_was_seen_dead_decides_however_old_the_set_is() {
+        // Acknowledged after it was found dead.
+        let (found, now) = (START + 5 * MINUTE, START + 600 * MINUTE);
         let mut fate = known(&server("r", "l", 9));
-        for minute in 0..600 {
-            fate.miss(true, minute * GAP);
-        }
-        fate.meet(&server("s", "m", 0), 600 * GAP);
-        assert!(fate.may_write_absent(599 * GAP, TTL));
+        dead(&mut fate, found, now);
+        fate.meet(&server("s", "m", 0), now);
+        assert!(fate.may_write_absent(found, TTL, now));
+        // Acknowledged before that, when it was silent: it may have served others meanwhile.
+        assert!(!fate.may_write_absent(found - 1, TTL, now));
     }
 
     #[test]
-    fn a_server_that_restarted_unseen_may_have_served_others_before() {
-        let mut silent = known(&server("r", "l", 0));
-        silent.miss(false, TTL);
-        silent.meet(&server("s", "l", 0), 3 * TTL);
-        assert!(!silent.may_write_absent(2 * TTL, TTL));
-        let mut asleep = known(&server("r", "l", 0));
-        asleep.miss(true, 1);
-        asleep.miss(true, 3 * TTL);
-        asleep.meet(&server("s", "l", 0), 3 * TTL);
-        assert!(!asleep.may_write_absent(2 * TTL, TTL));
+    fn a_process_that_starts_while_nobody_is_there_keeps_its_sets() {
+        let mut fate = Fate::default();
+        dead(&mut fate, START, START + 60 * MINUTE);
+        fate.meet(&server("s", "m", 0), START + 60 * MINUTE);
+        assert!(fate.may_write_absent(START, TTL, START + 60 * MINUTE));
+    }
+
+    #[test]
+    fn a_moment_in_which_it_lived_unseen_counts_however_short() {
+        let now = START + 60 * MINUTE;
+        let mut fate = known(&server("r", "l", 0));
+        dead(&mut fate, START, START + MINUTE);
+        // A laptop sleeps, or an address leads nowhere for a second.
+        fate.miss(false, START + MINUTE + 1_000_000);
+        dead(&mut fate, START + MINUTE + 2_000_000, now);
+        fate.meet(&server("s", "l", 0), now);
+        assert!(!fate.may_write_absent(START + 1, TTL, now));
+        assert!(fate.may_write_absent(START + 2 * MINUTE, TTL, now));
+    }
+
+    #[test]
+    fn what_waits_while_the_server_answers_grows_old_too() {
+        let mut fate = known(&server("r", "l", 0));
+        dead(&mut fate, START, START + MINUTE);
+        fate.meet(&server("r", "l", 0), START + MINUTE);
+        let asked = START + 2 * MINUTE + TTL;
+        assert!(!fate.may_write_absent(START, TTL, asked));
+        assert!(fate.may_write_absent(asked - TTL, TTL, asked));
+    }
+
+    #[test]
+    fn more_spans_than_are_kept_only_make_it_more_careful() {
+        let mut fate = known(&server("r", "l", 0));
+        for at in 1..1_000 {
+            fate.miss(at % 3 == 0, START + at * MINUTE);
+        }
+        assert!(fate.served.len() <= MOST_SPANS);
+        let now = START + 1_000 * MINUTE;
+        fate.meet(&server("s", "l", 0), now);
+        assert!(!fate.may_write_absent(START, TTL, now));
+        assert!(fate.may_write_absent(now - TTL, TTL, now));
     }
 
     #[test]
     fn what_was_inherited_is_written_to_a_server_that_died_and_not_to_one_that_stayed_up() {
-        for (run, may) in [("r", false), ("s", true)] {
+        let former = server("r", "l", 0);
+        for (former, run, may) in
+            [(Some(&former), "r", false), (Some(&former), "s", true), (None, "s", false)]
+        {
             let mut fate = Fate::default();
-            fate.inherit(&server("r", "l", 0), 9 * TTL);
-            fate.meet(&server(run, "l", 0), 9 * TTL);
-            assert_eq!(fate.may_write_absent(5 * TTL, TTL), may);
+            fate.inherit(former, false, START);
+            dead(&mut fate, START, START + MINUTE);
+            fate.meet(&server(run, "l", 0), START + MINUTE);
+            assert_eq!(fate.may_write_absent(START - 2 * TTL, TTL, START + MINUTE), may);
         }
     }
 }

@@ -179,6 +179,23 @@ impl Journal {
         self.note_empty();
     }
 
+    /// Sets under a prefix that somebody else cleared since are settled, if they are older; answers which.
+    pub fn supersede(
+        &mut self,
+        prefix: &[u8],
+        older: &dyn Fn(Stamp) -> bool,
+    ) -> Vec<(Bytes, Stamp)> {
+        let covered =
+            self.sets.iter().filter(|(key, intent)| key.starts_with(prefix) && older(intent.stamp));
+        let covered: Vec<_> = covered.map(|(key, intent)| (key.clone(), intent.stamp)).collect();
+        for (key, stamp) in &covered {
+            self.write(|| Record::Settled { key, stamp: *stamp });
+            self.forget(key);
+        }
+        self.note_empty();
+        covered
+    }
+
     pub fn take(&mut self, key: &[u8]) -> Option<Intent> {
         let intent = self.sets.pop(key).or_else(|| self.deletes.pop(key))?;
         self.unweigh(&intent);
@@ -453,7 +470,7 @@ mod tests {
     fn set(key: u8, micros: u64, size: usize) -> Intent {
         let value = Value { payload: vec![0; size].into(), format: 0, compress: true };
         let key = Bytes::from(format!("f:{key}"));
-        Intent { key, stamp: stamp(micros), wish: Wish::Set { value, expires_at: None } }
+        Intent { key, stamp: stamp(micros), wish: Wish::Set { value, expires_at: None, since: 0 } }
     }
 
     fn family(key: &[u8]) -> Bytes {

@@ -41,10 +41,12 @@ impl<'a> Taken<'a> {
     fn done(&mut self, outcomes: &[Outcome]) {
         let mut local = self.fallback.local.lock();
         self.deletes.drain(..).for_each(|intent| local.journal.settle(&intent));
-        if let Some(invalidation) = self.invalidation.take() {
-            local.journal.settle_invalidation(&invalidation);
+        let cleared = self.invalidation.take();
+        if let Some(invalidation) = &cleared {
+            local.journal.settle_invalidation(invalidation);
         }
         drop(local);
+        cleared.iter().for_each(|invalidation| self.fallback.know_clear(invalidation));
         outcomes.iter().for_each(|outcome| self.fallback.count(Some(*outcome)));
     }
 }
@@ -67,6 +69,8 @@ impl Keeper for Fallback {
                 local.clear(prefix, *stamp, self.clock.micros());
                 local.journal.forget_sets(prefix, *stamp);
                 local.bump_all();
+                drop(local);
+                self.know_clear(&Invalidation { prefix: prefix.clone(), stamp: *stamp });
                 Ok(0)
             }
             Operation::Fill { key, lease, .. } => {
@@ -148,6 +152,7 @@ impl Keeper for Fallback {
             if !this.syncs() {
                 return Ok(());
             }
+            this.settle_cleared(&mut replayer).await?;
             loop {
                 let mut taken = Taken::some(&this);
                 let outcomes = if let Some(invalidation) = &taken.invalidation {
@@ -214,6 +219,9 @@ impl Keeper for Fallback {
         let now = self.clock.micros();
         let mut local = self.local.lock();
         for (intent, outcome) in ended {
+            if matches!(intent.wish, Wish::Set { .. }) {
+                self.unchecked.store(true, Ordering::Release);
+            }
             match outcome {
                 Some(Outcome::Applied) => {
                     local.journal.settle(&intent);
@@ -235,9 +243,12 @@ impl Keeper for Fallback {
     }
 
     fn resynced(&self) {
-        self.by_hand.store(false, Ordering::Release);
-        self.uncertain.lock().settle(self.clock.micros());
+        let by_hand = self.by_hand.swap(false, Ordering::AcqRel);
         let now = self.clock.micros();
+        self.forget_fate(now);
+        if !(by_hand || self.syncs()) {
+            return;
+        }
         self.resync.last_at.store(self.stamps.server_micros() / 1000, Ordering::Relaxed);
         self.resync.last_failed.store(false, Ordering::Relaxed);
         if self.resync.running.swap(false, Ordering::Relaxed) {
@@ -255,18 +266,21 @@ impl Keeper for Fallback {
     }
 
     fn met(&self, identity: &Identity) {
-        let local = self.local.lock();
-        let owed = local.journal.depth() > 0;
-        if let Some(log) = local.journal.log() {
+        let now = self.clock.micros();
+        if let Some(log) = self.local.lock().journal.log() {
             log.met(identity);
         }
-        drop(local);
-        let mut uncertain = self.uncertain.lock();
-        uncertain.meet(identity, self.clock.micros());
-        if !owed {
-            // What happened before the first intent decides nothing.
-            uncertain.settle(self.clock.micros());
-        }
+        self.uncertain.lock().meet(identity, now);
+        self.forget_fate(now);
+    }
+
+    fn may_have_missed_clears(&self) -> bool {
+        self.unchecked.load(Ordering::Acquire)
+    }
+
+    fn catch_clears(&self, mut replayer: Replayer) -> BoxFuture<'static, Result<()>> {
+        let Some(this) = self.this.upgrade() else { return Box::pin(async { Ok(()) }) };
+        Box::pin(async move { this.repeat_clears(&mut replayer).await })
     }
 
     fn missed(&self, refused: bool) {
@@ -274,17 +288,23 @@ impl Keeper for Fallback {
     }
 
     fn may_write_absent(&self, intent: &Intent) -> bool {
-        let age =
-            self.stamps.server_micros().saturating_sub(self.stamps.settle(intent.stamp).micros);
+        let Wish::Set { since, .. } = intent.wish else { return true };
         let ttl = u64::try_from(self.config.tombstone_ttl.as_micros()).unwrap_or(u64::MAX);
-        matches!(intent.wish, Wish::Delete)
-            || self.config.writes_uncertain
+        self.config.writes_uncertain
             || self.config.planted == Some(Plant::AgeIsIgnored)
-            || self.uncertain.lock().may_write_absent(age, ttl)
+            || self.uncertain.lock().may_write_absent(since, ttl, self.clock.micros())
     }
 }
 
 impl Fallback {
+    /// What happened while nothing was owed decides nothing.
+    fn forget_fate(&self, now: u64) {
+        let local = self.local.lock();
+        if local.journal.depth() == 0 {
+            self.uncertain.lock().settle(now);
+        }
+    }
+
     fn syncs(&self) -> bool {
         let automatic =
             self.config.auto_sync && self.config.sync_mode != crate::config::SyncMode::Off;
@@ -336,7 +356,7 @@ impl Fallback {
                 }
             }
             State::Resyncing => self.tell_connected(),
-            State::Invalidating => {
+            State::Invalidating if self.syncs() => {
                 for counter in [
                     &self.resync.replayed,
                     &self.resync.conflicts,

@@ -103,7 +103,9 @@ impl Local {
 
     /// The value that waits for its replay: the store may have had no room for it, the journal has it.
     fn waiting(&self, key: &[u8], now: u64) -> Option<Found> {
-        let Wish::Set { value, expires_at } = &self.journal.peek(key)?.wish else { return None };
+        let Wish::Set { value, expires_at, .. } = &self.journal.peek(key)?.wish else {
+            return None;
+        };
         if expires_at.is_some_and(|at| at <= now) {
             return None;
         }
@@ -131,7 +133,7 @@ impl Local {
         let answer = self.plainly(operation, moment);
         if answer == Ok(Reply::Flag(true)) {
             let expires_at = ttl_ms.map(|ms| moment.now.saturating_add(ms.saturating_mul(1000)));
-            let wish = Wish::Set { value: value.clone(), expires_at };
+            let wish = Wish::Set { value: value.clone(), expires_at, since: moment.now };
             self.journal.set(Intent { key: key.clone(), stamp, wish });
         }
         answer

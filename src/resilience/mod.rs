@@ -1,5 +1,6 @@
 //! What keeps the app answering while Redis doesn't: the fallback layer, its journal, and the replay.
 mod adoption;
+mod clears;
 mod durable;
 mod exchange;
 pub mod fallback;

@@ -84,6 +84,8 @@ pub struct Rules {
     offset: i64,
     server: BTreeMap<usize, Stored>,
     tombs: BTreeMap<usize, (Stamp, u64)>,
+    /// The last clear, and when it was carried out: it stands for the keys that were absent then.
+    cleared: Option<(Stamp, u64)>,
     pub processes: [Process; 2],
 }
 
@@ -108,6 +110,7 @@ impl Rules {
             offset,
             server: BTreeMap::new(),
             tombs: BTreeMap::new(),
+            cleared: None,
             processes: [Process::new(), Process::new()],
         }
     }
@@ -161,6 +164,8 @@ impl Rules {
     }
 
     fn carry_out_clear(&mut self, stamp: Stamp) {
+        let newest = self.cleared.map_or(stamp, |(other, _)| other.max(stamp));
+        self.cleared = Some((newest, self.now));
         let touched: BTreeSet<usize> =
             self.server.keys().chain(self.tombs.keys()).copied().collect();
         for key in touched {
@@ -216,6 +221,7 @@ impl Rules {
         let now = self.now;
         self.server.retain(|_, stored| stored.expires.is_none_or(|at| at > now));
         self.tombs.retain(|_, (_, since)| *since + TTL * 1000 > now);
+        self.cleared = self.cleared.filter(|(_, since)| since + TTL * 1000 > now);
     }
 
     pub fn turn_back(&mut self, micros: i64) -> i64 {
@@ -226,6 +232,7 @@ impl Rules {
     pub fn flush(&mut self) {
         self.server.clear();
         self.tombs.clear();
+        self.cleared = None;
         for one in &mut self.processes {
             one.flushed = if one.away { Flushed::Yes } else { Flushed::Perhaps };
         }
@@ -234,6 +241,7 @@ impl Rules {
     pub fn died(&mut self) {
         self.server.clear();
         self.tombs.clear();
+        self.cleared = None;
         for one in &mut self.processes {
             // Whoever was there meets the new one at once.
             one.bereft = one.away;
@@ -253,6 +261,9 @@ impl Rules {
             return (0..KEYS).map(|key| vec![self.server.get(&key).copied()]).collect();
         }
         one.copies.clear();
+        if let Some((cleared, _)) = self.cleared {
+            one.last = one.last.max(cleared.0);
+        }
         let journal = std::mem::take(&mut one.journal);
         let mut flushed = std::mem::replace(&mut one.flushed, Flushed::No);
         if std::mem::take(&mut one.bereft) {
@@ -289,7 +300,8 @@ impl Rules {
     fn replay_set(&mut self, key: usize, set: Stored, flushed: Flushed) -> Vec<Option<Stored>> {
         let found = self.server.get(&key).copied();
         let newer = found.is_some_and(|found| found.stamp > set.stamp)
-            || self.tombs.get(&key).is_some_and(|(tomb, _)| *tomb >= set.stamp);
+            || self.tombs.get(&key).is_some_and(|(tomb, _)| *tomb >= set.stamp)
+            || self.cleared.is_some_and(|(cleared, _)| cleared.0 >= set.stamp.0);
         if newer {
             return vec![found];
         }

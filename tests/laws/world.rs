@@ -226,13 +226,14 @@ impl World {
         self.clock.0.fetch_add(micros, Ordering::SeqCst);
         self.stamping.advance(micros);
         self.rules.jump(micros);
+        let mut names = vec![self.keys.clears()];
         for key in before {
-            let (entry, side) = (self.key(key), self.keys.side(&self.key(key)));
-            for name in [entry, side] {
-                let mut shorten = redis::cmd("EVAL");
-                shorten.arg(SHORTEN).arg(1).arg(name.as_ref()).arg(micros / 1000);
-                shorten.query_async::<()>(&mut self.outside).await.unwrap();
-            }
+            names.extend([self.key(key), self.keys.side(&self.key(key))]);
+        }
+        for name in names {
+            let mut shorten = redis::cmd("EVAL");
+            shorten.arg(SHORTEN).arg(1).arg(name.as_ref()).arg(micros / 1000);
+            shorten.query_async::<()>(&mut self.outside).await.unwrap();
         }
     }
 

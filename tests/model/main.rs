@@ -76,6 +76,11 @@ mod every_rule_kept {
     }
 
     #[test]
+    fn a_server_that_stays_dead_until_every_tombstone_has_ended() {
+        holds(search(&[Fault::Cut, Fault::DeadForLong], 3));
+    }
+
+    #[test]
     fn a_server_that_is_flushed_during_an_outage() {
         holds(search(&[Fault::Cut, Fault::Flush], 3));
     }
@@ -146,6 +151,13 @@ mod one_rule_broken {
         let rules = Rules { age_counts_after_a_restart: false, ..Rules::ALL };
         let faults = [Fault::Restart, Fault::TombstonesEnd];
         let search = Search { most_faults: 3, ..search(&faults, 2) };
+        breaks(Search { rules, ..search }, check::NOTHING_RETURNS);
+    }
+
+    #[test]
+    fn a_tombstone_that_ended_while_the_server_was_dead_says_nothing() {
+        let rules = Rules { counts_every_moment: false, ..Rules::ALL };
+        let search = search(&[Fault::Cut, Fault::DeadForLong], 2);
         breaks(Search { rules, ..search }, check::NOTHING_RETURNS);
     }
 

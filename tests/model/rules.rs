@@ -21,6 +21,9 @@ pub struct Rules {
     pub drops_what_is_too_old: bool,
     /// also on a server that was restarted unseen: before that it served others.
     pub age_counts_after_a_restart: bool,
+    /// What the server did after the set counts however short it was: a tombstone may end while the server
+    /// is dead.
+    pub counts_every_moment: bool,
     /// Nor one that finds its key absent on a server that was flushed.
     pub drops_after_a_flush: bool,
     /// A key's intent is replayed before the key's next operation.
@@ -45,6 +48,7 @@ impl Rules {
         clock_runs_in_sleep: true,
         drops_what_is_too_old: true,
         age_counts_after_a_restart: true,
+        counts_every_moment: true,
         drops_after_a_flush: true,
         intent_goes_first: true,
         fences_live_writes: false,
@@ -74,6 +78,8 @@ pub enum Fault {
     Expiry,
     /// So much time passes that every tombstone ends.
     TombstonesEnd,
+    /// The server dies, and comes back with all its data when every tombstone has ended.
+    DeadForLong,
     /// A process sleeps for a while.
     Suspend,
     /// A process starts, and the server is absent.
@@ -81,7 +87,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Cut,
         Self::Restart,
         Self::Save,
@@ -91,6 +97,7 @@ impl Fault {
         Self::Flush,
         Self::Expiry,
         Self::TombstonesEnd,
+        Self::DeadForLong,
         Self::Suspend,
         Self::StartAbsent,
     ];

@@ -543,6 +543,18 @@ impl Turn<'_> {
                 }
                 had
             }
+            Fault::DeadForLong => {
+                // Those that waited before it died: it may have served others since. Whoever was online
+                // takes to memory when it is dead.
+                let waited: Vec<bool> = self.world.processes.iter().map(Process::owes).collect();
+                self.server_ends();
+                self.world.server.stored.tombstone = None;
+                for (process, waited) in self.world.processes.iter_mut().zip(waited) {
+                    let too_old = waited && self.rules.counts_every_moment;
+                    process.journal.iter_mut().for_each(|intent| intent.too_old |= too_old);
+                }
+                self.save()
+            }
             Fault::Suspend => {
                 if !self.rules.clock_runs_in_sleep {
                     self.world.processes[at].lag += 50;

@@ -9,7 +9,7 @@ use super::wire::Wire;
 use super::{Replayer, failure, script, wire};
 use crate::backend::intent::{Intent, Outcome};
 use crate::backend::{Call, Operation, Reply};
-use crate::base::error::{Applied, Error, Result};
+use crate::base::error::{Applied, Error, ErrorKind, Result};
 use crate::base::keys::scan_pattern;
 use crate::base::stamp::Stamp;
 
@@ -62,7 +62,8 @@ impl Hub {
 
 /// Removes what begins with the prefix and is not newer than the stamp; answers how many went.
 ///
-/// First the side records, so that no load that is under way brings an old value back, then the values.
+/// First it is noted, so that no older set of a process that is cut off comes after it. Then the side
+/// records, so that no load that is under way brings an old value back, then the values.
 async fn clear(
     mut connection: MultiplexedConnection,
     wire: &Wire,
@@ -72,28 +73,57 @@ async fn clear(
 ) -> Result<u64> {
     let side = wire.keys.side(prefix);
     let side = &side[..side.len() - 1];
-    let with_side = sweep(&mut connection, wire, side, stamp, timeout).await?;
-    Ok(with_side + sweep(&mut connection, wire, prefix, stamp, timeout).await?)
+    let mut swept = Swept::default();
+    let mut note = Pipeline::new();
+    wire.note_clear(prefix, stamp, &mut note);
+    for reply in ask(&mut connection, &wire.gates, &note, note.len(), timeout).await? {
+        if let Resp::ServerError(error) = reply {
+            let error = failure::from_server(&error);
+            if failure::means_unavailable(&error) {
+                return Err(error);
+            }
+            // A server without room refuses it as it refuses tombstones; what is removed counts for more.
+            if error.kind != ErrorKind::Full {
+                swept.refused = Some(error);
+            }
+        }
+    }
+    for pattern in [scan_pattern(side), scan_pattern(prefix)] {
+        sweep(&mut connection, wire, &pattern, stamp, timeout, &mut swept).await?;
+    }
+    match swept.refused {
+        None => Ok(swept.removed),
+        Some(error) if swept.touched => Err(failure::maybe_applied(error)),
+        Some(error) => Err(error),
+    }
+}
+
+/// What became of the keys of a family.
+#[derive(Default)]
+struct Swept {
+    removed: u64,
+    /// Something may have changed.
+    touched: bool,
+    /// One key that can't be removed keeps none of the others.
+    refused: Option<Error>,
 }
 
 async fn sweep(
     connection: &mut MultiplexedConnection,
     wire: &Wire,
-    prefix: &[u8],
+    pattern: &[u8],
     stamp: Stamp,
     timeout: std::time::Duration,
-) -> Result<u64> {
-    let pattern = scan_pattern(prefix);
+    swept: &mut Swept,
+) -> Result<()> {
     let mut cursor = b"0".to_vec();
-    let mut removed = 0;
-    let mut refused = None;
     loop {
         let mut scan = Pipeline::new();
         scan.add_command(wire::command(&[
             b"SCAN",
             &cursor,
             b"MATCH",
-            &pattern,
+            pattern,
             b"COUNT",
             PAGE.as_bytes(),
         ]));
@@ -107,19 +137,17 @@ async fn sweep(
         if !pipeline.is_empty() {
             for outcome in run(connection, &wire.gates, &pipeline, timeout).await? {
                 match outcome {
-                    Ok(outcome) => removed += u64::from(outcome == Outcome::Applied),
+                    Ok(outcome) => {
+                        swept.removed += u64::from(outcome == Outcome::Applied);
+                        swept.touched = true;
+                    }
                     Err(error) if failure::means_unavailable(&error) => return Err(error),
-                    // One key that can't be removed keeps none of the others.
-                    Err(error) => refused = Some(error),
+                    Err(error) => swept.refused = Some(error),
                 }
             }
         }
         if next == b"0" {
-            return match refused {
-                None => Ok(removed),
-                Some(error) if removed == 0 => Err(error),
-                Some(error) => Err(failure::maybe_applied(error)),
-            };
+            return Ok(());
         }
         cursor = next;
     }
@@ -185,6 +213,19 @@ fn page(mut replies: Vec<Resp>) -> Result<(Vec<u8>, Vec<Bytes>)> {
 }
 
 impl Replayer {
+    /// The families that were cleared lately, each with the microseconds of its last clear.
+    pub async fn clears(&mut self) -> Result<Vec<(Bytes, u64)>> {
+        let mut question = Pipeline::new();
+        self.wire.ask_clears(&mut question);
+        let timeout = self.wire.config.command_timeout;
+        let replies = ask(&mut self.connection, &self.wire.gates, &question, 1, timeout).await?;
+        match replies.into_iter().next().map_or_else(|| Err(wire::unexpected()), wire::clears) {
+            // Where it can't be asked, tombstones are all there is.
+            Err(error) if !failure::means_unavailable(&error) => Ok(Vec::new()),
+            clears => clears,
+        }
+    }
+
     /// Replays deletes; answers each one's outcome, in order.
     pub async fn deletes(&mut self, intents: &[Intent]) -> Result<Vec<Outcome>> {
         let mut pipeline = Pipeline::new();

@@ -126,17 +126,25 @@ impl Dialer {
                 .await
                 .map_err(failed)?
                 .collect();
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        let mut failure = None;
         for address in addresses {
             match TcpStream::connect(address).await {
                 Ok(stream) => {
                     tune(&stream).map_err(failed)?;
                     return Ok(stream);
                 }
-                Err(error) => last = error,
+                Err(error) => {
+                    // It counts as refused only where nobody listens at any of its addresses.
+                    let refused =
+                        |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+                    if !failure.as_ref().is_some_and(|other| !refused(other)) {
+                        failure = Some(error);
+                    }
+                }
             }
         }
-        Err(failed(last))
+        let nowhere = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        Err(failed(failure.unwrap_or_else(nowhere)))
     }
 
     async fn login<S>(&self, stream: S, meter: Arc<Meter>) -> Result<Link>

@@ -83,6 +83,9 @@ impl Hub {
             return self.invalidate_beside();
         }
         let intents = keeper.take_intents(BATCH);
+        if intents.is_empty() && keeper.may_have_missed_clears() {
+            return self.catch_clears();
+        }
         if intents.is_empty() {
             keeper.resynced();
             self.answer_resyncs();
@@ -100,6 +103,22 @@ impl Hub {
         }
         self.send(outgoing);
         self.start_lane();
+    }
+
+    /// Looks whether somebody cleared a family while its sets were replayed. Its end leads here again.
+    fn catch_clears(&mut self) {
+        let Some((keeper, link)) = self.shared.keeper().zip(self.links.first()) else { return };
+        self.invalidating = true;
+        let connection = link.connection.clone();
+        let replayer = Replayer { connection, wire: self.shared.wire.clone() };
+        let mut outage = self.outage.subscribe();
+        self.side_jobs.push(Box::pin(async move {
+            let done = tokio::select! {
+                done = keeper.catch_clears(replayer) => done.is_ok(),
+                _ = outage.changed() => false,
+            };
+            SideJob::Invalidated(done)
+        }));
     }
 
     /// Replays that ended, or came back.

@@ -142,6 +142,24 @@ impl Wire {
         });
     }
 
+    /// Notes that a family is cleared: whoever holds an older set of it learns that even where there is
+    /// no key at which to leave a tombstone. Kept for as long as tombstones are.
+    pub fn note_clear(&self, prefix: &[u8], stamp: Stamp, out: &mut Pipeline) {
+        let (key, micros) = (self.keys.clears(), self.stamps.settle(stamp).micros);
+        let ttl = self.config.tombstone_ttl;
+        let old = micros.saturating_sub(u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX));
+        let (at, old) = (micros.to_string(), format!("({old}"));
+        let ttl = ttl.as_millis().to_string();
+        out.add_command(command(&[b"ZADD", &key, b"GT", at.as_bytes(), prefix]));
+        out.add_command(command(&[b"ZREMRANGEBYSCORE", &key, b"-inf", old.as_bytes()]));
+        out.add_command(command(&[b"PEXPIRE", &key, ttl.as_bytes()]));
+    }
+
+    /// Asks what was cleared lately.
+    pub fn ask_clears(&self, out: &mut Pipeline) {
+        out.add_command(command(&[b"ZRANGE", &self.keys.clears(), b"0", b"-1", b"WITHSCORES"]));
+    }
+
     pub fn replay_delete(&self, key: &Bytes, stamp: Stamp) -> Cmd {
         let stamp = self.stamps.settle(stamp);
         REPLAY_DELETE.call(
@@ -320,11 +338,32 @@ pub fn simple_answer(operation: &Operation, repeated: bool, mut replies: Vec<Res
 pub fn outcome(value: &Resp) -> std::result::Result<Outcome, Error> {
     match value {
         Resp::Int(1) => Ok(Outcome::Applied),
-        Resp::Int(0) => Ok(Outcome::Superseded),
+        // A delete that met something newer says how new it is.
+        Resp::Int(0 | ..=-3) => Ok(Outcome::Superseded),
         Resp::Int(_) => Ok(Outcome::Conflict),
         Resp::ServerError(error) => Err(failure::from_server(error)),
         _ => Err(unexpected()),
     }
+}
+
+/// The families that were cleared lately, each with the microseconds of its last clear.
+pub fn clears(reply: Resp) -> Result<Vec<(Bytes, u64)>> {
+    let pairs = match reply {
+        Resp::Array(pairs) => pairs,
+        Resp::ServerError(error) => return Err(failure::from_server(&error)),
+        _ => return Err(unexpected()),
+    };
+    let pairs = pairs.into_iter().map(|pair| {
+        let Resp::Array(pair) = pair else { return Err(unexpected()) };
+        match <[Resp; 2]>::try_from(pair) {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+            Ok([Resp::BulkString(prefix), Resp::Double(micros)]) => {
+                Ok((Bytes::from(prefix), micros as u64))
+            }
+            _ => Err(unexpected()),
+        }
+    });
+    pairs.collect()
 }
 
 /// A raw answer. Push data never arrives here.

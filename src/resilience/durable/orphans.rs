@@ -185,10 +185,10 @@ impl Moved {
 
     fn intent(&self, intent: &Intent) -> Intent {
         let wish = match &intent.wish {
-            Wish::Set { value, expires_at: Some(at) } => {
+            Wish::Set { value, expires_at: Some(at), since } => {
                 let at = self.expiry.map_or(*at, |shift| at.saturating_add_signed(shift));
                 // Before this boot is long gone.
-                Wish::Set { value: value.clone(), expires_at: Some(at.max(1)) }
+                Wish::Set { value: value.clone(), expires_at: Some(at.max(1)), since: *since }
             }
             wish => wish.clone(),
         };
@@ -244,7 +244,7 @@ mod tests {
     fn set(micros: u64, expires_at: u64) -> Intent {
         let value =
             crate::backend::Value { payload: Bytes::from_static(b"v"), format: 0, compress: false };
-        let wish = Wish::Set { value, expires_at: Some(expires_at) };
+        let wish = Wish::Set { value, expires_at: Some(expires_at), since: 0 };
         Intent { key: Bytes::from_static(b"k"), stamp: Stamp { micros, process: 1 }, wish }
     }
 

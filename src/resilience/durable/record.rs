@@ -120,7 +120,7 @@ impl Record<'_> {
             Self::Intent(Intent { key, stamp, wish: Wish::Delete }) => {
                 put_stamped(out, 2, *stamp, key);
             }
-            Self::Intent(Intent { key, stamp, wish: Wish::Set { value, expires_at } }) => {
+            Self::Intent(Intent { key, stamp, wish: Wish::Set { value, expires_at, .. } }) => {
                 out.put_u8(3);
                 put_stamp(out, *stamp);
                 out.put_u64_le(expires_at.unwrap_or(0));
@@ -198,7 +198,8 @@ fn read(mut body: Bytes) -> Option<Read> {
             // Each owns its bytes: a slice would keep the whole file.
             let key = Bytes::copy_from_slice(&body.split_to(length));
             let value = Value { payload: Bytes::copy_from_slice(&body), format, compress };
-            Read::Intent(Intent { key, stamp, wish: Wish::Set { value, expires_at } })
+            // Who adopts it works out since when.
+            Read::Intent(Intent { key, stamp, wish: Wish::Set { value, expires_at, since: 0 } })
         }
         4 => Read::Invalidation(get_prefix(body)?),
         5 => Read::Settled { stamp: get_stamp(&mut body)?, key: body },
@@ -261,6 +262,7 @@ mod tests {
                 |(payload, format, compress, expires_at)| Wish::Set {
                     value: Value { payload, format, compress },
                     expires_at,
+                    since: 0,
                 }
             ),
         ];
