@@ -69,6 +69,45 @@ describe('a server that is flushed', () => {
     expect(await cache.set('key:0', 'since')).toBe(true)
     expect(await scene.stored(['key:0'])).toEqual(['since'])
   })
+
+  it('while we are cut off is known for that, also where it was full when we looked at it last', async () => {
+    await using scene = await filled()
+    const { cache, holdfast, proxy } = scene
+    await scene.outside((outside) => outside.call('CONFIG', 'SET', 'maxmemory', '1'))
+    await holdfast.redisClient.reconnect()
+    expect(await cache.set('fresh', 'refused')).toBe(false)
+    await proxy.set('refuse')
+    await scene.degraded()
+    await cache.set('fresh', 'during')
+    await scene.outside((outside) => outside.call('CONFIG', 'SET', 'maxmemory', '0'))
+    await flush(scene)
+    await proxy.set('pass')
+    await scene.healed()
+    expect(await scene.stored(['fresh'])).toEqual([null])
+    expect(holdfast.fallbackManager.getStats()).toMatchObject({ conflicts: 1, journalDepth: 0 })
+  })
+
+  it('and restarted before we replay is known for the flush still', async () => {
+    await using scene = await Scene.start({ fallback: { autoSync: false } })
+    const { cache, events, holdfast, proxy, server } = scene
+    const returned = (times: number): Promise<unknown> =>
+      waitFor('the return', () => events.filter((name) => name === 'backend-recovered').length === times)
+    await cache.set('before', 1)
+    await proxy.set('refuse')
+    await scene.degraded()
+    await cache.set('fresh', 'during')
+    await flush(scene)
+    await proxy.set('pass')
+    await returned(1)
+    await proxy.set('refuse')
+    await scene.degraded()
+    await server.restart({ keepData: false, force: true })
+    await proxy.set('pass')
+    await returned(2)
+    await holdfast.fallbackManager.syncWithRedis()
+    expect(await scene.stored(['fresh'])).toEqual([null])
+    expect(holdfast.fallbackManager.getStats()).toMatchObject({ conflicts: 1, journalDepth: 0 })
+  })
 })
 
 describe('a server that comes back empty', () => {

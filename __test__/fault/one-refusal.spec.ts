@@ -120,6 +120,52 @@ describe('a user who may not do something (NOPERM)', () => {
     judge.close()
   })
 
+  it('to one key spoils a clear for that key alone, and the clear says that it is not done', async () => {
+    const { scene, judge } = await limited()
+    await using _ = scene
+    const { cache } = scene
+    // Each with a record beside it, which is swept before any value.
+    for (const key of ['denied', 'key:1']) {
+      await cache.delete(key)
+      await cache.set(key, 'again')
+    }
+    await judge.call('ACL', 'SETUSER', 'app', 'resetkeys', `~${scene.name('key:*')}`, `~${scene.keyPrefix}h:*`)
+    await expect(cache.clear()).rejects.toMatchObject({ ...refused('unknown'), operation: 'cacheManager.clear' })
+    expect(await scene.stored(['key:0', 'key:1', 'key:2', 'denied'])).toEqual([null, null, null, 'again'])
+    isNoOutage(scene)
+    await judge.call('ACL', 'SETUSER', 'app', 'allkeys')
+    await cache.clear()
+    expect(await scene.stored(['denied'])).toEqual([null])
+    judge.close()
+  })
+
+  it('ZADD, by which a clear is noted, still has everything removed, and is told which command it is', async () => {
+    const { scene, judge } = await limited('-zadd')
+    await using _ = scene
+    const error = await scene.cache.clear().catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ ...refused('unknown'), operation: 'cacheManager.clear' })
+    expect(String((error as Error).message) + String((error as Error).cause)).toMatch(/zadd/i)
+    expect(await scene.stored(['key:0', 'key:1', 'key:2'])).toEqual([null, null, null])
+    isNoOutage(scene)
+    await judge.call('ACL', 'SETUSER', 'app', '+@all')
+    await scene.cache.clear()
+    judge.close()
+  })
+
+  it('ZRANGE, by which clears of others are read, loses nothing on the way back', async () => {
+    const { scene, judge } = await limited('-zrange')
+    await using _ = scene
+    const { cache, holdfast, proxy } = scene
+    await proxy.set('refuse')
+    await scene.degraded()
+    await Promise.all([cache.set('key:0', 'during'), cache.set('fresh', 'during'), cache.delete('key:1')])
+    await proxy.set('pass')
+    await scene.healed()
+    expect(await scene.stored(['key:0', 'fresh', 'key:1'])).toEqual(['during', 'during', null])
+    expect(holdfast.fallbackManager.getStats()).toMatchObject({ conflicts: 0, syncStatus: 'synced' })
+    judge.close()
+  })
+
   it('when it is let in again: what it may not write is counted as a conflict, and holds up nothing else', async () => {
     const { scene, judge } = await limited()
     await using _ = scene

@@ -1,12 +1,16 @@
 // Somebody else writes while we are cut off: another process with the package, or a program that knows
 // nothing of it. What is newer stays, and what is not ours is left alone.
 
+import { randomBytes } from 'node:crypto'
+
 import { describe, expect, it } from 'vitest'
 
 import { clean, run } from '../boundary/child'
+import { range } from '../boundary/inside'
+import { waitFor } from '../support/wait-for'
 import { Scene } from './outage'
 
-type Step = ['set', string, unknown] | ['delete', string]
+type Step = ['set', string, unknown] | ['delete', string] | ['clear']
 
 /** A second process, straight at the server while our way to it is cut. */
 async function other(scene: Scene, steps: readonly Step[]): Promise<void> {
@@ -76,6 +80,7 @@ describe('while we are cut off, another process', () => {
     await reunite(scene)
     expect(await scene.stored(['key'])).toEqual(['theirs, newer'])
     expect(await scene.cache.get('key')).toBe('theirs, newer')
+    expect(scene.holdfast.fallbackManager.getStats()).toMatchObject({ superseded: 1, conflicts: 0, replayed: 0 })
   })
 
   it('writes before our delete: the value is gone', async () => {
@@ -92,6 +97,47 @@ describe('while we are cut off, another process', () => {
     await other(scene, [['set', 'key', 'theirs, newer']])
     await reunite(scene)
     expect(await scene.stored(['old', 'key'])).toEqual([null, 'theirs, newer'])
+  })
+
+  it('clears after our sets: none of them comes back, absent as their keys were', async () => {
+    await using scene = await cutOff(['key'])
+    await Promise.all([scene.cache.set('key', 'ours, older'), scene.cache.set('fresh', 'ours, older')])
+    await scene.holdfast.fallbackManager.set('apart', 'in another family')
+    await other(scene, [['clear']])
+    await reunite(scene)
+    expect(await scene.stored(['key', 'fresh'])).toEqual([null, null])
+    expect(await Promise.all(['key', 'fresh'].map((key) => scene.cache.get(key)))).toEqual([null, null])
+    const { fallbackManager } = scene.holdfast
+    expect(await fallbackManager.get('apart')).toBe('in another family')
+    expect(fallbackManager.getStats()).toMatchObject({ superseded: 2, conflicts: 0, replayed: 1 })
+  })
+
+  it('clears before our sets: they stand', async () => {
+    await using scene = await cutOff(['key'])
+    await other(scene, [['clear']])
+    await Promise.all([scene.cache.set('key', 'ours, newer'), scene.cache.set('fresh', 'ours, newer')])
+    await reunite(scene)
+    expect(await scene.stored(['key', 'fresh'])).toEqual(['ours, newer', 'ours, newer'])
+    expect(scene.holdfast.fallbackManager.getStats()).toMatchObject({ superseded: 0, conflicts: 0 })
+  })
+})
+
+describe('while our sets are replayed, another process', () => {
+  it('clears: those that had arrived go, and those that had not go too', async () => {
+    await using scene = await cutOff()
+    const { cache, holdfast, proxy } = scene
+    const keys = range(100).map((n) => `key:${n}`)
+    // Text that can't be made smaller, so that it takes its time.
+    await Promise.all(keys.map((key) => cache.set(key, randomBytes(30_000).toString('base64'))))
+    await proxy.set({ bytesPerSecond: 200_000 })
+    const left = (): number => holdfast.fallbackManager.getStats().journalDepth
+    await waitFor('the first to arrive', () => holdfast.isRedisAvailable() && left() < keys.length)
+    await other(scene, [['clear']])
+    expect(left()).toBeGreaterThan(0)
+    await proxy.set('pass')
+    await scene.healed()
+    expect(await scene.stored(keys)).toEqual(keys.map(() => null))
+    expect(await cache.get('key:99')).toBeNull()
   })
 })
 
