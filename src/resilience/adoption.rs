@@ -1,7 +1,7 @@
 //! What processes that are gone left in the journal directory.
 use sha2::{Digest, Sha256};
 
-use super::durable::Directory;
+use super::durable::{Directory, Source};
 use super::fallback::Fallback;
 use crate::backend::intent::Wish;
 use crate::base::error::Result;
@@ -19,11 +19,23 @@ impl Fallback {
             self.config.journal_sync,
             self.clock.clone(),
             self.stamps.clone(),
+            self.source(),
         )?;
         self.local.lock().journal.keep_in(log);
         let _ = self.directory.set(directory);
         self.adopt();
         Ok(())
+    }
+
+    /// What the journal holds, for a file that is written anew. A journal that ends is asked no more.
+    fn source(&self) -> Source {
+        let this = self.this.clone();
+        Box::new(move |cut: &mut dyn FnMut()| {
+            let fallback = this.upgrade()?;
+            let local = fallback.local.lock();
+            cut();
+            Some(local.journal.snapshot())
+        })
     }
 
     /// Takes over the journals whose owner is gone. Reads files: not for the I/O thread.

@@ -3,11 +3,15 @@
 //! Every change of the journal is a record at the end of the file. A process that starts, and one that
 //! runs on, adopts the files whose owner is gone: it takes over what was not settled, writes that into its
 //! own file, and removes the other. See docs/decisions/0008-durable-journal.md.
+mod disk;
 mod file;
 mod log;
 mod orphans;
 mod record;
+#[cfg(test)]
+mod tests;
 
+pub use disk::{Snapshot, Source};
 pub use log::Log;
 pub use orphans::Directory;
 pub use record::Record;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::super::journal::Invalidation;
+use super::disk::Source;
 use super::file::State;
 use super::log::Log;
 use super::record::Clocks;
@@ -55,6 +56,7 @@ impl Directory {
         sync: JournalSync,
         clock: Arc<dyn Clock>,
         stamps: Arc<Stamps>,
+        source: Source,
     ) -> Result<(Self, Log)> {
         let failed = |error: std::io::Error| {
             Error::invalid(
@@ -73,7 +75,7 @@ impl Directory {
             let path = place.join(format!("{name}{generation}{ENDING}"));
             create_locked(&path).map(|file| (path, file))
         };
-        let log = Log::start(Box::new(create), sync, clock, stamps).map_err(failed)?;
+        let log = Log::start(Box::new(create), source, sync, clock, stamps).map_err(failed)?;
         Ok((Self { path, family, own }, log))
     }
 
