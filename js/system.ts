@@ -140,6 +140,8 @@ function nothing(): SystemStatus {
         replayed: 0,
         superseded: 0,
         journalOnDisk: false,
+        adopted: 0,
+        tornBytes: 0,
         inFlight: 0,
         inFlightBytes: 0,
         overloaded: 0,

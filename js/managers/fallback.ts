@@ -59,6 +59,9 @@ export interface FallbackStats {
   /** Whether the journal is kept on disk, and what keeps it from there. */
   journalOnDisk: boolean
   journalProblem?: string
+  /** Writes that were taken over from processes that are gone, and bytes of their files that were no whole record. */
+  adopted: number
+  tornBytes: number
   /** Operations on their way to Redis now, their bytes, and those that were refused with `E_OVERLOADED` so far. */
   inFlight: number
   inFlightBytes: number
