@@ -147,7 +147,8 @@ interface CacheInfo {
  * The cache manager. No call rejects because Redis is down: a read is then a miss, a write answers
  * false, unless memory serves. Wrong arguments reject with `E_INVALID` and the path of the argument;
  * after a shutdown every call rejects with `E_CLOSED`; a foreign value of another Redis type under one
- * of our names, or one that is no JSON, rejects with `E_DATA`.
+ * of our names, or one that is no JSON, rejects with `E_DATA`; with `journalSync: 'always'` a write that the
+ * journal's disk does not take rejects with `E_FULL`.
  */
 declare class CacheManager {
     private readonly connection;
@@ -349,7 +350,8 @@ interface FallbackStats {
 type FallbackEventName = 'fallback:activated' | 'redis:connected' | 'redis:disconnected' | HoldfastEventName;
 /**
  * The fallback manager. No call rejects because Redis is down. Wrong arguments reject with `E_INVALID`,
- * calls after a shutdown with `E_CLOSED`.
+ * calls after a shutdown with `E_CLOSED`, and with `journalSync: 'always'` writes that its disk does not take
+ * with `E_FULL`.
  */
 declare class FallbackManager {
     private readonly connection;
@@ -728,7 +730,7 @@ interface HoldfastErrorFields {
  * | `E_UNAVAILABLE` | no server answers and memory can't; try again later |
  * | `E_TIMEOUT` | a deadline passed or the call was aborted; read `applied` before trying again |
  * | `E_OVERLOADED` | refused at once, nothing was sent; slow down |
- * | `E_FULL` | no room, in Redis or in memory |
+ * | `E_FULL` | no room, in Redis, in memory or on the journal's disk |
  * | `E_CONFLICT` | somebody else was first |
  * | `E_DATA` | what is stored is not what the call expects |
  * | `E_AUTH` | the server refuses this user or password |
@@ -743,7 +745,7 @@ declare class HoldfastError extends Error {
     readonly code: HoldfastErrorCode;
     /** Whether the same call may succeed later. */
     readonly retryable: boolean;
-    /** `'no'`: nothing was written. `'unknown'`: it was sent, and no answer came. */
+    /** `'no'`: nothing was written. `'unknown'`: it was sent, and no answer came; or memory has it, and the journal's disk not. */
     readonly applied: 'no' | 'unknown';
     /** The public call that failed, such as `cacheManager.set`. */
     readonly operation: string;

@@ -83,7 +83,8 @@ const MEGABYTE = 1024 * 1024
 
 /**
  * The fallback manager. No call rejects because Redis is down. Wrong arguments reject with `E_INVALID`,
- * calls after a shutdown with `E_CLOSED`.
+ * calls after a shutdown with `E_CLOSED`, and with `journalSync: 'always'` writes that its disk does not take
+ * with `E_FULL`.
  */
 export class FallbackManager {
   private readonly connection: Connection
