@@ -107,6 +107,17 @@ describe('journalPath', () => {
     await rm(file)
   })
 
+  it.each([
+    ['the options', (path: string) => ({ env: {}, fallback: { journalPath: path } })],
+    ['the environment', (path: string) => ({ env: { REDIS_FALLBACK_JOURNAL_PATH: path } })],
+  ])('named by %s of the instance is enough for persistentFallback', async (_, settings) => {
+    const url = `redis://127.0.0.1:${await freePort()}`
+    const instance = createHoldfast({ url, keyPrefix: 'asks:', ...settings(journals) })
+    await instance.initializeRedisSystem({ fallbackOptions: { persistentFallback: true } })
+    expect(instance.getFallbackStats().journalOnDisk).toBe(true)
+    await instance.close()
+  })
+
   it('is where persistentFallback asks to have it', async () => {
     const { initializeRedisSystem } = createHoldfast({ env: {}, url: 'memory:' })
     await expect(initializeRedisSystem({ fallbackOptions: { persistentFallback: true } })).rejects.toMatchObject({

@@ -22,7 +22,10 @@ export interface FallbackOptions {
   maxMemorySize?: number | undefined
   /** Seconds. Default: 30. Checked and without effect: the replay begins when Redis is back, not at intervals. */
   syncInterval?: number | undefined
-  /** Keeping the journal on disk. Needs `REDIS_FALLBACK_JOURNAL_PATH`, which alone does the same. Default: false. */
+  /**
+   * Keeping the journal on disk. Needs `fallback.journalPath` or `REDIS_FALLBACK_JOURNAL_PATH`, which alone do
+   * the same. Default: false.
+   */
   persistentFallback?: boolean | undefined
 }
 
