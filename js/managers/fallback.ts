@@ -46,7 +46,10 @@ export interface FallbackStats {
   /** Writes that wait for the replay. */
   journalDepth: number
   journalBytes: number
-  /** Writes that met a newer one, or could not be decided, and were not made. */
+  /**
+   * Writes that the last re-sync did not make: a value that something else wrote stood there, or the key was
+   * absent and nobody can tell whether it was deleted, or the server refused them for good.
+   */
   conflicts: number
   /** Writes that the full journal could not keep. */
   dropped: number
