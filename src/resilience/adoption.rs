@@ -78,6 +78,7 @@ impl Fallback {
         let now = self.clock.micros();
         let mut local = self.local.lock();
         let before = local.journal.depth();
+        let left = !adopted.intents.is_empty();
         for invalidation in adopted.invalidations.drain(..) {
             self.stamps.observe(invalidation.stamp);
             local.clear(&invalidation.prefix, invalidation.stamp, now);
@@ -92,7 +93,7 @@ impl Fallback {
             local.journal.adopt(intent);
         }
         let intents = local.journal.depth().saturating_sub(before);
-        if local.journal.depth() > 0 {
+        if left && local.journal.depth() > 0 {
             let server = adopted.server.as_ref();
             self.uncertain.lock().inherit(server, before > 0, now);
         }
