@@ -274,6 +274,14 @@ interface FallbackDataRemoval {
     key?: string;
     stamp?: readonly [micros: number, process: number];
 }
+/** A raw change that had not reached Redis, with `fallback.rawChanges: 'merge'`. */
+interface FallbackDataChange {
+    /** The raw key, without the key prefix; in hex digits where it is no text. */
+    key: string;
+    hex: boolean;
+    /** The change and its id, as a journal file holds them, in hex digits. */
+    record: string;
+}
 /** What `exportFallbackData` answers. */
 interface FallbackData {
     format: 'holdfast-fallback';
@@ -284,6 +292,8 @@ interface FallbackData {
     boot: string;
     entries: FallbackDataEntry[];
     removals: FallbackDataRemoval[];
+    /** Absent: there are none. */
+    changes?: FallbackDataChange[];
 }
 /** Values by key, without a version: each counts as written when it is imported. `expiry` is ms since 1970. */
 interface LooseFallbackData {
@@ -583,6 +593,13 @@ interface FallbackSettings {
      * meanwhile: dropped and counted as a conflict, or written. Default: `'drop'`.
      */
     uncertain?: 'drop' | 'write' | undefined;
+    /**
+     * What becomes of raw commands that change a counter, hash, set or list in a way that merges (`INCR`, `DECR`,
+     * `INCRBY`, `DECRBY`, `HSET`, `HDEL`, `SADD`, `SREM`, `LPUSH`, `RPUSH`). `'merge'`: each has an id and is carried out
+     * once, and in an outage memory answers and the journal keeps them. Default: `'refuse'`, which leaves all raw
+     * commands to Redis alone.
+     */
+    rawChanges?: 'refuse' | 'merge' | undefined;
     /** Bound of the journal in MB of 1,048,576 bytes. Default: 256 (`REDIS_FALLBACK_JOURNAL_MAX_MEMORY`). */
     maxJournalMb?: number | undefined;
     /** A directory in which the journal survives the process. Default: none (`REDIS_FALLBACK_JOURNAL_PATH`). */
@@ -780,4 +797,4 @@ declare const shutdownRedisSystem: () => Promise<void>;
 declare const getSystemStatus: () => Promise<SystemStatus>;
 
 export { AICacheManager, FallbackCache, HoldfastError, cacheManager, clearAllCache, clearFallback, createHoldfast, fallbackManager, getCacheInfo, getCacheStats, getFallbackStats, getRedisHealth, getSystemStatus, initializeRedisSystem, isRedisAvailable, redisClient, shutdownRedisSystem, syncWithRedis };
-export type { AIParameters, AbsentPart, BackendState, BreakerSettings, CacheEntry, CacheInfo, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CommandArgument, Duration, FallbackData, FallbackDataEntry, FallbackDataRemoval, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, LooseFallbackData, MemoizeOptions, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealth, SystemComponents, SystemStatus, TlsOptions };
+export type { AIParameters, AbsentPart, BackendState, BreakerSettings, CacheEntry, CacheInfo, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CommandArgument, Duration, FallbackData, FallbackDataChange, FallbackDataEntry, FallbackDataRemoval, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, LooseFallbackData, MemoizeOptions, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealth, SystemComponents, SystemStatus, TlsOptions };

@@ -27,6 +27,13 @@ export interface FallbackSettings {
    * meanwhile: dropped and counted as a conflict, or written. Default: `'drop'`.
    */
   uncertain?: 'drop' | 'write' | undefined
+  /**
+   * What becomes of raw commands that change a counter, hash, set or list in a way that merges (`INCR`, `DECR`,
+   * `INCRBY`, `DECRBY`, `HSET`, `HDEL`, `SADD`, `SREM`, `LPUSH`, `RPUSH`). `'merge'`: each has an id and is carried out
+   * once, and in an outage memory answers and the journal keeps them. Default: `'refuse'`, which leaves all raw
+   * commands to Redis alone.
+   */
+  rawChanges?: 'refuse' | 'merge' | undefined
   /** Bound of the journal in MB of 1,048,576 bytes. Default: 256 (`REDIS_FALLBACK_JOURNAL_MAX_MEMORY`). */
   maxJournalMb?: number | undefined
   /** A directory in which the journal survives the process. Default: none (`REDIS_FALLBACK_JOURNAL_PATH`). */

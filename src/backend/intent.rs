@@ -2,9 +2,10 @@
 use bytes::Bytes;
 
 use super::Value;
+use super::change::Changes;
 use crate::base::stamp::Stamp;
 
-/// The last thing that was asked for one key.
+/// The last thing that was asked for one key, or all changes that merge there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
     pub key: Bytes,
@@ -19,6 +20,16 @@ pub enum Wish {
     /// Writes unless something newer stands there. The expiry is on the boot clock, and so is the moment
     /// since which it is acknowledged.
     Set { value: Value, expires_at: Option<u64>, since: u64 },
+    /// Carries out changes of a raw key, each once.
+    Change(Changes),
+}
+
+impl Intent {
+    /// The process and the number of the last change, if it is one.
+    pub fn id(&self) -> Option<(u64, u64)> {
+        let Wish::Change(changes) = &self.wish else { return None };
+        changes.last().map(|last| (last.stamp.process, last.number))
+    }
 }
 
 /// How a replay ended.

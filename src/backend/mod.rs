@@ -3,6 +3,7 @@
 //! An [`Operation`] is in the managers' words (`Get`, `Fill`, ...), not in Redis commands. Each has a
 //! pipeline or a script on Redis and plain Rust in memory; one contract suite holds for both.
 pub mod call;
+pub mod change;
 pub mod intent;
 pub mod limits;
 pub mod memory;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use crate::base::error::{Error, Result};
 use crate::base::stamp::Stamp;
 pub use call::{Call, Settler, Sink, settle_all};
+pub use change::Change;
 
 /// A value as a manager hands it over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,10 @@ pub enum Operation {
     /// Removes every value whose key begins so. Not atomic: a key written meanwhile may stay.
     /// Answers how many went.
     Clear { prefix: Bytes, stamp: Stamp },
+    /// One raw command that merges with others: `args` as it was given, `change` what it does. It has an id,
+    /// so it is carried out once, however often it is sent. `after` is the id of a change that must have
+    /// gone before. Atomic.
+    Change { key: Bytes, args: Vec<Bytes>, change: Change, stamp: Stamp, after: Option<(u64, u64)> },
     /// One raw command, keys not yet prefixed. Nothing is promised beyond Redis' own word.
     Command { args: Vec<Bytes> },
     /// Raw commands in one pipeline; not atomic. A failed one is an error in its place.
@@ -67,6 +73,7 @@ impl Operation {
             | Self::Delete { key, .. }
             | Self::Exists { key }
             | Self::Load { key, .. }
+            | Self::Change { key, .. }
             | Self::Fill { key, .. } => Some(key),
             Self::Clear { .. } | Self::Command { .. } | Self::Pipeline { .. } => None,
         }
@@ -75,9 +82,10 @@ impl Operation {
     /// When what it writes entered; the load's start for what a load brings.
     pub fn stamp(&self) -> Option<Stamp> {
         match self {
-            Self::Set { stamp, .. } | Self::Delete { stamp, .. } | Self::Clear { stamp, .. } => {
-                Some(*stamp)
-            }
+            Self::Set { stamp, .. }
+            | Self::Delete { stamp, .. }
+            | Self::Clear { stamp, .. }
+            | Self::Change { stamp, .. } => Some(*stamp),
             Self::Fill { lease, .. } => Some(lease.start),
             Self::Get { .. }
             | Self::Exists { .. }
@@ -105,7 +113,7 @@ impl Operation {
     pub fn weight(&self) -> usize {
         let payload = match self {
             Self::Set { value, .. } | Self::Fill { value, .. } => value.payload.len(),
-            Self::Command { args } => args.iter().map(Bytes::len).sum(),
+            Self::Command { args } | Self::Change { args, .. } => args.iter().map(Bytes::len).sum(),
             Self::Pipeline { commands } => commands.iter().flatten().map(Bytes::len).sum(),
             _ => 0,
         };
@@ -174,6 +182,11 @@ pub trait Backend: Send + Sync {
     /// `memory` says whether memory may answer for a server that doesn't.
     /// Called on the JS thread: never blocks, never does I/O.
     fn now(&self, operation: Operation, memory: bool) -> Early;
+
+    /// An operation as it is handed over: behind others that were, it must not overtake them in memory.
+    fn behind(&self, operation: Operation) -> Operation {
+        operation
+    }
 
     /// Gives answers that had to wait until what they acknowledge is safe.
     fn when_safe(&self, answers: Vec<(Settler, Answer)>) {

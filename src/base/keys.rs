@@ -7,6 +7,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use sha2::{Digest, Sha256};
 
+use super::slot;
+
 const PERCENT: u8 = b'%';
 
 /// Builds the keys of one instance.
@@ -62,6 +64,26 @@ impl Keys {
         out.put_slice(entry);
         out.put_u8(b'}');
         out.freeze()
+    }
+
+    /// The record of the changes of a raw key, in the same cluster slot. A key whose braces allow none
+    /// has none.
+    pub fn record(&self, key: &[u8]) -> Option<Bytes> {
+        let tagged = slot::is_tagged(key);
+        if !tagged && key.contains(&b'}') {
+            return None;
+        }
+        let mut out = BytesMut::with_capacity(self.prefix.len() + key.len() + 8);
+        if tagged {
+            out.put_slice(key);
+            out.put_slice(b":h:c");
+        } else {
+            out.put_slice(&self.prefix);
+            out.put_slice(b"h:{");
+            out.put_slice(key);
+            out.put_slice(b"}c");
+        }
+        Some(out.freeze())
     }
 
     /// The value key that a key belongs to: itself, or the one that its side record stands for. The life

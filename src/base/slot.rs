@@ -5,6 +5,11 @@ pub fn slot(key: &[u8]) -> u16 {
     crc16(tag(key)) % 16_384
 }
 
+/// Whether a part of the key decides its slot.
+pub fn is_tagged(key: &[u8]) -> bool {
+    tag(key).len() < key.len()
+}
+
 /// The part between the first `{` and the next `}`, when it is not empty; else the whole key.
 fn tag(key: &[u8]) -> &[u8] {
     let Some(open) = key.iter().position(|&byte| byte == b'{') else { return key };

@@ -61,6 +61,8 @@ pub struct Config {
     pub journal_sync: JournalSync,
     /// Whether a journalled set is written where it can't be decided. Default false.
     pub writes_uncertain: bool,
+    /// Whether raw changes that merge survive an outage. Default false.
+    pub merges_raw: bool,
     /// Whether live writes compare stamps too. Default false.
     pub fenced_writes: bool,
     /// How many operations may be on their way at once. Default 50,000.

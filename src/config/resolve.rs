@@ -74,6 +74,7 @@ fn config(options: Options, env: Environment) -> Result<Config, Error> {
         journal_path: options.journal_path.or(env.journal_path),
         journal_sync: options.journal_sync.or(env.journal_sync).unwrap_or(JournalSync::EverySecond),
         writes_uncertain: options.writes_uncertain.unwrap_or(false),
+        merges_raw: options.merges_raw.unwrap_or(false),
         fenced_writes: options.fenced_writes.or(env.fenced_writes).unwrap_or(false),
         max_in_flight: options.max_in_flight.or(env.max_in_flight).unwrap_or(50_000),
         max_in_flight_bytes: options

@@ -35,6 +35,7 @@ pub struct Settings {
     pub journal_path: Option<String>,
     pub journal_sync: Option<JournalSync>,
     pub writes_uncertain: Option<bool>,
+    pub merges_raw: Option<bool>,
     pub fenced_writes: Option<bool>,
     pub max_in_flight: Option<usize>,
     pub max_in_flight_bytes: Option<usize>,
@@ -129,6 +130,11 @@ pub fn journal_sync(field: &Field<'_>) -> Read<JournalSync> {
 /// What becomes of a journalled set where it can't be decided; true = it is written.
 pub fn uncertain(field: &Field<'_>) -> Read<bool> {
     Ok(field.word(&["drop", "write"])?.map(|word| word == "write"))
+}
+
+/// What becomes of raw changes that merge, in an outage; true = they are kept and merged.
+pub fn raw_changes(field: &Field<'_>) -> Read<bool> {
+    Ok(field.word(&["refuse", "merge"])?.map(|word| word == "merge"))
 }
 
 pub fn sync_mode(field: &Field<'_>) -> Read<SyncMode> {

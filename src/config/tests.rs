@@ -142,7 +142,7 @@ fn defaults_are_the_documented_ones() {
         "connectTimeoutMs": 10_000, "commandTimeoutMs": 5_000, "silenceMs": 500,
         "maxRetries": 3, "poolSize": 5, "fallbackEnabled": true, "autoSync": true,
         "syncMode": "newest", "memoryLimitBytes": 104_857_600, "journalLimitBytes": 268_435_456,
-        "journalPath": null, "journalSync": "everysec", "uncertain": "drop", "fencedWrites": false,
+        "journalPath": null, "journalSync": "everysec", "uncertain": "drop", "rawChanges": "refuse", "fencedWrites": false,
         "maxInFlight": 50_000, "maxInFlightBytes": 268_435_456,
         "breaker": { "failures": 5, "percent": 50, "windowMs": 10_000 },
         "maxValueBytes": 67_108_864, "defaultTtl": 3600, "tombstoneTtl": 600,

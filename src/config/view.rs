@@ -25,6 +25,7 @@ impl fmt::Debug for Config {
             journal_path,
             journal_sync,
             writes_uncertain,
+            merges_raw,
             fenced_writes,
             max_in_flight,
             max_in_flight_bytes,
@@ -54,6 +55,7 @@ impl fmt::Debug for Config {
             .field("journal_path", journal_path)
             .field("journal_sync", journal_sync)
             .field("writes_uncertain", writes_uncertain)
+            .field("merges_raw", merges_raw)
             .field("fenced_writes", fenced_writes)
             .field("max_in_flight", max_in_flight)
             .field("max_in_flight_bytes", max_in_flight_bytes)
@@ -109,6 +111,7 @@ impl Config {
             journal_path,
             journal_sync,
             writes_uncertain,
+            merges_raw,
             fenced_writes,
             max_in_flight,
             max_in_flight_bytes,
@@ -138,6 +141,7 @@ impl Config {
             "journalPath": journal_path,
             "journalSync": journal_sync.as_str(),
             "uncertain": if *writes_uncertain { "write" } else { "drop" },
+            "rawChanges": if *merges_raw { "merge" } else { "refuse" },
             "fencedWrites": fenced_writes,
             "maxInFlight": max_in_flight,
             "maxInFlightBytes": max_in_flight_bytes,

@@ -103,7 +103,13 @@ fn start(
     let sink = || -> Arc<dyn Sink> { handle.sink.clone() };
     match wish {
         Wish::Operation { operation, memory, counted } => {
-            match core.backend.now(operation, memory) {
+            // What comes behind a call that is handed over goes the same way, so that it doesn't come first.
+            let early = if calls.is_empty() {
+                core.backend.now(operation, memory)
+            } else {
+                Early::Pass(core.backend.behind(operation))
+            };
+            match early {
                 Early::Answer(answer) => {
                     core.stats.count(counted, &answer);
                     Some(answer)

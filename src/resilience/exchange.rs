@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::durable::changes;
 use super::fallback::Fallback;
 use crate::backend::Value;
+use crate::backend::change::Changes;
 use crate::backend::intent::{Intent, Wish};
 use crate::backend::memory::store::{Data, Entry, Standing};
 use crate::base::clock::boot_id;
@@ -36,10 +38,21 @@ pub struct Removal {
     stamp: Option<(u64, u64)>,
 }
 
+/// A change of a raw key that waits for the replay.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ChangeRow {
+    /// Without the prefix of all keys; text, or hex where the bytes are none.
+    key: String,
+    hex: bool,
+    /// As a journal file holds it, in hex.
+    record: String,
+}
+
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Rows {
     values: Vec<Row>,
     removals: Vec<Removal>,
+    changes: Vec<ChangeRow>,
     /// The machine's boot, from which stamps count that were taken before the first contact.
     boot: String,
 }
@@ -51,6 +64,17 @@ impl Fallback {
         let local = self.local.lock();
         let mut rows = Rows { boot: boot_id(), ..Rows::default() };
         for intent in local.journal.intents() {
+            if let Wish::Change(changes) = &intent.wish {
+                let changes = changes.clone().adopted(&|stamp| self.stamps.settle(stamp));
+                let rest = intent.key.strip_prefix(self.keys.raw(b"").as_ref());
+                let (key, hex) = text_or_hex(rest.unwrap_or_default());
+                rows.changes.extend(changes.entries().iter().map(|entry| {
+                    let mut record = Vec::new();
+                    changes::put(&mut record, entry);
+                    ChangeRow { key: key.clone(), hex, record: to_hex(&record) }
+                }));
+                continue;
+            }
             let Some((family, key)) = self.keys.parts(&intent.key) else { continue };
             let stamp = self.portable(intent.stamp);
             match &intent.wish {
@@ -137,6 +161,17 @@ impl Fallback {
                 local.journal.adopt(Intent { key, stamp, wish });
             }
         }
+        for row in rows.changes.into_iter().filter(|_| self.journals()) {
+            let key = if row.hex { unhex(&row.key)? } else { row.key.into() };
+            let key = self.keys.raw(&key);
+            let wrong = || Error::invalid("data", "data holds a change that can't be read");
+            let entry = changes::get(&mut unhex(&row.record)?).ok_or_else(wrong)?;
+            let changes: Changes = std::iter::once(entry).collect();
+            let changes =
+                changes.adopted(&|stamp| self.stamp_of(Some((stamp.micros, stamp.process)), here));
+            let Some(stamp) = changes.last().map(|entry| entry.stamp) else { continue };
+            local.journal.adopt(Intent { key, stamp, wish: Wish::Change(changes) });
+        }
         drop(local);
         if let Some(redis) = &self.redis {
             redis.catch_up();
@@ -176,11 +211,19 @@ fn row(
     stamp: Option<(u64, u64)>,
     pending: bool,
 ) -> Row {
-    let (payload, hex) = match std::str::from_utf8(&value.payload) {
-        Ok(text) => (text.to_owned(), false),
-        Err(_) => (value.payload.iter().map(|byte| format!("{byte:02x}")).collect(), true),
-    };
+    let (payload, hex) = text_or_hex(&value.payload);
     Row { family, key, payload, hex, format: value.format, ttl_ms, stamp, pending }
+}
+
+fn text_or_hex(bytes: &[u8]) -> (String, bool) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (text.to_owned(), false),
+        Err(_) => (to_hex(bytes), true),
+    }
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Result<Bytes> {

@@ -12,9 +12,12 @@ use super::clears::Known;
 use super::durable::Directory;
 use super::fate::Fate;
 use super::local::Local;
+use crate::backend::change;
 use crate::backend::memory::{self, Moment};
 use crate::backend::redis::{Failure, Redis, State};
-use crate::backend::{Answer, Backend, Call, Early, Operation, Raw, Reply, Settler, settle_all};
+use crate::backend::{
+    Answer, Backend, Call, Change, Early, Operation, Raw, Reply, Settler, settle_all,
+};
 use crate::base::clock::Clock;
 use crate::base::error::{Applied, Error, ErrorKind};
 use crate::base::keys::Keys;
@@ -154,18 +157,26 @@ impl Fallback {
         operation: &Operation,
         error: Option<&Error>,
     ) -> Answer {
-        if self.redis.is_some()
-            && matches!(operation, Operation::Command { .. } | Operation::Pipeline { .. })
-        {
+        if self.redis.is_some() && self.belongs_to_redis(operation) {
             return Err(error.cloned().unwrap_or_else(|| self.why()));
         }
         if !self.config.fallback_enabled {
-            return neutral(operation);
+            return match operation {
+                Operation::Change { .. } => Err(error.cloned().unwrap_or_else(|| self.why())),
+                operation => neutral(operation),
+            };
         }
         let moment = self.moment();
         if self.journals() {
             let dropped = local.journal.dropped();
-            let answer = local.apply_journalled(operation, &moment);
+            let answer = match operation {
+                Operation::Command { .. } => local.apply_change(operation, false, &moment),
+                Operation::Change { .. } => {
+                    let sent = error.is_some_and(|error| error.applied != Applied::No);
+                    local.apply_change(operation, sent, &moment)
+                }
+                operation => local.apply_journalled(operation, &moment),
+            };
             if let Some(plant) = self.config.planted {
                 local.journal.plant(plant, operation.key());
             }
@@ -177,6 +188,33 @@ impl Fallback {
             answer
         } else {
             memory::apply(&mut local.store, operation, &moment, false, &mut Vec::new())
+        }
+    }
+
+    /// Whether nobody but the server may answer: a raw command, unless it merges, or reads what merges.
+    fn belongs_to_redis(&self, operation: &Operation) -> bool {
+        match operation {
+            Operation::Command { args } => !(self.merges() && change::is_read(args)),
+            Operation::Pipeline { .. } => true,
+            _ => false,
+        }
+    }
+
+    fn merges(&self) -> bool {
+        self.config.merges_raw && self.journals()
+    }
+
+    /// A raw command that merges, as the change that it is.
+    fn merging(&self, operation: Operation) -> Operation {
+        let Operation::Command { args } = operation else { return operation };
+        let raw = args.get(1).map(|key| self.keys.raw(key));
+        let Some(key) = raw.filter(|key| self.keys.record(key).is_some()) else {
+            return Operation::Command { args };
+        };
+        let stamp = self.stamps.next();
+        match Change::of(&args, stamp) {
+            Some(change) => Operation::Change { key, args, change, stamp, after: None },
+            None => Operation::Command { args },
         }
     }
 
@@ -195,8 +233,9 @@ impl Fallback {
         let mut held = Vec::new();
         let mut local = self.local.lock();
         for (call, failure) in calls {
-            let holds = call.memory && self.holds_back(&local, &call.operation);
-            let answer = if call.memory {
+            let memory = call.memory || matches!(call.operation, Operation::Change { .. });
+            let holds = memory && self.holds_back(&local, &call.operation);
+            let answer = if memory {
                 self.in_memory(&mut local, &call.operation, Some(&failure.error))
             } else if matches!(
                 call.operation,
@@ -228,7 +267,12 @@ impl Fallback {
 }
 
 impl Backend for Fallback {
+    fn behind(&self, operation: Operation) -> Operation {
+        if self.merges() { self.merging(operation) } else { operation }
+    }
+
     fn now(&self, operation: Operation, memory: bool) -> Early {
+        let operation = self.behind(operation);
         if !self.on_memory.load(Ordering::Acquire) {
             return Early::Pass(operation);
         }
@@ -236,11 +280,12 @@ impl Backend for Fallback {
         if self.redis.is_some() && !local.on_memory() {
             return Early::Pass(operation);
         }
-        if !memory && self.redis.is_some() {
-            return Early::Answer(match operation {
-                Operation::Command { .. } | Operation::Pipeline { .. } => Err(self.why()),
-                operation => neutral(&operation),
-            });
+        let raw = matches!(
+            operation,
+            Operation::Command { .. } | Operation::Pipeline { .. } | Operation::Change { .. }
+        );
+        if !memory && !raw && self.redis.is_some() {
+            return Early::Answer(neutral(&operation));
         }
         let answer = self.in_memory(&mut local, &operation, None);
         if self.holds_back(&local, &operation) {
@@ -282,7 +327,7 @@ pub fn neutral(operation: &Operation) -> Answer {
         | Operation::Delete { .. }
         | Operation::Exists { .. }
         | Operation::Fill { .. } => Reply::Flag(false),
-        Operation::Command { .. } | Operation::Pipeline { .. } => {
+        Operation::Command { .. } | Operation::Pipeline { .. } | Operation::Change { .. } => {
             return Err(Error::unavailable("no server answers"));
         }
     })

@@ -104,6 +104,11 @@ impl Fate {
         self.nobody = false;
     }
 
+    /// Whether the server may have lost what it knew, although it stayed up.
+    pub fn was_emptied(&self) -> bool {
+        self.evicted || self.flushed
+    }
+
     /// Whether a set that was acknowledged at this moment may be written where its key is absent, by a
     /// server that answers now. In microseconds.
     pub fn may_write_absent(&self, since: u64, tombstone_ttl: u64, now: u64) -> bool {
@@ -114,7 +119,7 @@ impl Fate {
             .iter()
             .chain([&open])
             .any(|&(from, to)| from.max(since) < to.min(forgotten));
-        !(uncertain || self.evicted || self.flushed)
+        !(uncertain || self.was_emptied())
     }
 }
 

@@ -1,7 +1,9 @@
 //! The intents taken while degraded: for each key the last one, and the invalidations of families.
 //!
+//! Changes of raw keys that merge are kept together, all of them in order.
+//!
 //! Bounded by bytes. When room is short the oldest sets lose their values and become "delete what is
-//! older"; when even that does not fit, a set is refused, so that its caller is told. Deletes are never
+//! older"; when even that does not fit, a set or a change is refused, so that its caller is told. Deletes are never
 //! dropped: beyond the bound they are collapsed into an invalidation of their family.
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,6 +11,7 @@ use bytes::Bytes;
 use lru::LruCache;
 
 use super::durable::{Log, Record, Snapshot};
+use crate::backend::change::{Change, Changes, Entry};
 use crate::backend::intent::{Intent, Wish};
 use crate::base::plant::Plant;
 use crate::base::stamp::Stamp;
@@ -36,6 +39,7 @@ pub struct Journal {
     payloads: usize,
     deletes: Shelf,
     sets: Shelf,
+    changes: Shelf,
     invalidations: Vec<Invalidation>,
     /// Those that are being carried out.
     under_way: Vec<Invalidation>,
@@ -59,6 +63,7 @@ impl Journal {
             payloads: 0,
             deletes: LruCache::unbounded(),
             sets: LruCache::unbounded(),
+            changes: LruCache::unbounded(),
             invalidations: Vec::new(),
             under_way: Vec::new(),
             dropped: 0,
@@ -86,7 +91,7 @@ impl Journal {
 
     /// Intents that wait.
     pub fn owed(&self) -> usize {
-        self.deletes.len() + self.sets.len() + self.invalidations.len()
+        self.deletes.len() + self.sets.len() + self.changes.len() + self.invalidations.len()
     }
 
     pub fn bytes(&self) -> usize {
@@ -107,17 +112,26 @@ impl Journal {
     pub fn oldest(&self) -> Option<Stamp> {
         let first = |shelf: &Shelf| shelf.peek_lru().map(|(_, intent)| intent.stamp);
         let cleared = self.invalidations.iter().map(|other| other.stamp);
-        cleared.chain(first(&self.deletes)).chain(first(&self.sets)).min()
+        let changed =
+            self.changes.peek_lru().and_then(|(_, intent)| changes(intent)?.entries().first());
+        let changed = changed.map(|entry| entry.stamp);
+        cleared.chain(first(&self.deletes)).chain(first(&self.sets)).chain(changed).min()
     }
 
-    /// The intent that waits for this key.
+    /// The set or the delete that waits for this key.
     pub fn peek(&self, key: &[u8]) -> Option<&Intent> {
         self.sets.peek(key).or_else(|| self.deletes.peek(key))
     }
 
+    /// Whether anything waits for this key.
+    pub fn holds(&self, key: &[u8]) -> bool {
+        self.peek(key).is_some() || self.changes.contains(key)
+    }
+
     /// The intents that wait, in the order in which they came, deletes first.
     pub fn intents(&self) -> impl Iterator<Item = &Intent> {
-        self.deletes.iter().rev().chain(self.sets.iter().rev()).map(|(_, intent)| intent)
+        let managed = self.deletes.iter().rev().chain(self.sets.iter().rev());
+        managed.chain(self.changes.iter().rev()).map(|(_, intent)| intent)
     }
 
     pub fn invalidations(&self) -> &[Invalidation] {
@@ -177,6 +191,28 @@ impl Journal {
         }
     }
 
+    /// Whether there is room for a change; makes it.
+    pub fn has_room_for(&mut self, key: &[u8], change: &Change) -> bool {
+        let takes =
+            self.changes.peek(key).and_then(changes).is_none_or(|waiting| waiting.takes(change));
+        takes && self.make_room(key, Entry::weight(change))
+    }
+
+    /// Takes a change of a raw key, behind those that wait there. There is room for it.
+    pub fn change(&mut self, key: &Bytes, entry: Entry) {
+        self.write(|| Record::Change { key, entry: &entry });
+        let (stamp, one) = (entry.stamp, |entry| Changes::from_iter([entry]));
+        let Some(intent) = self.changes.get_mut(key) else {
+            return self.put(Intent { key: key.clone(), stamp, wish: Wish::Change(one(entry)) });
+        };
+        let before = weight(intent);
+        if let Wish::Change(changes) = &mut intent.wish {
+            changes.push(entry);
+        }
+        intent.stamp = stamp;
+        self.bytes = self.bytes - before + weight(intent);
+    }
+
     /// Takes an invalidation of a family; it settles every earlier set in it.
     pub fn invalidate(&mut self, prefix: Bytes, stamp: Stamp) {
         self.write(|| Record::Invalidation { prefix: &prefix, stamp });
@@ -186,7 +222,7 @@ impl Journal {
 
     /// Sets under a prefix that are not newer than this are settled: they are gone.
     pub fn forget_sets(&mut self, prefix: &[u8], stamp: Stamp) {
-        if self.sets.is_empty() && self.taken == 0 {
+        if self.sets.is_empty() && self.changes.is_empty() && self.taken == 0 {
             return;
         }
         self.write(|| Record::Covered { prefix, stamp });
@@ -194,7 +230,8 @@ impl Journal {
         self.note_empty();
     }
 
-    /// Sets under a prefix that somebody else cleared since are settled, if they are older; answers which.
+    /// What waits under a prefix that somebody else cleared since is settled, if it is older; answers which
+    /// sets.
     pub fn supersede(
         &mut self,
         prefix: &[u8],
@@ -207,44 +244,55 @@ impl Journal {
             self.write(|| Record::Settled { key, stamp: *stamp });
             self.forget(key);
         }
+        self.forget_changes(prefix, older);
         self.note_empty();
         covered
     }
 
     pub fn take(&mut self, key: &[u8]) -> Option<Intent> {
-        let intent = self.sets.pop(key).or_else(|| self.deletes.pop(key))?;
+        let managed = self.sets.pop(key).or_else(|| self.deletes.pop(key));
+        let intent = managed.or_else(|| self.changes.pop(key))?;
         self.take_out(&intent);
         Some(intent)
     }
 
-    /// Some sets, those first that came first; bounded by number and by bytes, but at least one, if
-    /// there is one.
-    pub fn take_sets(&mut self, at_most: usize, bytes: usize) -> Vec<Intent> {
+    /// Some intents, deletes before sets and these before changes, of each kind those first that came
+    /// first; bounded by number and by bytes, but at least one, if there is one.
+    pub fn take_some(&mut self, at_most: usize, bytes: usize) -> Vec<Intent> {
+        let kind =
+            [&self.deletes, &self.sets, &self.changes].iter().position(|shelf| !shelf.is_empty());
+        match kind {
+            Some(0) => self.take_deletes(at_most),
+            Some(1) => self.take_from(|journal| &mut journal.sets, at_most, bytes),
+            Some(_) => self.take_from(|journal| &mut journal.changes, at_most, bytes),
+            None => Vec::new(),
+        }
+    }
+
+    pub fn take_deletes(&mut self, at_most: usize) -> Vec<Intent> {
+        self.take_from(|journal| &mut journal.deletes, at_most, usize::MAX)
+    }
+
+    fn take_from(
+        &mut self,
+        shelf: fn(&mut Self) -> &mut Shelf,
+        at_most: usize,
+        bytes: usize,
+    ) -> Vec<Intent> {
         let mut taken = Vec::new();
         let mut room = bytes;
         while taken.len() < at_most
-            && let Some((_, next)) = self.sets.peek_lru()
+            && let Some((_, next)) = shelf(self).peek_lru()
         {
             let weight = weight(next);
             if weight > room && !taken.is_empty() {
                 break;
             }
             room = room.saturating_sub(weight);
-            if let Some((_, intent)) = self.sets.pop_lru() {
+            if let Some((_, intent)) = shelf(self).pop_lru() {
                 self.take_out(&intent);
                 taken.push(intent);
             }
-        }
-        taken
-    }
-
-    pub fn take_deletes(&mut self, at_most: usize) -> Vec<Intent> {
-        let mut taken = Vec::new();
-        while taken.len() < at_most
-            && let Some((_, intent)) = self.deletes.pop_lru()
-        {
-            self.take_out(&intent);
-            taken.push(intent);
         }
         taken
     }
@@ -292,6 +340,9 @@ impl Journal {
     /// counted as kept once already, so it is not refused now. It is the first of those that wait.
     pub fn put_back(&mut self, intent: Intent) {
         self.take_back(&intent);
+        if let Wish::Change(_) = intent.wish {
+            return self.put_before(intent);
+        }
         if self.is_outdated(&intent) {
             return self.note_empty();
         }
@@ -304,6 +355,11 @@ impl Journal {
 
     /// Takes over what another process left behind, unless something newer is known here.
     pub fn adopt(&mut self, intent: Intent) {
+        if let Wish::Change(changes) = &intent.wish {
+            let key = &intent.key;
+            changes.entries().iter().for_each(|entry| self.write(|| Record::Change { key, entry }));
+            return self.put_before(intent);
+        }
         if self.is_outdated(&intent) {
             return;
         }
@@ -321,7 +377,8 @@ impl Journal {
     /// Drops every intent under a prefix, on request.
     pub fn forget_prefix(&mut self, prefix: &[u8]) {
         self.write(|| Record::Forgotten { prefix });
-        let keys = self.sets.iter().chain(self.deletes.iter()).map(|(key, _)| key.clone());
+        let keys = self.sets.iter().chain(&self.deletes).chain(&self.changes);
+        let keys = keys.map(|(key, _)| key.clone());
         let keys: Vec<Bytes> = keys.filter(|key| key.starts_with(prefix)).collect();
         for key in keys {
             self.forget(&key);
@@ -378,6 +435,43 @@ impl Journal {
             let stays = matches!(intent.wish, Wish::Delete) || *other > stamp;
             stays || !key.starts_with(prefix)
         });
+        self.forget_changes(prefix, &|other| other <= stamp);
+    }
+
+    fn forget_changes(&mut self, prefix: &[u8], settled: &dyn Fn(Stamp) -> bool) {
+        let keys = self.changes.iter().map(|(key, _)| key).filter(|key| key.starts_with(prefix));
+        for key in keys.cloned().collect::<Vec<_>>() {
+            let Some(mut intent) = self.changes.pop(&key) else { continue };
+            self.unweigh(&intent);
+            if let Wish::Change(changes) = &mut intent.wish {
+                changes.forget(settled);
+                if !changes.is_empty() {
+                    self.put(intent);
+                }
+            }
+        }
+    }
+
+    /// Changes that may have reached the server go before those that came meanwhile.
+    fn put_before(&mut self, mut former: Intent) {
+        let later = self.changes.pop(&former.key);
+        if let Some(later) = &later {
+            self.unweigh(later);
+        }
+        let Wish::Change(changes) = &mut former.wish else { return };
+        match later {
+            Some(Intent { wish: Wish::Change(mut later), stamp, .. }) => {
+                later.put_before(std::mem::take(changes));
+                *changes = later;
+                former.stamp = former.stamp.max(stamp);
+            }
+            _ => {
+                let mut none = Changes::default();
+                none.put_before(std::mem::take(changes));
+                *changes = none;
+            }
+        }
+        self.put(former);
     }
 
     /// The oldest sets lose their values until no more than so many bytes are held.
@@ -420,17 +514,19 @@ impl Journal {
 
     fn put(&mut self, intent: Intent) {
         self.bytes += weight(&intent);
-        self.payloads += payload(&intent);
+        self.payloads += sheddable(&intent);
         let shelf = match intent.wish {
             Wish::Delete => &mut self.deletes,
             Wish::Set { .. } => &mut self.sets,
+            Wish::Change(_) => &mut self.changes,
         };
         shelf.put(intent.key.clone(), intent);
-        self.most = self.most.max(self.sets.len() + self.deletes.len());
+        self.most = self.most.max(self.owed());
     }
 
     fn forget(&mut self, key: &[u8]) {
-        if let Some(intent) = self.sets.pop(key).or_else(|| self.deletes.pop(key)) {
+        let managed = self.sets.pop(key).or_else(|| self.deletes.pop(key));
+        if let Some(intent) = managed.or_else(|| self.changes.pop(key)) {
             self.unweigh(&intent);
         }
     }
@@ -453,7 +549,7 @@ impl Journal {
 
     fn unweigh(&mut self, intent: &Intent) {
         self.bytes -= weight(intent);
-        self.payloads -= payload(intent);
+        self.payloads -= sheddable(intent);
     }
 
     fn write<'a>(&self, record: impl FnOnce() -> Record<'a>) {
@@ -473,7 +569,15 @@ impl Journal {
         if std::mem::take(&mut self.most) > 1_000 {
             self.sets = LruCache::unbounded();
             self.deletes = LruCache::unbounded();
+            self.changes = LruCache::unbounded();
         }
+    }
+}
+
+fn changes(intent: &Intent) -> Option<&Changes> {
+    match &intent.wish {
+        Wish::Change(changes) => Some(changes),
+        Wish::Delete | Wish::Set { .. } => None,
     }
 }
 
@@ -481,6 +585,15 @@ fn payload(intent: &Intent) -> usize {
     match &intent.wish {
         Wish::Delete => 0,
         Wish::Set { value, .. } => value.payload.len(),
+        Wish::Change(changes) => changes.bytes(),
+    }
+}
+
+/// What is given back when a value is given up.
+fn sheddable(intent: &Intent) -> usize {
+    match &intent.wish {
+        Wish::Set { value, .. } => value.payload.len(),
+        Wish::Delete | Wish::Change(_) => 0,
     }
 }
 
@@ -536,7 +649,7 @@ mod tests {
             let sets = model.values().filter(|set| **set).count();
             prop_assert_eq!(journal.sets.len(), sets);
             prop_assert_eq!(journal.deletes.len(), model.len() - sets);
-            while let Some(intent) = journal.take_sets(1, 1).pop().or_else(|| journal.take_deletes(1).pop()) {
+            while let Some(intent) = journal.take_some(1, 1).pop() {
                 drop(intent);
             }
             prop_assert_eq!((journal.bytes(), journal.payloads), (0, 0));
@@ -606,7 +719,8 @@ mod tests {
         assert!(journal.sets.is_empty());
         journal.set(set(2, 6, 1));
         journal.put_back(set(3, 1, 1));
-        assert_eq!(journal.take_sets(1, 1)[0].key, "f:3");
+        assert!(matches!(journal.take_some(1, 1)[0].wish, Wish::Delete));
+        assert_eq!(journal.take_some(1, 1)[0].key, "f:3");
         journal.invalidate(Bytes::from_static(b"g:"), stamp(9));
         journal.put_back(Intent { key: Bytes::from_static(b"g:1"), ..set(1, 8, 1) });
         assert_eq!(journal.sets.len(), 1);

@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 
 use super::fallback::Fallback;
 use super::journal::Invalidation;
+use crate::backend::change::{Changes, KNOWN_MS};
 use crate::backend::intent::{Intent, Outcome, Wish};
 use crate::backend::memory::store::{Data, Entry, Standing};
 use crate::backend::redis::{Change, Failure, Identity, Keeper, Owed, Passing, Replayer, State};
@@ -200,16 +201,14 @@ impl Keeper for Fallback {
 
     fn answers_itself(&self, key: &Bytes, resting: bool) -> bool {
         let local = self.local.lock();
-        local.journal.covers(key) || (resting && local.journal.peek(key).is_some())
+        local.journal.covers(key) || (resting && local.journal.holds(key))
     }
 
     fn take_intents(&self, at_most: usize) -> Vec<Intent> {
         if !self.syncs() {
             return Vec::new();
         }
-        let mut local = self.local.lock();
-        let deletes = local.journal.take_deletes(at_most);
-        if deletes.is_empty() { local.journal.take_sets(at_most, SET_BYTES) } else { deletes }
+        self.local.lock().journal.take_some(at_most, SET_BYTES)
     }
 
     fn replayed(&self, ended: Vec<(Intent, Option<Outcome>)>) {
@@ -288,7 +287,11 @@ impl Keeper for Fallback {
     }
 
     fn may_write_absent(&self, intent: &Intent) -> bool {
-        let Wish::Set { since, .. } = intent.wish else { return true };
+        let since = match &intent.wish {
+            Wish::Delete => return true,
+            Wish::Change(changes) => return self.may_repeat(changes),
+            Wish::Set { since, .. } => *since,
+        };
         let ttl = u64::try_from(self.config.tombstone_ttl.as_micros()).unwrap_or(u64::MAX);
         self.config.writes_uncertain
             || self.config.planted == Some(Plant::AgeIsIgnored)
@@ -303,6 +306,14 @@ impl Fallback {
         if local.journal.depth() == 0 {
             self.uncertain.lock().settle(now);
         }
+    }
+
+    /// Whether the server still knows which of these it has carried out.
+    fn may_repeat(&self, changes: &Changes) -> bool {
+        let oldest = changes.entries().iter().map(|entry| self.since(entry.stamp)).min();
+        let age = self.clock.micros().saturating_sub(oldest.unwrap_or(u64::MAX));
+        self.config.writes_uncertain
+            || (age < KNOWN_MS * 1000 && !self.uncertain.lock().was_emptied())
     }
 
     fn syncs(&self) -> bool {

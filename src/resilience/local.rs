@@ -3,11 +3,13 @@
 use bytes::Bytes;
 
 use super::journal::Journal;
+use crate::backend::change::Entry;
 use crate::backend::intent::{Intent, Wish};
 use crate::backend::memory::store::Store;
 use crate::backend::memory::{self, Moment};
 use crate::backend::redis::State;
 use crate::backend::{Answer, Found, Operation, Reply, Source, Value};
+use crate::base::error::{Applied, Error, ErrorKind};
 use crate::base::stamp::Stamp;
 
 /// Marks of keys, so that a value read before an own write is not kept after it. Keys share marks by
@@ -53,6 +55,33 @@ impl Local {
         for mark in &mut self.marks {
             *mark = (*mark + 1) % u32::MAX;
         }
+    }
+
+    /// A raw change in memory, with its entry in the journal. `sent`: it may have reached the server.
+    pub fn apply_change(
+        &mut self,
+        operation: &Operation,
+        sent: bool,
+        moment: &Moment<'_>,
+    ) -> Answer {
+        let Operation::Change { key, change, stamp, .. } = operation else {
+            return self.plainly(operation, moment);
+        };
+        let applied = if sent { Applied::Unknown } else { Applied::No };
+        if !self.journal.has_room_for(key, change) {
+            let text = "the journal has no room for this change";
+            return Err(Error::new(ErrorKind::Full, text).applied(applied));
+        }
+        // What memory refuses, the server would refuse too, or never learn of.
+        let answer = self.plainly(operation, moment).map_err(|error| error.applied(applied))?;
+        let mut entry = Entry::new(change.clone(), *stamp, sent);
+        if !sent {
+            // It comes after whatever waits already.
+            let stamp = moment.stamps.next();
+            entry = Entry::new(entry.change.restamped(stamp), stamp, false);
+        }
+        self.journal.change(key, entry);
+        Ok(answer)
     }
 
     /// An operation in memory, with its intent in the journal. One that comes late, after something

@@ -242,6 +242,49 @@ pub fn cases(kind: Kind) -> Cases {
                 assert_eq!(answer, Ok(Reply::Count(u64::from(planted))));
             }),
         },
+        Kind::Change => Cases {
+            success: case!(|s| {
+                for (words, number) in [
+                    ("INCR change:c", 1),
+                    ("INCRBY change:c 9007199254740993", 9_007_199_254_740_994),
+                    ("DECRBY change:c 4", 9_007_199_254_740_990),
+                    ("HSET change:h a 1 b 2", 2),
+                    ("HSET change:h a 3 c 1", 1),
+                    ("HDEL change:h a x", 1),
+                    ("SADD change:s x y x", 2),
+                    ("SREM change:s x z", 1),
+                    ("RPUSH change:l a b", 2),
+                    ("LPUSH change:l c", 3),
+                ] {
+                    assert_eq!(s.change(words).await, Ok(number), "{words}");
+                }
+            }),
+            absence: case!(|s| {
+                assert_eq!(s.change("DECR change:none").await, Ok(-1));
+                assert_eq!(s.change("HDEL change:nothing a").await, Ok(0));
+                assert_eq!(s.change("SREM change:nothing a").await, Ok(0));
+            }),
+            expiry: case!(|s| {
+                assert_eq!(s.change("INCRBY change:brief 7").await, Ok(7));
+                if s.lacks.raw_commands {
+                    return;
+                }
+                s.command("PEXPIRE change:brief 20").await.unwrap();
+                while s.command("EXISTS change:brief").await != Ok(Reply::Raw(Raw::Integer(0))) {
+                    tokio::task::yield_now().await;
+                }
+                assert_eq!(s.change("INCR change:brief").await, Ok(1));
+            }),
+            wrong_type: case!(|s| {
+                s.change("RPUSH change:list x").await.unwrap();
+                for words in ["INCR change:list", "HSET change:list a 1", "SADD change:list a"] {
+                    assert_eq!(s.change(words).await, Err(ErrorKind::Data), "{words}");
+                }
+                let most = format!("INCRBY change:most {}", i64::MAX);
+                assert_eq!(s.change(&most).await, Ok(i64::MAX));
+                assert_eq!(s.change("INCR change:most").await, Err(ErrorKind::Data));
+            }),
+        },
         Kind::Command => Cases {
             success: case!(|s| {
                 if s.lacks.raw_commands {

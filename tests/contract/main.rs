@@ -26,12 +26,13 @@ pub enum Kind {
     Load,
     Fill,
     Clear,
+    Change,
     Command,
     Pipeline,
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Get,
         Self::Set,
         Self::Delete,
@@ -39,6 +40,7 @@ impl Kind {
         Self::Load,
         Self::Fill,
         Self::Clear,
+        Self::Change,
         Self::Command,
         Self::Pipeline,
     ];
@@ -54,6 +56,7 @@ impl Kind {
             Op::Load { .. } => Self::Load,
             Op::Fill { .. } => Self::Fill,
             Op::Clear { .. } => Self::Clear,
+            Op::Change { .. } => Self::Change,
             Op::Command { .. } => Self::Command,
             Op::Pipeline { .. } => Self::Pipeline,
         }

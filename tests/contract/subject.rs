@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast::backend::memory::Memory;
 use holdfast::backend::redis::Redis;
-use holdfast::backend::{Answer, Backend, Lease, Operation, Raw, Reply, Value};
+use holdfast::backend::{Answer, Backend, Change, Lease, Operation, Raw, Reply, Value};
 use holdfast::base::clock::{BootClock, Clock};
+use holdfast::base::error::ErrorKind;
 use holdfast::base::keys::Keys;
 use holdfast::base::random;
 use holdfast::base::stamp::Stamps;
@@ -177,6 +178,19 @@ impl Subject {
     pub async fn delete(&mut self, key: &Bytes) -> Answer {
         let stamp = self.stamps.next();
         self.run(Operation::Delete { key: key.clone(), stamp }).await
+    }
+
+    /// A raw change that merges; answers its number.
+    pub async fn change(&mut self, words: &str) -> Result<i64, ErrorKind> {
+        let (args, stamp) = (args(words), self.stamps.next());
+        let change = Change::of(&args, stamp).expect("it merges");
+        let key = self.keys.raw(&args[1]);
+        let after = None;
+        match self.run(Operation::Change { key, args, change, stamp, after }).await {
+            Ok(Reply::Raw(Raw::Integer(number))) => Ok(number),
+            Ok(other) => panic!("a change answered {other:?}"),
+            Err(error) => Err(error.kind),
+        }
     }
 
     pub async fn command(&mut self, words: &str) -> Answer {

@@ -77,7 +77,9 @@ pub fn apply(
         Operation::Clear { prefix, .. } => {
             Reply::Count(store.remove_prefix(prefix, now).len() as u64)
         }
-        Operation::Command { args } => Reply::Raw(commands::run(store, args, moment, evicted)?),
+        Operation::Command { args } | Operation::Change { args, .. } => {
+            Reply::Raw(commands::run(store, args, moment, evicted)?)
+        }
         Operation::Pipeline { commands } => Reply::Raw(super::Raw::Array(
             commands
                 .iter()

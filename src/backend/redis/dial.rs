@@ -137,7 +137,7 @@ impl Dialer {
                     // It counts as refused only where nobody listens at any of its addresses.
                     let refused =
                         |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-                    if !failure.as_ref().is_some_and(|other| !refused(other)) {
+                    if failure.as_ref().is_none_or(refused) {
                         failure = Some(error);
                     }
                 }

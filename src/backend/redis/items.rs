@@ -63,6 +63,7 @@ pub(super) struct Batch {
 pub(super) fn is_large_write(operation: &Operation) -> bool {
     match operation {
         Operation::Set { value, .. } | Operation::Fill { value, .. } => value.payload.len() > LARGE,
+        Operation::Change { .. } => operation.weight() > LARGE,
         _ => false,
     }
 }
@@ -84,5 +85,9 @@ pub(super) fn runs_script(operation: &Operation) -> bool {
 }
 
 pub(super) fn is_large_intent(intent: &Intent) -> bool {
-    matches!(&intent.wish, Wish::Set { value, .. } if value.payload.len() > LARGE)
+    match &intent.wish {
+        Wish::Delete => false,
+        Wish::Set { value, .. } => value.payload.len() > LARGE,
+        Wish::Change(changes) => changes.bytes() > LARGE,
+    }
 }

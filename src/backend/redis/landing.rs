@@ -33,6 +33,8 @@ pub struct Landing {
     /// Keys that hold nothing: no copy of what they held may answer later.
     missed: Vec<(Bytes, u32)>,
     leases: Vec<Call>,
+    /// Changes that came before those that must go first.
+    early: Vec<Call>,
     again: Vec<Item>,
     /// Comparing live writes that met something newer.
     fenced: Vec<Call>,
@@ -96,6 +98,7 @@ impl Landing {
             kept: Vec::new(),
             missed: Vec::new(),
             leases: Vec::new(),
+            early: Vec::new(),
             again: Vec::new(),
             fenced: Vec::new(),
             failed: None,
@@ -221,10 +224,13 @@ impl Hub {
                 }
                 Item::Call { call, leasing, seen, replies } => {
                     let replies: Vec<Resp> = values.by_ref().take(replies).collect();
-                    let key = call.operation.key().filter(|key| untaken.contains_key(*key));
+                    let refused = replies.iter().any(|reply| matches!(reply, Resp::ServerError(_)));
+                    // A change that went through does not settle those before it.
+                    let merged = matches!(call.operation, Operation::Change { .. }) && !refused;
+                    let key =
+                        call.operation.key().filter(|key| untaken.contains_key(*key) && !merged);
                     if let Some(key) = key.cloned() {
-                        let done = call.operation.writes()
-                            && !replies.iter().any(|reply| matches!(reply, Resp::ServerError(_)));
+                        let done = call.operation.writes() && !refused;
                         match untaken.remove(&key) {
                             Some(intent) if done => ended.push((intent, Some(Outcome::Superseded))),
                             Some(intent) => {
@@ -252,6 +258,7 @@ impl Hub {
         let leases = std::mem::take(&mut landing.leases);
         let again = std::mem::take(&mut landing.again);
         let fenced = std::mem::take(&mut landing.fenced);
+        let early = std::mem::take(&mut landing.early);
         let (failed, reopen, full) = (landing.failed.take(), landing.reopen, landing.full);
         landing.large.iter().for_each(|key| self.lane.remember(key));
         for arrived in landing.settle(self.shared.keeper().as_deref()) {
@@ -262,6 +269,7 @@ impl Hub {
                 landing.settle(shared.keeper().as_deref());
             });
         }
+        self.unanswered(early, Applied::No);
         self.ask_for_leases(leases);
         if self.state.live() {
             self.dispatch(fenced);
@@ -391,6 +399,10 @@ impl Hub {
 
     /// A server's error for one call.
     pub fn refuse(&self, call: Call, leasing: bool, seen: u32, error: Error, out: &mut Landing) {
+        if matches!(call.operation, Operation::Change { .. }) && failure::came_early(&error) {
+            out.early.push(call);
+            return;
+        }
         let forgot = failure::forgot_script(&error);
         let raw = matches!(call.operation, Operation::Command { .. } | Operation::Pipeline { .. });
         if !raw && (forgot || failure::means_unavailable(&error)) {

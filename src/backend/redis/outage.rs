@@ -109,14 +109,18 @@ impl Hub {
             } else {
                 (self.hold * 2).clamp(250 * MILLI, HOLD_MOST)
             };
-            self.step(State::Degraded, Some(error.message.clone()));
         }
+        let reason = error.message.clone();
         self.shared.view.lock().last_error = Some(error);
         self.verdict_by = None;
         self.rest_until = None;
         self.outage.send_modify(|count| *count += 1);
         self.forget_links();
+        // What was asked before goes to memory before anything that is asked of memory from now on.
         self.hand_back();
+        if !matches!(self.state, State::Forced | State::Closed) {
+            self.step(State::Degraded, Some(reason));
+        }
         if self.dial.is_none() {
             self.schedule_redial();
         }

@@ -25,8 +25,9 @@ script!(FILL, "fill.lua");
 script!(LIVE_SET, "live_set.lua");
 script!(REPLAY_SET, "replay_set.lua");
 script!(REPLAY_DELETE, "replay_delete.lua");
+script!(CHANGE, "change.lua");
 
-pub static ALL: [&Script; 5] = [&LEASE, &FILL, &LIVE_SET, &REPLAY_SET, &REPLAY_DELETE];
+pub static ALL: [&Script; 6] = [&LEASE, &FILL, &LIVE_SET, &REPLAY_SET, &REPLAY_DELETE, &CHANGE];
 
 impl Script {
     /// A call by hash. Every connection loaded the script; a server that forgot it answers NOSCRIPT,

@@ -45,13 +45,17 @@ impl Hub {
                 owed.push(call);
                 continue;
             }
-            let intent = match call.operation.key() {
+            let mut intent = match call.operation.key() {
                 Some(key) if self.state == State::Resyncing => {
                     keeper.as_ref().and_then(|keeper| keeper.take_intent(key))
                 }
                 _ => None,
             };
             self.replaying += usize::from(intent.is_some());
+            if let (Operation::Change { after, .. }, Some(intent)) = (&mut call.operation, &intent)
+            {
+                *after = intent.id();
+            }
             let replays_in_lane =
                 intent.as_ref().is_some_and(|intent| self.replays_in_lane(intent));
             if self.lane.wants(&call.operation) || replays_in_lane {
@@ -73,6 +77,12 @@ impl Hub {
                     Ok(prepared) => {
                         at = self.link_of(prepared.key.as_ref());
                         *args = prepared.args;
+                        if self.shared.config.merges_raw && self.state == State::Resyncing {
+                            // A raw read sees the changes that were made before it.
+                            let keeper = keeper.as_ref().zip(prepared.key.as_ref());
+                            intent = keeper.and_then(|(keeper, key)| keeper.take_intent(key));
+                            self.replaying += usize::from(intent.is_some());
+                        }
                     }
                     Err(error) => {
                         refused.push((call.settler, Err(error)));

@@ -4,7 +4,8 @@ use redis::{Cmd, Pipeline, Value as Resp};
 
 use super::failure;
 use super::gates::Gates;
-use super::script::{FILL, LEASE, LIVE_SET, REPLAY_DELETE, REPLAY_SET};
+use super::script::{CHANGE, FILL, LEASE, LIVE_SET, REPLAY_DELETE, REPLAY_SET};
+use crate::backend::change::{Change, Entry, KNOWN_MS};
 use crate::backend::intent::{Intent, Outcome, Wish};
 use crate::backend::{Answer, Lease, Operation, Raw, Reply, Value};
 use crate::base::error::{Error, ErrorKind, Result};
@@ -87,6 +88,11 @@ impl Wire {
                 ));
                 1
             }
+            Operation::Change { key, change, stamp, after, .. } => {
+                let entry = Entry::new(change.clone(), *stamp, repeated);
+                out.add_command(self.changes(key, &[entry], b"live", true, *after));
+                1
+            }
             Operation::Command { args } => {
                 out.add_command(words(args));
                 1
@@ -111,8 +117,14 @@ impl Wire {
         1
     }
 
-    pub fn encode_intent(&self, intent: &Intent, now: u64, write_absent: bool, out: &mut Pipeline) {
+    /// `certain` says that nothing that this intent depends on may be forgotten.
+    pub fn encode_intent(&self, intent: &Intent, now: u64, certain: bool, out: &mut Pipeline) {
         let remaining = match &intent.wish {
+            Wish::Change(changes) => {
+                let entries = changes.entries();
+                out.add_command(self.changes(&intent.key, entries, b"replay", certain, None));
+                return;
+            }
             Wish::Delete => None,
             Wish::Set { expires_at, .. } => {
                 Some(expires_at.map(|at| at.saturating_sub(now) / 1000))
@@ -130,16 +142,80 @@ impl Wire {
         };
         out.add_command(match (&intent.wish, remaining) {
             // A value that expired while Redis was away leaves only "delete older than".
-            (Wish::Delete, _) | (_, Some(Some(0))) => self.replay_delete(&intent.key, intent.stamp),
-            (Wish::Set { value, .. }, remaining) => self.replay_set(
+            (Wish::Set { value, .. }, Some(None | Some(1..))) => self.replay_set(
                 &intent.key,
                 value,
                 remaining.flatten(),
                 intent.stamp,
                 mode,
-                write_absent,
+                certain,
             ),
+            // A value that expired while Redis was away leaves only "delete older than".
+            _ => self.replay_delete(&intent.key, intent.stamp),
         });
+    }
+
+    /// Changes of one key, in order, in one step.
+    fn changes(
+        &self,
+        key: &Bytes,
+        entries: &[Entry],
+        mode: &[u8],
+        certain: bool,
+        after: Option<(u64, u64)>,
+    ) -> Cmd {
+        let record = self.keys.record(key).unwrap_or_else(|| self.keys.side(key));
+        let flag = |yes: bool| if yes { "1" } else { "0" };
+        let (process, number) = after.map_or_else(
+            || (String::new(), "0".to_owned()),
+            |(process, number)| (process.to_string(), number.to_string()),
+        );
+        let life = KNOWN_MS.to_string();
+        let mut cmd = CHANGE.call(
+            &[key, &record],
+            &[
+                mode,
+                flag(certain).as_bytes(),
+                life.as_bytes(),
+                process.as_bytes(),
+                number.as_bytes(),
+            ],
+        );
+        for entry in entries {
+            let place = |stamp: Stamp| {
+                let stamp = self.stamps.settle(stamp);
+                (stamp.micros, stamp.process)
+            };
+            cmd.arg(entry.stamp.process).arg(entry.number).arg(flag(entry.sent));
+            match &entry.change {
+                Change::Add(by) => {
+                    cmd.arg("add").arg(1).arg(*by);
+                }
+                Change::Fields(fields) => {
+                    cmd.arg("fields").arg(5 * fields.len());
+                    for (field, (value, stamp)) in fields {
+                        let (micros, process) = place(*stamp);
+                        let (kept, value) = (flag(value.is_some()), value.as_deref());
+                        cmd.arg(field.as_ref()).arg(value.unwrap_or_default());
+                        cmd.arg(kept).arg(micros).arg(process);
+                    }
+                }
+                Change::Members(members) => {
+                    cmd.arg("members").arg(4 * members.len());
+                    for (member, (is, stamp)) in members {
+                        let (micros, process) = place(*stamp);
+                        cmd.arg(member.as_ref()).arg(flag(*is)).arg(micros).arg(process);
+                    }
+                }
+                Change::Push { head, values } => {
+                    cmd.arg(if *head { "head" } else { "tail" }).arg(values.len());
+                    values.iter().for_each(|value| {
+                        cmd.arg(value.as_ref());
+                    });
+                }
+            }
+        }
+        cmd
     }
 
     /// Notes that a family is cleared: whoever holds an older set of it learns that even where there is
@@ -312,6 +388,14 @@ pub fn simple_answer(operation: &Operation, repeated: bool, mut replies: Vec<Res
         _ => {}
     }
     let last = replies.pop().unwrap_or(Resp::Nil);
+    if let (Operation::Change { .. }, Resp::BulkString(text)) = (operation, &last) {
+        let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+        return number.map(|number| Reply::Raw(Raw::Integer(number))).ok_or_else(unexpected);
+    }
+    if let (Operation::Change { .. }, Resp::Nil) = (operation, &last) {
+        let text = "it was carried out before its connection broke; what it answered is not known any more";
+        return Err(Error::new(ErrorKind::Conflict, text));
+    }
     if let Resp::ServerError(error) = &last {
         return Err(failure::from_server(error));
     }
@@ -462,6 +546,9 @@ mod tests {
         fenced(wire).encode(&set, false, &mut pipeline);
         wire.encode(&set, true, &mut pipeline);
         wire.encode(&Operation::Delete { key: key.clone(), stamp }, true, &mut pipeline);
+        let (change, args) = (Change::Add(1), Vec::new());
+        let add = Operation::Change { key: key.clone(), args, change, stamp, after: None };
+        wire.encode(&add, false, &mut pipeline);
         let names: Vec<_> = super::super::script::ALL.iter().map(|script| script.name).collect();
         names.into_iter().zip(pipeline.cmd_iter().cloned().collect::<Vec<_>>()).collect()
     }

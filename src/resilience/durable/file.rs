@@ -52,12 +52,29 @@ impl State {
                     self.intents.insert(intent.key.clone(), intent);
                 }
             }
+            Read::Change { key, entry } => {
+                let stamp = entry.stamp;
+                match self.intents.get_mut(&key) {
+                    Some(Intent { wish: Wish::Change(changes), stamp: newest, .. }) => {
+                        changes.push(entry);
+                        *newest = stamp;
+                    }
+                    _ => {
+                        let wish = Wish::Change(std::iter::once(entry).collect());
+                        self.intents.insert(key.clone(), Intent { key, stamp, wish });
+                    }
+                }
+            }
             Read::Invalidation(Invalidation { prefix, stamp }) => {
                 self.cover(&prefix, stamp);
                 let newest = self.invalidations.entry(prefix).or_default();
                 *newest = (*newest).max(stamp);
             }
             Read::Settled { key, stamp } => {
+                if let Some(Intent { wish: Wish::Change(changes), .. }) = self.intents.get_mut(&key)
+                {
+                    changes.forget(&|other| other <= stamp);
+                }
                 if self.intents.get(&key).is_some_and(|intent| intent.stamp <= stamp) {
                     self.intents.remove(&key);
                 }
@@ -74,8 +91,13 @@ impl State {
 
     fn cover(&mut self, prefix: &[u8], stamp: Stamp) {
         self.intents.retain(|key, intent| {
-            let is_set = matches!(intent.wish, Wish::Set { .. });
-            !(is_set && key.starts_with(prefix) && intent.stamp <= stamp)
+            if let Wish::Change(changes) = &mut intent.wish
+                && key.starts_with(prefix)
+            {
+                changes.forget(&|other| other <= stamp);
+            }
+            let is_delete = matches!(intent.wish, Wish::Delete);
+            is_delete || !key.starts_with(prefix) || intent.stamp > stamp
         });
     }
 }

@@ -3,6 +3,7 @@
 //! Every change of the journal is a record at the end of the file. A process that starts, and one that
 //! runs on, adopts the files whose owner is gone: it takes over what was not settled, writes that into its
 //! own file, and removes the other. See docs/decisions/0008-durable-journal.md.
+pub mod changes;
 mod disk;
 mod file;
 mod log;

@@ -222,6 +222,9 @@ impl Moved {
                 // Before this boot is long gone.
                 Wish::Set { value: value.clone(), expires_at: Some(at.max(1)), since: *since }
             }
+            Wish::Change(changes) => {
+                Wish::Change(changes.clone().adopted(&|stamp| self.stamp(stamp)))
+            }
             wish => wish.clone(),
         };
         let key = Bytes::copy_from_slice(&intent.key);

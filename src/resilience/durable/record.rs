@@ -8,7 +8,9 @@
 use bytes::{Buf, BufMut, Bytes};
 
 use super::super::journal::Invalidation;
+use super::changes;
 use crate::backend::Value;
+use crate::backend::change::Entry;
 use crate::backend::intent::{Intent, Wish};
 use crate::backend::redis::Identity;
 use crate::base::stamp::Stamp;
@@ -17,8 +19,13 @@ use crate::base::stamp::Stamp;
 pub enum Record<'a> {
     Begin(&'a Begin),
     Clocks(&'a Clocks),
-    /// A set or a delete was taken.
+    /// A set or a delete was taken. Changes become a record each.
     Intent(&'a Intent),
+    /// A change of a raw key was taken.
+    Change {
+        key: &'a Bytes,
+        entry: &'a Entry,
+    },
     Invalidation {
         prefix: &'a [u8],
         stamp: Stamp,
@@ -51,6 +58,7 @@ pub enum Read {
     Begin(Begin),
     Clocks(Clocks),
     Intent(Intent),
+    Change { key: Bytes, entry: Entry },
     Invalidation(Invalidation),
     Settled { key: Bytes, stamp: Stamp },
     Invalidated(Invalidation),
@@ -87,6 +95,10 @@ const LONGEST: usize = 600 * 1024 * 1024;
 impl Record<'_> {
     /// Adds the record's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        if let Self::Intent(Intent { key, wish: Wish::Change(changes), .. }) = self {
+            let entries = changes.entries().iter();
+            return entries.for_each(|entry| Record::Change { key, entry }.encode(out));
+        }
         let start = out.len();
         out.put_bytes(0, HEADER);
         self.body(out);
@@ -129,6 +141,13 @@ impl Record<'_> {
                 out.put_u32_le(u32::try_from(key.len()).unwrap_or(u32::MAX));
                 out.put_slice(key);
                 out.put_slice(&value.payload);
+            }
+            Self::Intent(Intent { wish: Wish::Change(_), .. }) => {}
+            Self::Change { key, entry } => {
+                out.put_u8(10);
+                out.put_u32_le(u32::try_from(key.len()).unwrap_or(u32::MAX));
+                out.put_slice(key);
+                changes::put(out, entry);
             }
             Self::Invalidation { prefix, stamp } => put_stamped(out, 4, *stamp, prefix),
             Self::Settled { key, stamp } => put_stamped(out, 5, *stamp, key),
@@ -207,11 +226,15 @@ fn read(mut body: Bytes) -> Option<Read> {
         7 => Read::Covered(get_prefix(body)?),
         8 => Read::Forgotten { prefix: body },
         9 => Read::Complete,
+        10 => {
+            let key = changes::get_text(&mut body)?;
+            Read::Change { key, entry: changes::get(&mut body)? }
+        }
         _ => return None,
     })
 }
 
-fn put_stamp(out: &mut Vec<u8>, stamp: Stamp) {
+pub fn put_stamp(out: &mut Vec<u8>, stamp: Stamp) {
     out.put_u64_le(stamp.micros);
     out.put_u64_le(stamp.process);
 }
@@ -230,7 +253,7 @@ fn put_text(out: &mut Vec<u8>, text: Option<&str>) {
     }
 }
 
-fn get_stamp(body: &mut Bytes) -> Option<Stamp> {
+pub fn get_stamp(body: &mut Bytes) -> Option<Stamp> {
     Some(Stamp { micros: body.try_get_u64_le().ok()?, process: body.try_get_u64_le().ok()? })
 }
 
