@@ -147,7 +147,8 @@ interface CacheInfo {
  * The cache manager. No call rejects because Redis is down: a read is then a miss, a write answers
  * false, unless memory serves. Wrong arguments reject with `E_INVALID` and the path of the argument;
  * after a shutdown every call rejects with `E_CLOSED`; a foreign value of another Redis type under one
- * of our names, or one that is no JSON, rejects with `E_DATA`.
+ * of our names, or one that is no JSON, rejects with `E_DATA`; with `journalSync: 'always'` a write that the
+ * journal's disk does not take rejects with `E_FULL`.
  */
 declare class CacheManager {
     private readonly connection;
@@ -273,6 +274,14 @@ interface FallbackDataRemoval {
     key?: string;
     stamp?: readonly [micros: number, process: number];
 }
+/** A raw change that had not reached Redis, with `fallback.rawChanges: 'merge'`. */
+interface FallbackDataChange {
+    /** The raw key, without the key prefix; in hex digits where it is no text. */
+    key: string;
+    hex: boolean;
+    /** The change and its id, as a journal file holds them, in hex digits. */
+    record: string;
+}
 /** What `exportFallbackData` answers. */
 interface FallbackData {
     format: 'holdfast-fallback';
@@ -283,6 +292,8 @@ interface FallbackData {
     boot: string;
     entries: FallbackDataEntry[];
     removals: FallbackDataRemoval[];
+    /** Absent: there are none. */
+    changes?: FallbackDataChange[];
 }
 /** Values by key, without a version: each counts as written when it is imported. `expiry` is ms since 1970. */
 interface LooseFallbackData {
@@ -301,7 +312,10 @@ interface FallbackOptions {
     maxMemorySize?: number | undefined;
     /** Seconds. Default: 30. Checked and without effect: the replay begins when Redis is back, not at intervals. */
     syncInterval?: number | undefined;
-    /** Keeping the journal on disk. Needs `REDIS_FALLBACK_JOURNAL_PATH`, which alone does the same. Default: false. */
+    /**
+     * Keeping the journal on disk. Needs `fallback.journalPath` or `REDIS_FALLBACK_JOURNAL_PATH`, which alone do
+     * the same. Default: false.
+     */
     persistentFallback?: boolean | undefined;
 }
 /** How memory and the journal stand. */
@@ -321,7 +335,10 @@ interface FallbackStats {
     /** Writes that wait for the replay. */
     journalDepth: number;
     journalBytes: number;
-    /** Writes that met a newer one, or could not be decided, and were not made. */
+    /**
+     * Writes that the last re-sync did not make: a value that something else wrote stood there, or the key was
+     * absent and nobody can tell whether it was deleted, or the server refused them for good.
+     */
     conflicts: number;
     /** Writes that the full journal could not keep. */
     dropped: number;
@@ -337,6 +354,9 @@ interface FallbackStats {
     /** Whether the journal is kept on disk, and what keeps it from there. */
     journalOnDisk: boolean;
     journalProblem?: string;
+    /** Writes that were taken over from processes that are gone, and bytes of their files that were no whole record. */
+    adopted: number;
+    tornBytes: number;
     /** Operations on their way to Redis now, their bytes, and those that were refused with `E_OVERLOADED` so far. */
     inFlight: number;
     inFlightBytes: number;
@@ -346,7 +366,8 @@ interface FallbackStats {
 type FallbackEventName = 'fallback:activated' | 'redis:connected' | 'redis:disconnected' | HoldfastEventName;
 /**
  * The fallback manager. No call rejects because Redis is down. Wrong arguments reject with `E_INVALID`,
- * calls after a shutdown with `E_CLOSED`.
+ * calls after a shutdown with `E_CLOSED`, and with `journalSync: 'always'` writes that its disk does not take
+ * with `E_FULL`.
  */
 declare class FallbackManager {
     private readonly connection;
@@ -572,6 +593,13 @@ interface FallbackSettings {
      * meanwhile: dropped and counted as a conflict, or written. Default: `'drop'`.
      */
     uncertain?: 'drop' | 'write' | undefined;
+    /**
+     * What becomes of raw commands that change a counter, hash, set or list in a way that merges (`INCR`, `DECR`,
+     * `INCRBY`, `DECRBY`, `HSET`, `HDEL`, `SADD`, `SREM`, `LPUSH`, `RPUSH`). `'merge'`: each has an id and is carried out
+     * once, and in an outage memory answers and the journal keeps them. Default: `'refuse'`, which leaves all raw
+     * commands to Redis alone.
+     */
+    rawChanges?: 'refuse' | 'merge' | undefined;
     /** Bound of the journal in MB of 1,048,576 bytes. Default: 256 (`REDIS_FALLBACK_JOURNAL_MAX_MEMORY`). */
     maxJournalMb?: number | undefined;
     /** A directory in which the journal survives the process. Default: none (`REDIS_FALLBACK_JOURNAL_PATH`). */
@@ -725,7 +753,7 @@ interface HoldfastErrorFields {
  * | `E_UNAVAILABLE` | no server answers and memory can't; try again later |
  * | `E_TIMEOUT` | a deadline passed or the call was aborted; read `applied` before trying again |
  * | `E_OVERLOADED` | refused at once, nothing was sent; slow down |
- * | `E_FULL` | no room, in Redis or in memory |
+ * | `E_FULL` | no room, in Redis, in memory or on the journal's disk |
  * | `E_CONFLICT` | somebody else was first |
  * | `E_DATA` | what is stored is not what the call expects |
  * | `E_AUTH` | the server refuses this user or password |
@@ -740,7 +768,7 @@ declare class HoldfastError extends Error {
     readonly code: HoldfastErrorCode;
     /** Whether the same call may succeed later. */
     readonly retryable: boolean;
-    /** `'no'`: nothing was written. `'unknown'`: it was sent, and no answer came. */
+    /** `'no'`: nothing was written. `'unknown'`: it was sent, and no answer came; or memory has it, and the journal's disk not. */
     readonly applied: 'no' | 'unknown';
     /** The public call that failed, such as `cacheManager.set`. */
     readonly operation: string;
@@ -769,4 +797,4 @@ declare const shutdownRedisSystem: () => Promise<void>;
 declare const getSystemStatus: () => Promise<SystemStatus>;
 
 export { AICacheManager, FallbackCache, HoldfastError, cacheManager, clearAllCache, clearFallback, createHoldfast, fallbackManager, getCacheInfo, getCacheStats, getFallbackStats, getRedisHealth, getSystemStatus, initializeRedisSystem, isRedisAvailable, redisClient, shutdownRedisSystem, syncWithRedis };
-export type { AIParameters, AbsentPart, BackendState, BreakerSettings, CacheEntry, CacheInfo, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CommandArgument, Duration, FallbackData, FallbackDataEntry, FallbackDataRemoval, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, LooseFallbackData, MemoizeOptions, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealth, SystemComponents, SystemStatus, TlsOptions };
+export type { AIParameters, AbsentPart, BackendState, BreakerSettings, CacheEntry, CacheInfo, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CommandArgument, Duration, FallbackData, FallbackDataChange, FallbackDataEntry, FallbackDataRemoval, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, LooseFallbackData, MemoizeOptions, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealth, SystemComponents, SystemStatus, TlsOptions };

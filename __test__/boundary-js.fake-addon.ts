@@ -20,7 +20,7 @@ export type FakeReply =
   | { kind: 'text'; value: string }
   | { kind: 'extra'; value: unknown }
   | { kind: 'entry'; text: string; format?: number; source?: number; ttlMs?: number }
-  | { kind: 'error'; code: string; message?: string }
+  | { kind: 'error'; code: string; message?: string; applied?: 'no' | 'unknown' }
   | { kind: 'event'; type: string }
 
 /** One operation as it crossed. */
@@ -146,8 +146,8 @@ export class FakeAddon {
       else if (reply.kind === 'event')
         numbers.push(REPLY_EVENT, this.extras.push(JSON.stringify({ type: reply.type })) - 1)
       else {
-        const { code, message = code } = reply
-        const record = { code, message, retryable: false, applied: 'no', operation: '' }
+        const { code, message = code, applied = 'no' } = reply
+        const record = { code, message, retryable: false, applied, operation: '' }
         numbers.push(REPLY_ERROR, this.extras.push(JSON.stringify(record)) - 1)
       }
       if (at + numbers.length > inbox.length) {

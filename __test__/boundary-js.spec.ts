@@ -225,6 +225,13 @@ describe('failing', () => {
     await expect(get('k')).rejects.toMatchObject({ code: 'E_AUTH' })
   })
 
+  it('answers a lack of room as not kept, and rejects where memory has what the disk has not', async () => {
+    addon.answer = () => ({ kind: 'error', code: 'E_FULL' })
+    expect(await set('k', 1)).toBe(false)
+    addon.answer = () => ({ kind: 'error', code: 'E_FULL', applied: 'unknown' })
+    await expect(set('k', 1)).rejects.toMatchObject({ code: 'E_FULL', applied: 'unknown' })
+  })
+
   it('settles a whole turn when the native call itself fails', async () => {
     addon.failure = new Error('{"code":"E_CLOSED","message":"closed","retryable":false,"applied":"no","operation":""}')
     const results = await Promise.allSettled([get('a'), set('b', 1)])

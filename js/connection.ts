@@ -6,7 +6,7 @@ import { bridgeTo, type Bridge, type EventReceiver, type NativeEvent } from './b
 import { HoldfastError, closed, fromRecord, fromThrown, type ErrorRecord } from './errors.js'
 import { Emitter } from './events.js'
 import { nativeModule } from './native-module.js'
-import { configText, type ConfigView, type FallbackSettings, type HoldfastOptions } from './options.js'
+import { configText, journalPathOf, type ConfigView, type FallbackSettings, type HoldfastOptions } from './options.js'
 import { SingleFlight } from './single-flight.js'
 
 /** What is open. */
@@ -66,6 +66,11 @@ export class Connection implements EventReceiver {
 
   get closed(): boolean {
     return this.isClosed
+  }
+
+  /** Where the journal is kept on disk; '' for nowhere. */
+  get journalPath(): string {
+    return journalPathOf(this.#options)
   }
 
   /** Whether anything was asked of it yet. */

@@ -51,7 +51,7 @@ const MARKER = Symbol.for('holdfast.error')
  * | `E_UNAVAILABLE` | no server answers and memory can't; try again later |
  * | `E_TIMEOUT` | a deadline passed or the call was aborted; read `applied` before trying again |
  * | `E_OVERLOADED` | refused at once, nothing was sent; slow down |
- * | `E_FULL` | no room, in Redis or in memory |
+ * | `E_FULL` | no room, in Redis, in memory or on the journal's disk |
  * | `E_CONFLICT` | somebody else was first |
  * | `E_DATA` | what is stored is not what the call expects |
  * | `E_AUTH` | the server refuses this user or password |
@@ -66,7 +66,7 @@ export class HoldfastError extends Error {
   readonly code: HoldfastErrorCode
   /** Whether the same call may succeed later. */
   readonly retryable: boolean
-  /** `'no'`: nothing was written. `'unknown'`: it was sent, and no answer came. */
+  /** `'no'`: nothing was written. `'unknown'`: it was sent, and no answer came; or memory has it, and the journal's disk not. */
   readonly applied: 'no' | 'unknown'
   /** The public call that failed, such as `cacheManager.set`. */
   readonly operation: string

@@ -32,6 +32,15 @@ export interface FallbackDataRemoval {
   stamp?: readonly [micros: number, process: number]
 }
 
+/** A raw change that had not reached Redis, with `fallback.rawChanges: 'merge'`. */
+export interface FallbackDataChange {
+  /** The raw key, without the key prefix; in hex digits where it is no text. */
+  key: string
+  hex: boolean
+  /** The change and its id, as a journal file holds them, in hex digits. */
+  record: string
+}
+
 /** What `exportFallbackData` answers. */
 export interface FallbackData {
   format: 'holdfast-fallback'
@@ -42,6 +51,8 @@ export interface FallbackData {
   boot: string
   entries: FallbackDataEntry[]
   removals: FallbackDataRemoval[]
+  /** Absent: there are none. */
+  changes?: FallbackDataChange[]
 }
 
 /** Values by key, without a version: each counts as written when it is imported. `expiry` is ms since 1970. */
@@ -54,6 +65,7 @@ export interface NativeRows {
   boot: string
   values: NativeRow[]
   removals: { family: string; key: string | null; stamp: readonly [number, number] | null }[]
+  changes: FallbackDataChange[]
 }
 
 interface NativeRow {
@@ -69,6 +81,7 @@ interface NativeRow {
 
 const FORMAT = 'holdfast-fallback'
 const VERSION = 1
+const HEX = /^(?:[0-9a-f]{2})*$/i
 
 export function exported(rows: NativeRows): FallbackData {
   const now = Date.now()
@@ -83,7 +96,9 @@ export function exported(rows: NativeRows): FallbackData {
     ...(key === null ? {} : { key }),
     ...(stamp === null ? {} : { stamp }),
   }))
-  return { format: FORMAT, version: VERSION, exportedAt: now, boot: rows.boot, entries, removals }
+  const { boot, changes } = rows
+  const data: FallbackData = { format: FORMAT, version: VERSION, exportedAt: now, boot, entries, removals }
+  return changes.length === 0 ? data : { ...data, changes }
 }
 
 function readable({ payload, hex, format }: NativeRow): Pick<FallbackDataEntry, 'value' | 'encoding' | 'format'> {
@@ -104,7 +119,7 @@ function readable({ payload, hex, format }: NativeRow): Pick<FallbackDataEntry, 
 export function imported(data: unknown, family: string, operation: string): NativeRows {
   const root = object(data, 'data', operation)
   if (!('format' in root) || typeof (root as { format: unknown }).format === 'object') {
-    return { boot: '', values: loose(root, family, operation), removals: [] }
+    return { boot: '', values: loose(root, family, operation), removals: [], changes: [] }
   }
   if (root['format'] !== FORMAT) {
     throw wrong('data.format', root['format'], `'${FORMAT}'`, operation)
@@ -127,7 +142,18 @@ export function imported(data: unknown, family: string, operation: string): Nati
   })
   const boot = root['boot'] ?? ''
   if (typeof boot !== 'string') throw wrong('data.boot', boot, 'a text', operation)
-  return { boot, values: values.filter((one) => one !== null), removals }
+  const changes = list(root['changes'] ?? [], 'data.changes', operation).map((given, at) =>
+    change(object(given, `data.changes[${at}]`, operation), `data.changes[${at}]`, operation),
+  )
+  return { boot, values: values.filter((one) => one !== null), removals, changes }
+}
+
+function change(fields: Record<string, unknown>, path: string, operation: string): FallbackDataChange {
+  const { key, hex, record } = fields
+  if (typeof hex !== 'boolean') throw wrong(`${path}.hex`, hex, 'true or false', operation)
+  if (typeof key !== 'string' || (hex && !HEX.test(key))) throw wrong(`${path}.key`, key, 'a key', operation)
+  if (typeof record !== 'string' || !HEX.test(record)) throw wrong(`${path}.record`, record, 'hex digits', operation)
+  return { key, hex, record }
 }
 
 function loose(root: Record<string, unknown>, family: string, operation: string): NativeRow[] {
@@ -164,7 +190,7 @@ function row(fields: Record<string, unknown>, path: string, now: number, operati
     throw wrong(`${path}.encoding`, encoding, "'json', 'text' or 'hex'", operation)
   }
   if (encoding !== 'json' && typeof value !== 'string') throw wrong(`${path}.value`, value, 'a text', operation)
-  if (encoding === 'hex' && !/^(?:[0-9a-f]{2})*$/i.test(value as string)) {
+  if (encoding === 'hex' && !HEX.test(value as string)) {
     throw wrong(`${path}.value`, value, 'hex digits', operation)
   }
   if (format !== undefined && !(Number.isInteger(format) && (format as number) >= 0 && (format as number) < 256)) {

@@ -25,6 +25,7 @@ export type { MemoizeOptions } from './managers/fallback-cache.js'
 export type {
   FallbackData,
   FallbackDataEntry,
+  FallbackDataChange,
   FallbackDataRemoval,
   LooseFallbackData,
 } from './fallback-data.js'

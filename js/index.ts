@@ -45,6 +45,7 @@ export type {
 export type {
   FallbackData,
   FallbackDataEntry,
+  FallbackDataChange,
   FallbackDataRemoval,
   FallbackEventName,
   FallbackManager,

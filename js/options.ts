@@ -122,6 +122,11 @@ export interface ConfigView {
 /** Variables that can matter; the others, and whatever secrets they hold, stay where they are. */
 const VARIABLE = /^(?:REDIS_|USE_REDIS$|NEXT_PUBLIC_ENABLE_|NEXT_PHASE$|NODE_ENV$)/
 
+/** Where the journal is kept on disk, as options and environment say it; '' for nowhere. */
+export function journalPathOf({ fallback, env = process.env }: HoldfastOptions): string {
+  return fallback?.journalPath || env['REDIS_FALLBACK_JOURNAL_PATH'] || ''
+}
+
 /** The settings as the native side takes them. Throws `E_INVALID` for what can't cross at all. */
 export function configText(options: HoldfastOptions, fallback: FallbackSettings, operation: string): string {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {

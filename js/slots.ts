@@ -2,7 +2,7 @@
 // reply has come: an id that still belongs to a late reply must not name a new call.
 
 import type { Batch } from './batch.js'
-import { HoldfastError, fromRecord, messageOf, toRecord, type ErrorRecord, type HoldfastErrorCode } from './errors.js'
+import { HoldfastError, fromRecord, messageOf, toRecord, type ErrorRecord } from './errors.js'
 import { REPLY_ERROR } from './generated/operations.js'
 import type { Inbox } from './inbox.js'
 
@@ -55,7 +55,7 @@ export class Slot {
     let failure: ErrorRecord | null = null
     if (inbox.kind === REPLY_ERROR) {
       const record = inbox.readRecord()
-      if (this.soft !== SOFT_NEVER && isOutage(record.code)) value = SOFT_ANSWERS[this.soft]
+      if (this.soft !== SOFT_NEVER && isOutage(record)) value = SOFT_ANSWERS[this.soft]
       else failure = record
     } else {
       try {
@@ -112,9 +112,13 @@ async function failLater(record: ErrorRecord, operation: string): Promise<never>
   throw error
 }
 
-/** Whether a call failed only because nobody could serve it now. Too many calls at once are the caller's to know. */
-export function isOutage(code: HoldfastErrorCode): boolean {
-  return code === 'E_UNAVAILABLE' || code === 'E_TIMEOUT' || code === 'E_FULL'
+/**
+ * Whether a call failed only because nobody could serve it now, or had room for it. Too many calls at once
+ * are the caller's to know, and so is a write that memory took and the journal's disk did not (`E_FULL`,
+ * `'unknown'`): he asked for more.
+ */
+export function isOutage({ code, applied }: ErrorRecord): boolean {
+  return code === 'E_UNAVAILABLE' || code === 'E_TIMEOUT' || (code === 'E_FULL' && applied === 'no')
 }
 
 function recordOf(thrown: unknown): ErrorRecord {

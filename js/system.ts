@@ -64,7 +64,7 @@ const absent = (): AbsentPart[] => ['sessions', 'pubsub', 'rateLimiters', 'healt
 export async function initialize(instance: Holdfast, options: InitializeOptions = {}): Promise<InitializeResult> {
   const operation = 'initializeRedisSystem'
   const { connection, redisClient } = instance
-  connection.reopen(settingsOf(options, operation), operation)
+  connection.reopen(settingsOf(options, connection.journalPath, operation), operation)
   const redis = await redisClient.verdict(operation).catch(() => false)
   const { memoryOnly, fallbackEnabled } = connection.view(operation)
   const fallback = memoryOnly || fallbackEnabled
@@ -140,6 +140,8 @@ function nothing(): SystemStatus {
         replayed: 0,
         superseded: 0,
         journalOnDisk: false,
+        adopted: 0,
+        tornBytes: 0,
         inFlight: 0,
         inFlightBytes: 0,
         overloaded: 0,
@@ -150,8 +152,8 @@ function nothing(): SystemStatus {
   }
 }
 
-/** The options as settings of the connection. */
-function settingsOf(options: InitializeOptions, operation: string): FallbackSettings {
+/** The options as settings of the connection. `journalPath` is where it keeps its journal, if it does. */
+function settingsOf(options: InitializeOptions, journalPath: string, operation: string): FallbackSettings {
   const given = named(
     options,
     'options',
@@ -172,10 +174,10 @@ function settingsOf(options: InitializeOptions, operation: string): FallbackSett
   const maxMemoryMb = megabytes(fallback['maxMemorySize'], `${path}.maxMemorySize`, operation)
   positive(fallback['syncInterval'], `${path}.syncInterval`, operation)
   const persistent = boolean(fallback['persistentFallback'], `${path}.persistentFallback`, operation)
-  if (persistent === true && (process.env['REDIS_FALLBACK_JOURNAL_PATH'] ?? '') === '') {
+  if (persistent === true && journalPath === '') {
     throw invalid(
       `${path}.persistentFallback`,
-      `${path}.persistentFallback is true, and nothing says where the journal is kept; set REDIS_FALLBACK_JOURNAL_PATH`,
+      `${path}.persistentFallback is true, and nothing says where the journal is kept; set fallback.journalPath or REDIS_FALLBACK_JOURNAL_PATH`,
       operation,
     )
   }

@@ -101,6 +101,8 @@ impl Core {
         let mut listeners = self.listeners.lock();
         listeners.retain(|listener| listener.strong_count() > 0);
         listeners.push(listener);
+        drop(listeners);
+        self.backend.tell_adopted();
     }
 }
 

@@ -72,7 +72,14 @@ describe('journalPath', () => {
     const [file = ''] = await readdir(journals)
     await appendFile(join(journals, file), Buffer.from([200, 0, 0, 0, 1, 2, 3, 4, 5, 6]))
     const next = createHoldfast({ env: {}, url, keyPrefix: 'torn:', fallback: { journalPath: journals } })
-    expect(next.fallbackManager.getStats().journalDepth).toBeGreaterThan(10)
+    const events: unknown[] = []
+    next.on('journal-adopted', (event) => events.push(event))
+    const { journalDepth, adopted, tornBytes } = next.fallbackManager.getStats()
+    expect(journalDepth).toBeGreaterThan(10)
+    expect(adopted).toBe(journalDepth)
+    expect(tornBytes).toBeGreaterThanOrEqual(10)
+    await waitFor('the event, though it happened before anybody could listen', () => events.length > 0)
+    expect(events).toEqual([{ type: 'journal-adopted', intents: adopted, tornBytes }])
     for (const key of keys) expect(await next.cacheManager.get(key)).not.toBeNull()
     next.fallbackManager.clearFallbackData()
     await next.cacheManager.clear()
@@ -98,6 +105,17 @@ describe('journalPath', () => {
     )
     await chmod(file, 0o600)
     await rm(file)
+  })
+
+  it.each([
+    ['the options', (path: string) => ({ env: {}, fallback: { journalPath: path } })],
+    ['the environment', (path: string) => ({ env: { REDIS_FALLBACK_JOURNAL_PATH: path } })],
+  ])('named by %s of the instance is enough for persistentFallback', async (_, settings) => {
+    const url = `redis://127.0.0.1:${await freePort()}`
+    const instance = createHoldfast({ url, keyPrefix: 'asks:', ...settings(journals) })
+    await instance.initializeRedisSystem({ fallbackOptions: { persistentFallback: true } })
+    expect(instance.getFallbackStats().journalOnDisk).toBe(true)
+    await instance.close()
   })
 
   it('is where persistentFallback asks to have it', async () => {

@@ -76,7 +76,8 @@ const FAMILY = 'cache'
  * The cache manager. No call rejects because Redis is down: a read is then a miss, a write answers
  * false, unless memory serves. Wrong arguments reject with `E_INVALID` and the path of the argument;
  * after a shutdown every call rejects with `E_CLOSED`; a foreign value of another Redis type under one
- * of our names, or one that is no JSON, rejects with `E_DATA`.
+ * of our names, or one that is no JSON, rejects with `E_DATA`; with `journalSync: 'always'` a write that the
+ * journal's disk does not take rejects with `E_FULL`.
  */
 export class CacheManager {
   private readonly connection: Connection

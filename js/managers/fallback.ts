@@ -22,7 +22,10 @@ export interface FallbackOptions {
   maxMemorySize?: number | undefined
   /** Seconds. Default: 30. Checked and without effect: the replay begins when Redis is back, not at intervals. */
   syncInterval?: number | undefined
-  /** Keeping the journal on disk. Needs `REDIS_FALLBACK_JOURNAL_PATH`, which alone does the same. Default: false. */
+  /**
+   * Keeping the journal on disk. Needs `fallback.journalPath` or `REDIS_FALLBACK_JOURNAL_PATH`, which alone do
+   * the same. Default: false.
+   */
   persistentFallback?: boolean | undefined
 }
 
@@ -43,7 +46,10 @@ export interface FallbackStats {
   /** Writes that wait for the replay. */
   journalDepth: number
   journalBytes: number
-  /** Writes that met a newer one, or could not be decided, and were not made. */
+  /**
+   * Writes that the last re-sync did not make: a value that something else wrote stood there, or the key was
+   * absent and nobody can tell whether it was deleted, or the server refused them for good.
+   */
   conflicts: number
   /** Writes that the full journal could not keep. */
   dropped: number
@@ -59,6 +65,9 @@ export interface FallbackStats {
   /** Whether the journal is kept on disk, and what keeps it from there. */
   journalOnDisk: boolean
   journalProblem?: string
+  /** Writes that were taken over from processes that are gone, and bytes of their files that were no whole record. */
+  adopted: number
+  tornBytes: number
   /** Operations on their way to Redis now, their bytes, and those that were refused with `E_OVERLOADED` so far. */
   inFlight: number
   inFlightBytes: number
@@ -80,7 +89,8 @@ const MEGABYTE = 1024 * 1024
 
 /**
  * The fallback manager. No call rejects because Redis is down. Wrong arguments reject with `E_INVALID`,
- * calls after a shutdown with `E_CLOSED`.
+ * calls after a shutdown with `E_CLOSED`, and with `journalSync: 'always'` writes that its disk does not take
+ * with `E_FULL`.
  */
 export class FallbackManager {
   private readonly connection: Connection

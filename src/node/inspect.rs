@@ -150,6 +150,8 @@ fn fallback(handle: &Handle) -> Value {
         "replayed": resync.replayed.load(Ordering::Relaxed),
         "superseded": resync.superseded.load(Ordering::Relaxed),
         "journalOnDisk": local.journal.log().is_some(),
+        "adopted": backend.adoptions.intents.load(Ordering::Relaxed),
+        "tornBytes": backend.adoptions.torn_bytes.load(Ordering::Relaxed),
     });
     if let Some(oldest) = local.journal.oldest() {
         let age =

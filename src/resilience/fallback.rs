@@ -69,6 +69,7 @@ pub struct Fallback {
     pub(super) known_clears: Mutex<Known>,
     /// Where the journal is kept on disk, if it is.
     pub(super) directory: OnceLock<Directory>,
+    pub adoptions: super::adoption::Adoptions,
 }
 
 impl Fallback {
@@ -97,6 +98,7 @@ impl Fallback {
             unchecked: AtomicBool::new(false),
             known_clears: Mutex::default(),
             directory: OnceLock::new(),
+            adoptions: super::adoption::Adoptions::default(),
         });
         if let Some(redis) = &fallback.redis {
             let keeper: Weak<Self> = Arc::downgrade(&fallback);

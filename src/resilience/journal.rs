@@ -5,10 +5,12 @@
 //! Bounded by bytes. When room is short the oldest sets lose their values and become "delete what is
 //! older"; when even that does not fit, a set or a change is refused, so that its caller is told. Deletes are never
 //! dropped: beyond the bound they are collapsed into an invalidation of their family.
+use std::collections::{BTreeMap, HashMap};
+
 use bytes::Bytes;
 use lru::LruCache;
 
-use super::durable::{Log, Record};
+use super::durable::{Log, Record, Snapshot};
 use crate::backend::change::{Change, Changes, Entry};
 use crate::backend::intent::{Intent, Wish};
 use crate::base::plant::Plant;
@@ -45,6 +47,8 @@ pub struct Journal {
     collapsed: u64,
     /// Intents that were taken out and whose replay has not ended.
     taken: usize,
+    /// The same as far as the log still has them; empty without one.
+    replaying: BTreeMap<(Bytes, Stamp), Intent>,
     /// The most that waited at once since nothing did.
     most: usize,
     /// Where every change is written down as well.
@@ -65,6 +69,7 @@ impl Journal {
             dropped: 0,
             collapsed: 0,
             taken: 0,
+            replaying: BTreeMap::new(),
             most: 0,
             log: None,
         }
@@ -131,6 +136,16 @@ impl Journal {
 
     pub fn invalidations(&self) -> &[Invalidation] {
         &self.invalidations
+    }
+
+    /// What the log would hold, had it never failed: all that waits or is on its way.
+    pub fn snapshot(&self) -> Snapshot {
+        let intents = self.replaying.values().chain(self.intents());
+        let invalidations = self.under_way.iter().chain(&self.invalidations);
+        Snapshot {
+            invalidations: invalidations.cloned().collect(),
+            intents: intents.cloned().collect(),
+        }
     }
 
     /// The newest stamp that is known of this key: of its own intent, or of an invalidation over it.
@@ -237,8 +252,7 @@ impl Journal {
     pub fn take(&mut self, key: &[u8]) -> Option<Intent> {
         let managed = self.sets.pop(key).or_else(|| self.deletes.pop(key));
         let intent = managed.or_else(|| self.changes.pop(key))?;
-        self.unweigh(&intent);
-        self.taken += 1;
+        self.take_out(&intent);
         Some(intent)
     }
 
@@ -276,8 +290,7 @@ impl Journal {
             }
             room = room.saturating_sub(weight);
             if let Some((_, intent)) = shelf(self).pop_lru() {
-                self.unweigh(&intent);
-                self.taken += 1;
+                self.take_out(&intent);
                 taken.push(intent);
             }
         }
@@ -304,7 +317,7 @@ impl Journal {
     /// The replay of an intent that was taken ended.
     pub fn settle(&mut self, intent: &Intent) {
         self.write(|| Record::Settled { key: &intent.key, stamp: intent.stamp });
-        self.taken = self.taken.saturating_sub(1);
+        self.take_back(intent);
         self.note_empty();
     }
 
@@ -326,7 +339,7 @@ impl Journal {
     /// Takes back an intent whose replay did not end, unless a newer one came for its key. It was
     /// counted as kept once already, so it is not refused now. It is the first of those that wait.
     pub fn put_back(&mut self, intent: Intent) {
-        self.taken = self.taken.saturating_sub(1);
+        self.take_back(&intent);
         if let Wish::Change(_) = intent.wish {
             return self.put_before(intent);
         }
@@ -370,6 +383,7 @@ impl Journal {
         for key in keys {
             self.forget(&key);
         }
+        self.replaying.retain(|(key, _), _| !key.starts_with(prefix));
         self.note_empty();
     }
 
@@ -417,6 +431,10 @@ impl Journal {
         for key in covered {
             self.forget(&key);
         }
+        self.replaying.retain(|(key, other), intent| {
+            let stays = matches!(intent.wish, Wish::Delete) || *other > stamp;
+            stays || !key.starts_with(prefix)
+        });
         self.forget_changes(prefix, &|other| other <= stamp);
     }
 
@@ -473,8 +491,7 @@ impl Journal {
     /// Deletes alone exceed the bound: those of the largest family become one invalidation of it.
     fn collapse(&mut self, family: &dyn Fn(&[u8]) -> Bytes) {
         while self.bytes > self.limit && !self.deletes.is_empty() {
-            let mut families: std::collections::HashMap<Bytes, (usize, Stamp)> =
-                std::collections::HashMap::new();
+            let mut families: HashMap<Bytes, (usize, Stamp)> = HashMap::new();
             for (key, intent) in &self.deletes {
                 let (count, newest) = families.entry(family(key)).or_default();
                 *count += 1;
@@ -511,6 +528,22 @@ impl Journal {
         let managed = self.sets.pop(key).or_else(|| self.deletes.pop(key));
         if let Some(intent) = managed.or_else(|| self.changes.pop(key)) {
             self.unweigh(&intent);
+        }
+    }
+
+    fn take_out(&mut self, intent: &Intent) {
+        self.unweigh(intent);
+        self.taken += 1;
+        if self.log.is_some() {
+            self.replaying.insert((intent.key.clone(), intent.stamp), intent.clone());
+        }
+    }
+
+    /// The opposite, but for the weight.
+    fn take_back(&mut self, intent: &Intent) {
+        self.taken = self.taken.saturating_sub(1);
+        if self.log.is_some() {
+            self.replaying.remove(&(intent.key.clone(), intent.stamp));
         }
     }
 

@@ -1,34 +1,37 @@
 //! The writer of a journal file: a thread of its own, so that no disk ever holds up a call that need not
 //! wait for it. What comes while it writes is written together, and forced to disk once.
-use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
-use std::path::PathBuf;
+//!
+//! **Locks**, in the order in which they are taken: the file (`disk`), the journal (whoever owns it has the
+//! lock; it is asked by [`Source`] for a snapshot), `pending`. Whoever changes the journal holds it and takes
+//! `pending` for a moment. Nobody waits for the file with the journal in hand: `after` only tries to have
+//! it, and `flush` waits for the writer, so both are called without the journal.
+use std::io::Result;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::file::State;
-use super::record::{Begin, Clocks, Record};
-use crate::backend::intent::Intent;
+use super::disk::{Create, Disk, Source};
+use super::record::{Clocks, Record};
 use crate::backend::redis::Identity;
 use crate::backend::{Answer, Settler, settle_all};
-use crate::base::clock::{Clock, boot_id, wall_micros};
+use crate::base::clock::{Clock, wall_micros};
 use crate::base::error::{Applied, Error, ErrorKind};
 use crate::base::stamp::Stamps;
 use crate::config::JournalSync;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// A file is written anew when it is larger than this, and four times as large as it was after the last time.
-const COMPACT_FROM: u64 = 64 * 1024 * 1024;
-
-/// Makes the file of a generation: locked, for its owner alone.
-pub type Create = Box<dyn Fn(u32) -> std::io::Result<(PathBuf, File)> + Send>;
+/// How long a disk that failed is left alone, in microseconds.
+const REST: u64 = 1_000_000;
+/// What was written is forced to disk when it is so old, where that is done once a second.
+const DUE: u64 = 900_000;
+/// No more than this waits for a slow disk, and one record: what is behind even more is written anew.
+const MOST_PENDING: usize = 64 * 1024 * 1024;
 
 /// The way to the writer. The file is closed when the last of these is dropped.
 #[derive(Clone)]
 pub struct Log {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     _end: Arc<End>,
 }
 
@@ -38,28 +41,46 @@ impl std::fmt::Debug for Log {
     }
 }
 
-struct Shared {
-    pending: Mutex<Pending>,
+pub(super) struct Shared {
+    pub(super) disk: Mutex<Disk>,
+    pub(super) pending: Mutex<Pending>,
     wake: Condvar,
     sync: JournalSync,
     clock: Arc<dyn Clock>,
     stamps: Arc<Stamps>,
-    problem: Mutex<Option<String>>,
-    /// Taken before `pending`, never after it.
-    disk: Mutex<Disk>,
 }
 
 #[derive(Default)]
-struct Pending {
-    buffer: Vec<u8>,
-    /// Answers that wait until what stands in the buffer is on disk.
-    waiting: Vec<(Settler, Answer)>,
-    barriers: Vec<mpsc::Sender<bool>>,
+pub(super) struct Pending {
+    pub(super) buffer: Vec<u8>,
     /// Nothing that was written before counts any more.
     anew: bool,
+    /// Neither the file nor the buffer has everything: the file must be written anew from the journal, and
+    /// until then no record is kept. It is not tried before this moment.
+    behind: Option<u64>,
+    /// What is written has waited to be forced to disk since this moment.
+    dirty: Option<u64>,
+    /// What failed last, until something succeeds.
+    problem: Option<String>,
+    /// Answers that wait until what stands in the buffer is written, or also forced to disk.
+    waiting: Vec<(Settler, Answer)>,
+    barriers: Vec<mpsc::Sender<bool>>,
     /// Nothing is owed, so the next record is preceded by the clocks.
     idle: bool,
     server: Option<Identity>,
+    closed: bool,
+}
+
+/// What is to be written now.
+struct Part {
+    anew: bool,
+    records: Vec<u8>,
+}
+
+/// What the writer woke up for.
+struct Work {
+    waiting: Vec<(Settler, Answer)>,
+    barriers: Vec<mpsc::Sender<bool>>,
     closed: bool,
 }
 
@@ -74,22 +95,21 @@ impl Drop for End {
 }
 
 impl Log {
-    /// Starts the writer.
+    /// Makes the file and starts its writer.
     pub fn start(
         create: Create,
+        source: Source,
         sync: JournalSync,
         clock: Arc<dyn Clock>,
         stamps: Arc<Stamps>,
-    ) -> std::io::Result<Self> {
-        let disk = Disk::open(create, clock.clone())?;
+    ) -> Result<Self> {
         let shared = Arc::new(Shared {
+            disk: Mutex::new(Disk::open(create, source)?),
             pending: Mutex::new(Pending { idle: true, ..Pending::default() }),
             wake: Condvar::new(),
             sync,
             clock,
             stamps,
-            problem: Mutex::new(None),
-            disk: Mutex::new(disk),
         });
         let writer = shared.clone();
         std::thread::Builder::new()
@@ -98,11 +118,17 @@ impl Log {
         Ok(Self { _end: Arc::new(End(shared.clone())), shared })
     }
 
-    /// Adds a record; it is written soon.
+    /// Adds a record; it is written soon. Called with the journal in hand.
     pub fn write(&self, record: &Record<'_>) {
         let mut pending = self.shared.pending.lock();
-        if pending.idle {
-            pending.idle = false;
+        let first = std::mem::replace(&mut pending.idle, false);
+        if pending.buffer.len() > MOST_PENDING {
+            pending.fall_behind(0);
+        }
+        if pending.behind.is_some() {
+            return;
+        }
+        if first {
             let clocks = self.shared.clocks(pending.server.clone());
             Record::Clocks(&clocks).encode(&mut pending.buffer);
         }
@@ -111,12 +137,13 @@ impl Log {
         self.shared.wake.notify_one();
     }
 
-    /// Nothing is owed any more.
+    /// Nothing is owed any more. Called with the journal in hand.
     pub fn begin_anew(&self) {
         let mut pending = self.shared.pending.lock();
         if !pending.idle {
             pending.idle = true;
             pending.anew = true;
+            pending.behind = None;
             pending.buffer.clear();
             drop(pending);
             self.shared.wake.notify_one();
@@ -130,26 +157,28 @@ impl Log {
             return;
         }
         pending.server = Some(server.clone());
-        if !pending.idle {
+        if !pending.idle && pending.behind.is_none() {
             let clocks = self.shared.clocks(pending.server.clone());
             Record::Clocks(&clocks).encode(&mut pending.buffer);
         }
     }
 
     /// Gives answers once what they acknowledge is as safe as it was asked for: on disk, or at least out of
-    /// this process, so that killing it loses nothing.
+    /// this process, so that killing it loses nothing. A disk that fails makes them errors in the first
+    /// case; in the second it is told as a problem, and they are given.
     pub fn after(&self, answers: Vec<(Settler, Answer)>) {
-        if self.shared.sync == JournalSync::Always {
-            self.shared.pending.lock().waiting.extend(answers);
-            self.shared.wake.notify_one();
-            return;
+        if self.shared.sync != JournalSync::Always
+            && let Some(mut disk) = self.shared.disk.try_lock()
+        {
+            let written = self.shared.hand_over(&mut disk).is_some();
+            drop(disk);
+            if written || self.problem().is_some() {
+                return settle_all(answers);
+            }
         }
-        // While the file is being written anew, the writer hands this over right after that.
-        if let Some(mut disk) = self.shared.disk.try_lock() {
-            // What fails is noted as the problem, kept, and tried again by the writer.
-            let _ = self.shared.hand_over(&mut disk);
-        }
-        settle_all(answers);
+        // The writer has the file, or must write it anew first.
+        self.shared.pending.lock().waiting.extend(answers);
+        self.shared.wake.notify_one();
     }
 
     /// Waits until everything that was written until now is on disk; answers whether it is.
@@ -162,11 +191,144 @@ impl Log {
 
     /// What keeps the journal from its disk, if anything does.
     pub fn problem(&self) -> Option<String> {
-        self.shared.problem.lock().clone()
+        self.shared.pending.lock().problem.clone()
     }
 }
 
 impl Shared {
+    /// The writer's thread.
+    fn run(&self) {
+        let always = self.sync == JournalSync::Always;
+        loop {
+            let Work { mut waiting, barriers, closed } = self.next();
+            let insists = closed || !barriers.is_empty();
+            let mut disk = self.disk.lock();
+            let mut result = self.bring_up(&mut disk, insists);
+            let handle = (result.is_ok() && self.takes_due(insists)).then(|| disk.handle());
+            drop(disk);
+            if !always {
+                settle_all(std::mem::take(&mut waiting));
+            }
+            // Whoever hands something over meanwhile does not wait for this.
+            if let Some(handle) = handle {
+                result = handle.and_then(|file| file.sync_data());
+                self.note(&result);
+            }
+            settle_all(waiting.into_iter().map(|(settler, answer)| match &result {
+                Ok(()) => (settler, answer),
+                Err(error) => (settler, Err(not_on_disk(error))),
+            }));
+            for barrier in barriers {
+                let _ = barrier.send(result.is_ok());
+            }
+            let mut disk = self.disk.lock();
+            if closed {
+                return disk.end(self.pending.lock().idle);
+            }
+            if result.is_ok() && disk.has_grown() {
+                let _ = self.write_anew(&mut disk);
+            }
+        }
+    }
+
+    /// Waits for something to do.
+    fn next(&self) -> Work {
+        let mut pending = self.pending.lock();
+        while !(pending.asks() || self.is_due(&pending)) {
+            if !pending.owes(self.sync) {
+                self.wake.wait(&mut pending);
+            } else if self.wake.wait_for(&mut pending, SECOND).timed_out() {
+                break;
+            }
+        }
+        Work {
+            waiting: std::mem::take(&mut pending.waiting),
+            barriers: std::mem::take(&mut pending.barriers),
+            closed: pending.closed,
+        }
+    }
+
+    /// Whether it is time for what nobody asks for: to try again, or to force what is written to disk.
+    fn is_due(&self, pending: &Pending) -> bool {
+        let now = self.clock.micros();
+        pending.behind.is_some_and(|until| until <= now)
+            || (self.sync == JournalSync::EverySecond
+                && pending.dirty.is_some_and(|since| now.saturating_sub(since) >= DUE))
+    }
+
+    /// Whether the file is to be forced to disk now; it counts as done then.
+    fn takes_due(&self, insists: bool) -> bool {
+        let mut pending = self.pending.lock();
+        let always = self.sync == JournalSync::Always;
+        let due = pending.dirty.is_some() && (insists || always || self.is_due(&pending));
+        if due {
+            pending.dirty = None;
+        }
+        due
+    }
+
+    /// Makes the file hold everything, unless the disk failed just now and nobody insists.
+    fn bring_up(&self, disk: &mut Disk, insists: bool) -> Result<()> {
+        match self.hand_over(disk) {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(error)) if !insists => return Err(error),
+            _ => {}
+        }
+        let pending = self.pending.lock();
+        if !insists && pending.behind.is_some_and(|until| until > self.clock.micros()) {
+            let problem = pending.problem.clone().unwrap_or_default();
+            return Err(std::io::Error::other(problem));
+        }
+        drop(pending);
+        self.write_anew(disk)
+    }
+
+    /// Writes what is pending. `None`: the file is behind, and this changes nothing.
+    fn hand_over(&self, disk: &mut Disk) -> Option<Result<()>> {
+        let part = self.pending.lock().take(self.clock.micros())?;
+        let result = disk.write(part.anew, &part.records);
+        self.note(&result);
+        Some(result)
+    }
+
+    /// Writes the file anew from the journal. On failure it holds what it would hold without that.
+    pub(super) fn write_anew(&self, disk: &mut Disk) -> Result<()> {
+        let mut part = None;
+        let result = disk.write_anew(&mut || {
+            let mut pending = self.pending.lock();
+            // What is pending stands in the snapshot. What comes from now on follows it.
+            part = pending.take(self.clock.micros());
+            pending.behind = None;
+            self.clocks(pending.server.clone())
+        });
+        match part {
+            // The file was whole, and is so again with this.
+            Some(Part { anew, records }) if result.is_err() => {
+                self.note(&disk.write(anew, &records));
+            }
+            _ => self.note(&result),
+        }
+        if result.is_ok() {
+            self.pending.lock().dirty = None;
+        }
+        result
+    }
+
+    fn note(&self, result: &Result<()>) {
+        let mut pending = self.pending.lock();
+        match result {
+            // Another one may have failed meanwhile.
+            Ok(()) if pending.behind.is_some() => {}
+            Ok(()) => pending.problem = None,
+            Err(error) => {
+                pending.fall_behind(self.clock.micros().saturating_add(REST));
+                pending.problem = Some(error.to_string());
+                drop(pending);
+                self.wake.notify_one();
+            }
+        }
+    }
+
     fn clocks(&self, server: Option<Identity>) -> Clocks {
         Clocks {
             boot_micros: self.clock.micros(),
@@ -177,375 +339,45 @@ impl Shared {
     }
 }
 
-impl Shared {
-    /// The writer's thread.
-    fn run(&self) {
-        loop {
-            let (waiting, barriers, closed) = self.next();
-            let mut disk = self.disk.lock();
-            let mut result = self.hand_over(&mut disk);
-            let forced = !waiting.is_empty() || !barriers.is_empty();
-            let handle = disk.take_due(forced, self.sync);
-            drop(disk);
-            // Whoever hands something over meanwhile does not wait for this.
-            if let Some(handle) = handle
-                && result.is_ok()
-            {
-                result = handle.and_then(|file| file.sync_data());
-                self.note(&result);
-            }
-            let good = result.is_ok();
-            settle_all(waiting.into_iter().map(|(settler, answer)| match &result {
-                Ok(()) => (settler, answer),
-                Err(error) => (settler, Err(unsafe_on_disk(error))),
-            }));
-            for barrier in barriers {
-                let _ = barrier.send(good);
-            }
-            let mut disk = self.disk.lock();
-            if closed {
-                return disk.end(self.pending.lock().idle);
-            }
-            if good && disk.has_grown() && disk.compact().is_err() {
-                // The file is as it was; it is tried again when it has grown.
-                disk.base = disk.length;
-            }
-        }
-    }
-
-    /// Waits for something to do.
-    fn next(&self) -> (Vec<(Settler, Answer)>, Vec<mpsc::Sender<bool>>, bool) {
-        let owes = self.disk.lock().owes();
-        let mut pending = self.pending.lock();
-        while !(pending.closed || pending.asks()) {
-            if !owes {
-                self.wake.wait(&mut pending);
-            } else if self.wake.wait_for(&mut pending, SECOND).timed_out() {
-                break;
-            }
-        }
-        let waiting = std::mem::take(&mut pending.waiting);
-        (waiting, std::mem::take(&mut pending.barriers), pending.closed)
-    }
-
-    /// Writes what is pending.
-    fn hand_over(&self, disk: &mut Disk) -> std::io::Result<()> {
-        let mut pending = self.pending.lock();
-        let (anew, buffer) =
-            (std::mem::take(&mut pending.anew), std::mem::take(&mut pending.buffer));
-        drop(pending);
-        let result = disk.write(anew, buffer);
-        self.note(&result);
-        result
-    }
-
-    fn note(&self, result: &std::io::Result<()>) {
-        *self.problem.lock() = result.as_ref().err().map(ToString::to_string);
-    }
-}
-
 impl Pending {
+    /// Whether somebody waits for the writer.
     fn asks(&self) -> bool {
-        self.anew
+        self.closed
+            || self.anew
             || !self.buffer.is_empty()
             || !self.waiting.is_empty()
             || !self.barriers.is_empty()
     }
-}
 
-/// The file, and what is known of it.
-struct Disk {
-    create: Create,
-    clock: Arc<dyn Clock>,
-    generation: u32,
-    path: PathBuf,
-    file: File,
-    /// How much of the file is whole, where its head ends, and how large it was when it was last written anew.
-    length: u64,
-    head: u64,
-    base: u64,
-    /// What could not be written yet.
-    unwritten: Vec<u8>,
-    /// Written, and not forced to disk yet; since when.
-    dirty: Option<u64>,
-}
-
-impl Disk {
-    fn open(create: Create, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
-        let (path, file) = create(0)?;
-        let mut disk = Self {
-            create,
-            clock,
-            generation: 0,
-            path,
-            file,
-            length: 0,
-            head: 0,
-            base: 0,
-            unwritten: Vec::new(),
-            dirty: None,
-        };
-        disk.begin(&[])?;
-        Ok(disk)
+    /// Whether there will be something to do although nobody asks.
+    fn owes(&self, sync: JournalSync) -> bool {
+        self.behind.is_some() || (sync != JournalSync::No && self.dirty.is_some())
     }
 
-    fn begin(&mut self, rest: &[u8]) -> std::io::Result<()> {
-        let begin = Begin { generation: self.generation, boot: boot_id() };
-        let mut head = Vec::new();
-        Record::Begin(&begin).encode(&mut head);
-        self.file.write_all(&head)?;
-        self.file.write_all(rest)?;
-        self.file.sync_data()?;
-        self.head = head.len() as u64;
-        self.length = self.head + rest.len() as u64;
-        self.base = self.length;
-        Ok(())
+    fn take(&mut self, now: u64) -> Option<Part> {
+        if self.behind.is_some() {
+            return None;
+        }
+        if !self.buffer.is_empty() {
+            self.dirty.get_or_insert(now);
+        }
+        let (anew, records) = (std::mem::take(&mut self.anew), std::mem::take(&mut self.buffer));
+        Some(Part { anew, records })
     }
 
-    fn write(&mut self, anew: bool, buffer: Vec<u8>) -> std::io::Result<()> {
-        if anew {
-            self.unwritten.clear();
-            self.cut_back(self.head)?;
-            self.base = self.head;
-        }
-        if self.unwritten.is_empty() {
-            self.unwritten = buffer;
-        } else {
-            self.unwritten.extend_from_slice(&buffer);
-        }
-        if self.unwritten.is_empty() {
-            return Ok(());
-        }
-        if let Err(error) = self.file.write_all(&self.unwritten) {
-            // Half a record would hide whatever comes after it.
-            let _ = self.cut_back(self.length);
-            return Err(error);
-        }
-        self.length += self.unwritten.len() as u64;
-        self.unwritten = Vec::new();
-        self.dirty.get_or_insert(self.clock.micros());
-        Ok(())
-    }
-
-    /// Whether something waits to be written, or to be forced to disk.
-    fn owes(&self) -> bool {
-        self.dirty.is_some() || !self.unwritten.is_empty()
-    }
-
-    /// A handle by which the file is to be forced to disk now.
-    fn take_due(&mut self, forced: bool, sync: JournalSync) -> Option<std::io::Result<File>> {
-        let since = self.clock.micros().saturating_sub(self.dirty?);
-        let due = match sync {
-            JournalSync::Always => true,
-            JournalSync::EverySecond => since >= 900_000,
-            JournalSync::No => false,
-        };
-        if sync == JournalSync::No && !forced {
-            self.dirty = None;
-        }
-        (forced || due).then(|| {
-            self.dirty = None;
-            self.file.try_clone()
-        })
-    }
-
-    fn cut_back(&mut self, length: u64) -> std::io::Result<()> {
-        self.file.set_len(length)?;
-        self.file.seek(SeekFrom::Start(length))?;
-        self.length = length;
-        Ok(())
-    }
-
-    fn has_grown(&self) -> bool {
-        self.length > COMPACT_FROM.max(4 * self.base)
-    }
-
-    /// Writes what is not settled into a new file, and removes this one.
-    fn compact(&mut self) -> std::io::Result<()> {
-        let state = State::of(std::fs::read(&self.path)?.into());
-        let mut rest = Vec::new();
-        Record::Clocks(&state.clocks).encode(&mut rest);
-        for (prefix, &stamp) in &state.invalidations {
-            Record::Invalidation { prefix, stamp }.encode(&mut rest);
-        }
-        let mut intents: Vec<&Intent> = state.intents.values().collect();
-        intents.sort_by_key(|intent| intent.stamp);
-        for intent in intents {
-            Record::Intent(intent).encode(&mut rest);
-        }
-        Record::Complete.encode(&mut rest);
-        let (path, file) = (self.create)(self.generation + 1)?;
-        let old = std::mem::replace(&mut self.path, path);
-        let old_file = std::mem::replace(&mut self.file, file);
-        self.generation += 1;
-        if let Err(error) = self.begin(&rest) {
-            let unfinished = std::mem::replace(&mut self.path, old);
-            self.file = old_file;
-            self.generation -= 1;
-            self.length = self.file.metadata()?.len();
-            let _ = std::fs::remove_file(unfinished);
-            return Err(error);
-        }
+    fn fall_behind(&mut self, until: u64) {
+        self.behind = Some(until);
+        self.anew = false;
         self.dirty = None;
-        drop(old_file);
-        std::fs::remove_file(old)
-    }
-
-    /// Nobody writes any more. A file that holds nothing is removed; any other waits for who adopts it.
-    fn end(&mut self, empty: bool) {
-        let _ = self.file.sync_data();
-        if empty {
-            let _ = std::fs::remove_file(&self.path);
-        }
+        self.buffer = Vec::new();
     }
 }
 
-fn unsafe_on_disk(error: &std::io::Error) -> Error {
-    Error::new(ErrorKind::Full, "the journal could not be written to disk")
-        .cause(error.to_string())
-        .applied(Applied::Unknown)
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::super::orphans::Directory;
-    use super::*;
-    use crate::backend::intent::Wish;
-    use crate::base::clock::ManualClock;
-    use crate::base::stamp::Stamp;
-
-    struct Place(PathBuf);
-
-    impl Place {
-        fn new() -> Self {
-            let name = format!("holdfast-log-{:x}", crate::base::random::bits());
-            Self(std::env::temp_dir().join(name))
-        }
-
-        fn open(&self, sync: JournalSync) -> (Directory, Log) {
-            let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(5));
-            let stamps = Arc::new(Stamps::new(clock.clone(), 7));
-            Directory::open(&self.0.to_string_lossy(), "here", sync, clock, stamps).unwrap()
-        }
-
-        fn files(&self) -> Vec<PathBuf> {
-            let entries = std::fs::read_dir(&self.0).unwrap();
-            let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-            files.sort();
-            files
-        }
-    }
-
-    impl Drop for Place {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
-
-    fn delete(key: u32) -> Intent {
-        let stamp = Stamp { micros: u64::from(key) + 1, process: 1 };
-        Intent { key: Bytes::from(format!("k{key}")), stamp, wish: Wish::Delete }
-    }
-
-    fn adopted(directory: &Directory) -> Vec<Bytes> {
-        let clock = ManualClock::at(6);
-        directory.adopt(&clock).intents.into_iter().map(|intent| intent.key).collect()
-    }
-
-    /// Ends the writer as the end of a process would: what it wrote stays.
-    fn gone(log: Log) {
-        assert!(log.flush());
-        let shared = log.shared.clone();
-        drop(log);
-        // Its thread holds the last reference but ours, and with it the lock.
-        while Arc::strong_count(&shared) > 1 {
-            std::thread::yield_now();
-        }
-    }
-
-    #[test]
-    fn a_file_is_taken_over_once_its_owner_is_gone_and_not_before() {
-        let place = Place::new();
-        let (_, first) = place.open(JournalSync::EverySecond);
-        let (directory, _second) = place.open(JournalSync::EverySecond);
-        first.write(&Record::Intent(&delete(1)));
-        assert!(first.flush());
-        assert!(adopted(&directory).is_empty(), "its owner lives");
-        gone(first);
-        let clock = ManualClock::at(6);
-        let found = directory.adopt(&clock);
-        assert_eq!(found.intents, [delete(1)]);
-        found.done();
-        assert!(adopted(&directory).is_empty());
-        assert_eq!(place.files().len(), 1, "our own");
-    }
-
-    #[test]
-    fn a_torn_end_hides_nothing_that_stands_before_it() {
-        let place = Place::new();
-        let (_, first) = place.open(JournalSync::Always);
-        (1..4).for_each(|key| first.write(&Record::Intent(&delete(key))));
-        gone(first);
-        let path = place.files().remove(0);
-        let whole = std::fs::read(&path).unwrap();
-        std::fs::write(&path, whole.get(..whole.len() - 3).unwrap()).unwrap();
-        let (directory, _second) = place.open(JournalSync::Always);
-        let clock = ManualClock::at(6);
-        let found = directory.adopt(&clock);
-        assert_eq!(found.intents, [delete(1), delete(2)]);
-        assert!(found.torn > 0);
-    }
-
-    #[test]
-    fn a_file_that_is_written_anew_keeps_what_is_owed_and_nothing_else() {
-        let place = Place::new();
-        let (_, first) = place.open(JournalSync::No);
-        for key in 0..1_000 {
-            first.write(&Record::Intent(&delete(key)));
-            if key >= 3 {
-                let stamp = delete(key).stamp;
-                first.write(&Record::Settled { key: &delete(key).key, stamp });
-            }
-        }
-        assert!(first.flush());
-        let before = place.files();
-        let old = std::fs::read(&before[0]).unwrap();
-        first.shared.disk.lock().compact().unwrap();
-        let after = place.files();
-        assert_ne!(before, after);
-        assert!(std::fs::metadata(&after[0]).unwrap().len() < 500);
-        first.write(&Record::Intent(&delete(2_000)));
-        first.write(&Record::Settled { key: b"k0", stamp: delete(0).stamp });
-        gone(first);
-        // As if the process had died before it removed the old file: the new one counts alone.
-        std::fs::write(&before[0], &old).unwrap();
-        let (directory, second) = place.open(JournalSync::No);
-        let clock = ManualClock::at(6);
-        let found = directory.adopt(&clock);
-        let keys: Vec<_> = found.intents.iter().map(|intent| intent.key.clone()).collect();
-        assert_eq!(keys, ["k1", "k2", "k2000"]);
-        found.done();
-        gone(second);
-        // As if it had died in the middle of writing the new one: the old one counts alone.
-        std::fs::write(&before[0], &old).unwrap();
-        let begun = before[0].to_string_lossy().replace("-0.journal", "-1.journal");
-        let mut head = Vec::new();
-        Record::Begin(&Begin { generation: 1, boot: boot_id() }).encode(&mut head);
-        Record::Intent(&delete(9)).encode(&mut head);
-        std::fs::write(begun, head).unwrap();
-        let (directory, _third) = place.open(JournalSync::No);
-        assert_eq!(adopted(&directory), ["k0", "k1", "k2"]);
-    }
-
-    #[test]
-    fn a_journal_that_is_empty_leaves_no_file() {
-        let place = Place::new();
-        let (_, log) = place.open(JournalSync::EverySecond);
-        log.write(&Record::Intent(&delete(1)));
-        log.begin_anew();
-        gone(log);
-        assert!(place.files().is_empty());
-    }
+fn not_on_disk(error: &std::io::Error) -> Error {
+    Error::new(
+        ErrorKind::Full,
+        "it is kept in memory, but the journal could not be written to disk",
+    )
+    .cause(error.to_string())
+    .applied(Applied::Unknown)
 }

@@ -4,11 +4,15 @@
 //! runs on, adopts the files whose owner is gone: it takes over what was not settled, writes that into its
 //! own file, and removes the other. See docs/decisions/0008-durable-journal.md.
 pub mod changes;
+mod disk;
 mod file;
 mod log;
 mod orphans;
 mod record;
+#[cfg(test)]
+mod tests;
 
+pub use disk::{Snapshot, Source};
 pub use log::Log;
 pub use orphans::Directory;
 pub use record::Record;

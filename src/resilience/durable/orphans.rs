@@ -1,11 +1,13 @@
 //! The directory of journal files: our own file, and those whose owner is gone.
 use std::fs::{File, OpenOptions};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::super::journal::Invalidation;
+use super::disk::Source;
 use super::file::State;
 use super::log::Log;
 use super::record::Clocks;
@@ -38,12 +40,14 @@ pub struct Adopted {
     /// Those first that were taken first.
     pub intents: Vec<Intent>,
     pub invalidations: Vec<Invalidation>,
-    /// Which server their owner knew last.
+    /// Which server their owners knew last; `None` when one of them knew none, or they don't agree.
     pub server: Option<Identity>,
     /// The server's clock minus ours, as well as their owner knew it.
     pub offset: Option<i64>,
     /// Bytes that were no whole record.
     pub torn: usize,
+    /// How many of them left something.
+    owners: usize,
     files: Vec<(PathBuf, File)>,
 }
 
@@ -55,6 +59,7 @@ impl Directory {
         sync: JournalSync,
         clock: Arc<dyn Clock>,
         stamps: Arc<Stamps>,
+        source: Source,
     ) -> Result<(Self, Log)> {
         let failed = |error: std::io::Error| {
             Error::invalid(
@@ -69,11 +74,18 @@ impl Directory {
         let path = PathBuf::from(path);
         make_directory(&path).map_err(failed)?;
         let (place, name) = (path.clone(), own.clone());
-        let create = move |generation: u32| {
+        let create = move |generation: u32| -> std::io::Result<(PathBuf, File)> {
             let path = place.join(format!("{name}{generation}{ENDING}"));
-            create_locked(&path).map(|file| (path, file))
+            let file = create_locked(&path)?;
+            if sync != JournalSync::No
+                && let Err(error) = sync_directory(&place)
+            {
+                let _ = std::fs::remove_file(&path);
+                return Err(error);
+            }
+            Ok((path, file))
         };
-        let log = Log::start(Box::new(create), sync, clock, stamps).map_err(failed)?;
+        let log = Log::start(Box::new(create), source, sync, clock, stamps).map_err(failed)?;
         Ok((Self { path, family, own }, log))
     }
 
@@ -89,12 +101,17 @@ impl Directory {
                 continue;
             }
             let path = entry.path();
-            let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { continue };
-            // Whoever lives holds the lock.
-            if file.try_lock().is_err() {
+            let opened = OpenOptions::new().read(true).write(true).open(&path);
+            let Ok(mut file) = opened else { continue };
+            // Whoever lives holds the lock; whoever took the file over has removed it.
+            if file.try_lock().is_err() || !path.exists() {
                 continue;
             }
-            let Ok(bytes) = std::fs::read(&path) else { continue };
+            // By the handle that has the lock: where locks bind everybody, no other one may read.
+            let mut bytes = Vec::new();
+            if file.read_to_end(&mut bytes).is_err() {
+                continue;
+            }
             let state = State::of(bytes.into());
             // Of another version, or without a head: whoever understands it may have it.
             if state.begin.is_none() {
@@ -136,13 +153,28 @@ impl Adopted {
     fn add(&mut self, state: &State, now: &Clocks, boot: &str) {
         let moved = Moved::between(state, now, boot);
         self.torn += state.torn;
-        self.server = state.clocks.server.clone().or(self.server.take());
-        self.offset = moved.offset.or(self.offset);
+        // Who left nothing has no say.
+        if !state.intents.is_empty() || !state.invalidations.is_empty() {
+            self.offset = moved.offset.or(self.offset);
+            let known = state.clocks.server.as_ref();
+            self.server = match self.owners {
+                0 => known.cloned(),
+                _ => agreed(self.server.take(), known),
+            };
+            self.owners += 1;
+        }
         self.intents.extend(state.intents.values().map(|intent| moved.intent(intent)));
         self.invalidations.extend(state.invalidations.iter().map(|(prefix, &stamp)| {
             Invalidation { prefix: Bytes::copy_from_slice(prefix), stamp: moved.stamp(stamp) }
         }));
     }
+}
+
+/// The server that both knew, as the one did who saw less of it.
+fn agreed(one: Option<Identity>, other: Option<&Identity>) -> Option<Identity> {
+    let (one, other) = (one?, other?);
+    let same = one.run_id == other.run_id && one.life == other.life;
+    same.then(|| Identity { evicted_keys: one.evicted_keys.min(other.evicted_keys), ..one })
 }
 
 /// How times of one boot are read in another. Within a boot nothing changes.
@@ -205,11 +237,33 @@ fn signed(micros: u64) -> i64 {
 }
 
 fn make_directory(path: &Path) -> std::io::Result<()> {
+    let missing = path.ancestors().take_while(|path| !path.exists()).count();
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    builder.create(path)?;
+    // Each that was made is an entry of the one above it.
+    path.ancestors().skip(1).take(missing).try_for_each(sync_directory)
+}
+
+/// The entries of a directory outlast the machine from now on. One that may not be read, or whose file
+/// system knows no such thing, is left to the system.
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> std::io::Result<()> {
+    use std::io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    match File::open(path).and_then(|directory| directory.sync_all()) {
+        Err(error) if matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported) => {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// A new file that only its owner may read, and that is locked before anybody else can see what it holds.
@@ -286,5 +340,28 @@ mod tests {
         let (stamp, expires_at, _) = adopted(&state, &clocks(1, THEN + HOUR, 0));
         assert_eq!(stamp.micros, THEN + 12 * HOUR);
         assert_eq!(expires_at, Some(1), "its time is over");
+    }
+
+    #[test]
+    fn owners_that_knew_different_servers_or_none_leave_none_known() {
+        let server = |run: &str, evicted_keys| {
+            let run_id = Some(run.to_owned());
+            Some(Identity { run_id, life: None, evicted_keys, version: String::new() })
+        };
+        let known = |servers: &[Option<Identity>]| {
+            let mut adopted = Adopted::default();
+            let now = clocks(2, THEN, 0);
+            for server in servers {
+                let then = Clocks { server: server.clone(), ..clocks(1, THEN, 1) };
+                adopted.add(&state("this", then, &set(1, 9)), &now, "this");
+                adopted.add(&State::default(), &now, "this");
+            }
+            adopted.server
+        };
+        assert_eq!(known(&[server("r", 5), server("r", 3)]), server("r", 3));
+        assert_eq!(known(&[server("r", 5), server("s", 5)]), None);
+        assert_eq!(known(&[server("r", 5), server("s", 5), server("s", 5)]), None);
+        assert_eq!(known(&[server("r", 5), None]), None);
+        assert_eq!(known(&[None, server("r", 5)]), None);
     }
 }
