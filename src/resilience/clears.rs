@@ -1,71 +1,95 @@
 //! Clears by other processes. A tombstone stands only where there was a key; a set that waits here for an
 //! absent key of a family that somebody cleared meanwhile is told by the server's list of clears.
-use std::collections::HashMap;
+//!
+//! The list is read before sets are replayed: what is older than a clear is not written any more. It is read
+//! again when they are: what a clear in between may have missed is removed.
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
 use super::fallback::Fallback;
-use super::journal::Invalidation;
 use crate::backend::redis::Replayer;
 use crate::base::error::Result;
 use crate::base::stamp::Stamp;
+use crate::config::SyncMode;
 
-/// The clears that no set of ours can have missed, by prefix, in microseconds.
-pub type Known = HashMap<Bytes, u64>;
+/// The families that were cleared lately, each with the microseconds of its last clear.
+#[derive(Debug, Default)]
+struct Clears {
+    by_prefix: HashMap<Bytes, u64>,
+    lengths: BTreeSet<usize>,
+}
+
+impl Clears {
+    fn new(list: Vec<(Bytes, u64)>) -> Self {
+        let lengths = list.iter().map(|(prefix, _)| prefix.len()).collect();
+        Self { by_prefix: list.into_iter().collect(), lengths }
+    }
+
+    /// The last clear over a key.
+    fn over(&self, key: &[u8]) -> Option<u64> {
+        let heads = self.lengths.iter().map_while(|&length| key.get(..length));
+        heads.filter_map(|head| self.by_prefix.get(head).copied()).max()
+    }
+}
 
 impl Fallback {
-    /// Before anything is replayed: what was cleared since it was written is not written any more.
-    pub(super) async fn settle_cleared(&self, replayer: &mut Replayer) -> Result<()> {
-        let clears = replayer.clears().await?;
-        let mut local = self.local.lock();
-        let now = self.clock.micros();
-        for (prefix, micros) in &clears {
-            self.stamps.observe(Stamp { micros: *micros, process: 0 });
-            let older = |stamp: Stamp| self.stamps.settle(stamp).micros <= *micros;
-            let dropped = local.journal.supersede(prefix, &older);
-            for (key, stamp) in &dropped {
-                local.void(key, Some(*stamp), now);
-            }
-            self.resync.superseded.fetch_add(dropped.len() as u64, Ordering::Relaxed);
+    /// Before sets are replayed, and after that.
+    pub(super) async fn heed_clears(&self, replayer: &mut Replayer) -> Result<()> {
+        // Where replays don't compare, they don't yield to clears either.
+        if self.config.sync_mode != SyncMode::Newest {
+            self.replayed_sets.lock().clear();
+            return Ok(());
         }
-        drop(local);
-        // What was replayed before an outage broke in may have missed some of them.
-        if !self.unchecked.load(Ordering::Acquire) {
-            *self.known_clears.lock() = clears.into_iter().collect();
-        }
-        Ok(())
-    }
-
-    /// After sets were replayed: a clear that came in between is carried out once more.
-    pub(super) async fn repeat_clears(&self, replayer: &mut Replayer) -> Result<()> {
         // What is replayed from here on is looked after the next time.
-        self.unchecked.store(false, Ordering::Release);
-        let asked = replayer.clears().await;
-        if asked.is_err() {
-            self.unchecked.store(true, Ordering::Release);
-        }
-        let clears = asked?;
-        let mut known = self.known_clears.lock();
+        let replayed = std::mem::take(&mut *self.replayed_sets.lock());
+        let list = match replayer.clears().await {
+            Ok(list) => list,
+            Err(error) => {
+                self.replayed_sets.lock().extend(replayed);
+                return Err(error);
+            }
+        };
+        let clears = Clears::new(list);
+        let newest = clears.by_prefix.values().max().copied().unwrap_or(0);
+        self.stamps.observe(Stamp { micros: newest, process: 0 });
+        let older = |key: &[u8], stamp: Stamp| {
+            clears.over(key).filter(|&micros| self.stamps.settle(stamp).micros <= micros)
+        };
         let mut local = self.local.lock();
         let now = self.clock.micros();
-        for (prefix, micros) in &clears {
-            if known.get(prefix) < Some(micros) {
-                let stamp = Stamp { micros: *micros, process: u64::MAX };
-                self.stamps.observe(stamp);
-                local.clear(prefix, stamp, now);
-                local.journal.invalidate(prefix.clone(), stamp);
+        let dropped = local.journal.supersede(&|key, stamp| older(key, stamp).is_some());
+        for (key, stamp) in &dropped {
+            local.void(key, Some(*stamp), now);
+        }
+        self.resync.superseded.fetch_add(dropped.len() as u64, Ordering::Relaxed);
+        for (key, stamp) in replayed {
+            if let Some(micros) = older(&key, stamp)
+                && !local.journal.holds(&key)
+            {
+                let stamp = Stamp { micros, process: u64::MAX };
+                local.void(&key, Some(stamp), now);
+                local.journal.delete(key, stamp, &|key| self.keys.family_of(key));
             }
         }
-        *known = clears.into_iter().collect();
         Ok(())
     }
+}
 
-    /// A clear of our own: our older sets are settled by it.
-    pub(super) fn know_clear(&self, Invalidation { prefix, stamp }: &Invalidation) {
-        let micros = self.stamps.settle(*stamp).micros;
-        let mut known = self.known_clears.lock();
-        let newest = known.entry(prefix.clone()).or_default();
-        *newest = (*newest).max(micros);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_clear_over_a_key_is_found_among_prefixes_of_every_length() {
+        let list = [("a:", 5), ("a:b:", 9), ("c:", 7), ("a:b:c:longer", 11)];
+        let list = list.map(|(prefix, micros)| (Bytes::from_static(prefix.as_bytes()), micros));
+        let clears = Clears::new(list.to_vec());
+        for (key, over) in
+            [("a:x", Some(5)), ("a:b:x", Some(9)), ("c:", Some(7)), ("c", None), ("d:x", None)]
+        {
+            assert_eq!(clears.over(key.as_bytes()), over, "{key}");
+        }
     }
 }

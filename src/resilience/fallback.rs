@@ -6,9 +6,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::clears::Known;
 use super::durable::Directory;
 use super::fate::Fate;
 use super::local::Local;
@@ -21,7 +21,7 @@ use crate::backend::{
 use crate::base::clock::Clock;
 use crate::base::error::{Applied, Error, ErrorKind};
 use crate::base::keys::Keys;
-use crate::base::stamp::Stamps;
+use crate::base::stamp::{Stamp, Stamps};
 use crate::config::Config;
 
 /// What happened, for whoever listens: a name and its fields.
@@ -63,10 +63,8 @@ pub struct Fallback {
     /// Listeners were told that the server went, and not yet that it came.
     pub(super) away: AtomicBool,
     pub(super) uncertain: Mutex<Fate>,
-    /// Sets were replayed, and clears by others not looked for since.
-    pub(super) unchecked: AtomicBool,
-    /// Taken before `local`, never after it.
-    pub(super) known_clears: Mutex<Known>,
+    /// Sets that were replayed since the list of clears was read.
+    pub(super) replayed_sets: Mutex<Vec<(Bytes, Stamp)>>,
     /// Where the journal is kept on disk, if it is.
     pub(super) directory: OnceLock<Directory>,
     pub adoptions: super::adoption::Adoptions,
@@ -95,8 +93,7 @@ impl Fallback {
             by_hand: AtomicBool::new(false),
             away: AtomicBool::new(true),
             uncertain: Mutex::new(Fate::default()),
-            unchecked: AtomicBool::new(false),
-            known_clears: Mutex::default(),
+            replayed_sets: Mutex::default(),
             directory: OnceLock::new(),
             adoptions: super::adoption::Adoptions::default(),
         });

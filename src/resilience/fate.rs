@@ -84,6 +84,11 @@ impl Fate {
     /// Intents came from processes that are gone: which server they knew last, if they agree on one.
     /// `owed` tells whether intents of our own waited before.
     pub fn inherit(&mut self, server: Option<&Identity>, owed: bool, now: u64) {
+        // Where several come one after the other, they too must agree.
+        let agreed = |known: &Option<Identity>| {
+            known.as_ref().zip(server).is_none_or(|(a, b)| !is_same(a, b))
+        };
+        let server = server.filter(|_| !self.inherited.as_ref().is_some_and(agreed));
         self.inherited = Some(server.cloned());
         if !owed {
             // The server is taken to have gone with its owners, unless it turns out to be the same.
@@ -260,6 +265,7 @@ mod tests {
             [(Some(&former), "r", false), (Some(&former), "s", true), (None, "s", false)]
         {
             let mut fate = Fate::default();
+            fate.inherit(Some(&server("r", "l", 0)), false, START);
             fate.inherit(former, false, START);
             dead(&mut fate, START, START + MINUTE);
             fate.meet(&server(run, "l", 0), START + MINUTE);

@@ -230,21 +230,15 @@ impl Journal {
         self.note_empty();
     }
 
-    /// What waits under a prefix that somebody else cleared since is settled, if it is older; answers which
-    /// sets.
-    pub fn supersede(
-        &mut self,
-        prefix: &[u8],
-        older: &dyn Fn(Stamp) -> bool,
-    ) -> Vec<(Bytes, Stamp)> {
-        let covered =
-            self.sets.iter().filter(|(key, intent)| key.starts_with(prefix) && older(intent.stamp));
+    /// What waits and is older than a clear of somebody else is settled; answers which sets.
+    pub fn supersede(&mut self, older: &dyn Fn(&[u8], Stamp) -> bool) -> Vec<(Bytes, Stamp)> {
+        let covered = self.sets.iter().filter(|(key, intent)| older(key, intent.stamp));
         let covered: Vec<_> = covered.map(|(key, intent)| (key.clone(), intent.stamp)).collect();
         for (key, stamp) in &covered {
             self.write(|| Record::Settled { key, stamp: *stamp });
             self.forget(key);
         }
-        self.forget_changes(prefix, older);
+        self.forget_changes(older);
         self.note_empty();
         covered
     }
@@ -435,16 +429,20 @@ impl Journal {
             let stays = matches!(intent.wish, Wish::Delete) || *other > stamp;
             stays || !key.starts_with(prefix)
         });
-        self.forget_changes(prefix, &|other| other <= stamp);
+        self.forget_changes(&|key, other| key.starts_with(prefix) && other <= stamp);
     }
 
-    fn forget_changes(&mut self, prefix: &[u8], settled: &dyn Fn(Stamp) -> bool) {
-        let keys = self.changes.iter().map(|(key, _)| key).filter(|key| key.starts_with(prefix));
-        for key in keys.cloned().collect::<Vec<_>>() {
+    fn forget_changes(&mut self, older: &dyn Fn(&[u8], Stamp) -> bool) {
+        let first = |intent: &Intent| changes(intent)?.entries().first().map(|entry| entry.stamp);
+        let touched = self
+            .changes
+            .iter()
+            .filter(|(key, intent)| first(intent).is_some_and(|stamp| older(key, stamp)));
+        for key in touched.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             let Some(mut intent) = self.changes.pop(&key) else { continue };
             self.unweigh(&intent);
             if let Wish::Change(changes) = &mut intent.wish {
-                changes.forget(settled);
+                changes.forget(&|stamp| older(&key, stamp));
                 if !changes.is_empty() {
                     self.put(intent);
                 }

@@ -42,12 +42,10 @@ impl<'a> Taken<'a> {
     fn done(&mut self, outcomes: &[Outcome]) {
         let mut local = self.fallback.local.lock();
         self.deletes.drain(..).for_each(|intent| local.journal.settle(&intent));
-        let cleared = self.invalidation.take();
-        if let Some(invalidation) = &cleared {
-            local.journal.settle_invalidation(invalidation);
+        if let Some(invalidation) = self.invalidation.take() {
+            local.journal.settle_invalidation(&invalidation);
         }
         drop(local);
-        cleared.iter().for_each(|invalidation| self.fallback.know_clear(invalidation));
         outcomes.iter().for_each(|outcome| self.fallback.count(Some(*outcome)));
     }
 }
@@ -70,8 +68,6 @@ impl Keeper for Fallback {
                 local.clear(prefix, *stamp, self.clock.micros());
                 local.journal.forget_sets(prefix, *stamp);
                 local.bump_all();
-                drop(local);
-                self.know_clear(&Invalidation { prefix: prefix.clone(), stamp: *stamp });
                 Ok(0)
             }
             Operation::Fill { key, lease, .. } => {
@@ -153,7 +149,7 @@ impl Keeper for Fallback {
             if !this.syncs() {
                 return Ok(());
             }
-            this.settle_cleared(&mut replayer).await?;
+            this.heed_clears(&mut replayer).await?;
             loop {
                 let mut taken = Taken::some(&this);
                 let outcomes = if let Some(invalidation) = &taken.invalidation {
@@ -217,9 +213,10 @@ impl Keeper for Fallback {
         }
         let now = self.clock.micros();
         let mut local = self.local.lock();
+        let mut replayed_sets = self.replayed_sets.lock();
         for (intent, outcome) in ended {
-            if matches!(intent.wish, Wish::Set { .. }) {
-                self.unchecked.store(true, Ordering::Release);
+            if matches!(intent.wish, Wish::Set { .. }) && outcome != Some(Outcome::Superseded) {
+                replayed_sets.push((intent.key.clone(), intent.stamp));
             }
             match outcome {
                 Some(Outcome::Applied) => {
@@ -237,7 +234,7 @@ impl Keeper for Fallback {
             self.count(outcome);
         }
         let remaining = local.journal.depth();
-        drop(local);
+        drop((replayed_sets, local));
         self.tell_progress(remaining, now);
     }
 
@@ -274,12 +271,12 @@ impl Keeper for Fallback {
     }
 
     fn may_have_missed_clears(&self) -> bool {
-        self.unchecked.load(Ordering::Acquire)
+        !self.replayed_sets.lock().is_empty()
     }
 
-    fn catch_clears(&self, mut replayer: Replayer) -> BoxFuture<'static, Result<()>> {
+    fn heed_clears(&self, mut replayer: Replayer) -> BoxFuture<'static, Result<()>> {
         let Some(this) = self.this.upgrade() else { return Box::pin(async { Ok(()) }) };
-        Box::pin(async move { this.repeat_clears(&mut replayer).await })
+        Box::pin(async move { Self::heed_clears(&this, &mut replayer).await })
     }
 
     fn missed(&self, refused: bool) {
@@ -366,20 +363,14 @@ impl Fallback {
                     self.emit(serde_json::json!({ "type": "backend-recovered" }));
                 }
             }
-            State::Resyncing => self.tell_connected(),
-            State::Invalidating if self.syncs() => {
-                for counter in [
-                    &self.resync.replayed,
-                    &self.resync.conflicts,
-                    &self.resync.superseded,
-                    &self.resync.failed,
-                ] {
-                    counter.store(0, Ordering::Relaxed);
+            State::Resyncing => {
+                self.tell_connected();
+                // One that was asked for while the server answers has no return before it.
+                if change.from == State::Online && self.by_hand.load(Ordering::Acquire) {
+                    self.begin_resync(depth);
                 }
-                self.resync.running.store(true, Ordering::Relaxed);
-                self.resync.began_at.store(self.clock.micros(), Ordering::Relaxed);
-                self.emit(serde_json::json!({ "type": "resync-start", "depth": depth }));
             }
+            State::Invalidating if self.syncs() => self.begin_resync(depth),
             State::Degraded => {
                 if self.resync.running.swap(false, Ordering::Relaxed) {
                     self.resync.last_failed.store(true, Ordering::Relaxed);
@@ -395,6 +386,20 @@ impl Fallback {
             State::Forced => self.tell_degraded(change, reason),
             _ => {}
         }
+    }
+
+    fn begin_resync(&self, depth: usize) {
+        for counter in [
+            &self.resync.replayed,
+            &self.resync.conflicts,
+            &self.resync.superseded,
+            &self.resync.failed,
+        ] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        self.resync.running.store(true, Ordering::Relaxed);
+        self.resync.began_at.store(self.clock.micros(), Ordering::Relaxed);
+        self.emit(serde_json::json!({ "type": "resync-start", "depth": depth }));
     }
 
     fn tell_connected(&self) {

@@ -75,21 +75,17 @@ async fn clear(
     let side = &side[..side.len() - 1];
     let mut swept = Swept::default();
     let mut note = Pipeline::new();
-    wire.note_clear(prefix, stamp, &mut note);
-    for reply in ask(&mut connection, &wire.gates, &note, note.len(), timeout).await? {
-        if let Resp::ServerError(error) = reply {
-            let error = failure::from_server(&error);
-            if failure::means_unavailable(&error) {
-                return Err(error);
-            }
-            // A server without room refuses it as it refuses tombstones; what is removed counts for more.
-            if error.kind != ErrorKind::Full {
-                swept.refused = Some(error);
-            }
-        }
+    note.add_command(wire.note_clear(prefix, stamp));
+    match run(&mut connection, &wire.gates, &note, timeout).await?.pop() {
+        Some(Err(error)) if failure::means_unavailable(&error) => return Err(error),
+        // A server without room refuses it as it refuses tombstones; what is removed counts for more.
+        Some(Err(error)) if error.kind == ErrorKind::Full => {}
+        Some(Err(error)) => swept.refused = Some(error),
+        _ => swept.touched = true,
     }
     for pattern in [scan_pattern(side), scan_pattern(prefix)] {
-        sweep(&mut connection, wire, &pattern, stamp, timeout, &mut swept).await?;
+        let done = sweep(&mut connection, wire, &pattern, stamp, timeout, &mut swept).await;
+        done.map_err(|error| if swept.touched { failure::maybe_applied(error) } else { error })?;
     }
     match swept.refused {
         None => Ok(swept.removed),
@@ -216,7 +212,7 @@ impl Replayer {
     /// The families that were cleared lately, each with the microseconds of its last clear.
     pub async fn clears(&mut self) -> Result<Vec<(Bytes, u64)>> {
         let mut question = Pipeline::new();
-        self.wire.ask_clears(&mut question);
+        question.add_command(self.wire.ask_clears());
         let timeout = self.wire.config.command_timeout;
         let replies = ask(&mut self.connection, &self.wire.gates, &question, 1, timeout).await?;
         match replies.into_iter().next().map_or_else(|| Err(wire::unexpected()), wire::clears) {

@@ -32,6 +32,8 @@ pub(super) enum SideJob {
     Kept(u64),
     /// Whether all went well.
     Invalidated(bool),
+    /// Clears by others were looked for.
+    Heeded(bool),
     Other,
 }
 
@@ -79,6 +81,8 @@ pub(super) struct Hub {
     pub spin: Spin,
     /// Whether invalidations are being carried out beside live traffic.
     pub invalidating: bool,
+    /// What others cleared was looked for since intents came up.
+    pub knows_clears: bool,
     /// Clears that wait for the replays under way.
     pub clears: Vec<Call>,
     /// Until then nothing is replayed: the server takes nothing more.
@@ -123,6 +127,7 @@ impl Hub {
             time_at: 0,
             spin: Spin::new(),
             invalidating: false,
+            knows_clears: false,
             clears: Vec::new(),
             rest_until: None,
         }
@@ -235,7 +240,11 @@ impl Hub {
                 }
             }
             Message::CatchUp => match self.state {
-                State::Online | State::Resyncing => self.catch_up(),
+                State::Online | State::Resyncing => {
+                    // What came up may be older than what was looked at.
+                    self.knows_clears = false;
+                    self.catch_up();
+                }
                 _ => self.start(),
             },
             Message::Force(forced) => self.force(forced),
@@ -287,6 +296,15 @@ impl Hub {
                 self.invalidating = false;
                 if done {
                     self.catch_up();
+                } else {
+                    self.rest();
+                }
+            }
+            SideJob::Heeded(done) => {
+                self.invalidating = false;
+                self.knows_clears |= done;
+                if done {
+                    self.pump_replay();
                 } else {
                     self.rest();
                 }

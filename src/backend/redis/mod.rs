@@ -116,8 +116,8 @@ pub trait Keeper: Send + Sync {
     fn missed(&self, refused: bool);
     /// Whether sets were replayed since clears by others were looked for.
     fn may_have_missed_clears(&self) -> bool;
-    /// Looks for clears by others that replayed sets may have missed; those found wait as invalidations.
-    fn catch_clears(&self, replayer: Replayer) -> BoxFuture<'static, Result<()>>;
+    /// Reads what others cleared: what is older is settled if it waits, and removed if it was replayed.
+    fn heed_clears(&self, replayer: Replayer) -> BoxFuture<'static, Result<()>>;
     /// Whether an intent may write a key that it finds absent.
     fn may_write_absent(&self, intent: &Intent) -> bool;
 }

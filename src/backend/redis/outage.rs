@@ -26,6 +26,7 @@ impl Hub {
         self.verdict_by = None;
         self.online_since = self.now();
         // What waits for its replay goes before its own key's next operation, those below included.
+        self.knows_clears = false;
         let state = if self.owes() { State::Resyncing } else { State::Online };
         self.step(state, reason);
         self.shared.view.lock().connections = self.links.len();
@@ -227,6 +228,7 @@ impl Hub {
         }
         self.links = vec![link];
         self.online_since = self.now();
+        self.knows_clears = true;
         self.step(State::Resyncing, None);
         self.shared.view.lock().connections = self.links.len();
         self.answer_verdicts();

@@ -25,6 +25,7 @@ impl Hub {
                 return self.caught_up();
             }
             self.step(State::Resyncing, None);
+            self.knows_clears = false;
         }
         if self.state.live() && keeper.owes() == Owed::Invalidations {
             self.invalidate_beside();
@@ -82,9 +83,12 @@ impl Hub {
             // Its end leads here again.
             return self.invalidate_beside();
         }
+        if !self.knows_clears && keeper.owes() != Owed::Nothing {
+            return self.heed_clears();
+        }
         let intents = keeper.take_intents(BATCH);
         if intents.is_empty() && keeper.may_have_missed_clears() {
-            return self.catch_clears();
+            return self.heed_clears();
         }
         if intents.is_empty() {
             keeper.resynced();
@@ -105,8 +109,8 @@ impl Hub {
         self.start_lane();
     }
 
-    /// Looks whether somebody cleared a family while its sets were replayed. Its end leads here again.
-    fn catch_clears(&mut self) {
+    /// Looks what others cleared, before sets are replayed and after that. Its end leads here again.
+    fn heed_clears(&mut self) {
         let Some((keeper, link)) = self.shared.keeper().zip(self.links.first()) else { return };
         self.invalidating = true;
         let connection = link.connection.clone();
@@ -114,10 +118,10 @@ impl Hub {
         let mut outage = self.outage.subscribe();
         self.side_jobs.push(Box::pin(async move {
             let done = tokio::select! {
-                done = keeper.catch_clears(replayer) => done.is_ok(),
+                done = keeper.heed_clears(replayer) => done.is_ok(),
                 _ = outage.changed() => false,
             };
-            SideJob::Invalidated(done)
+            SideJob::Heeded(done)
         }));
     }
 

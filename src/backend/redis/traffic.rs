@@ -40,7 +40,7 @@ impl Hub {
             // What the server does not know yet is answered from what waits.
             if self.state == State::Resyncing
                 && let Some((keeper, key)) = keeper.as_ref().zip(call.operation.key())
-                && keeper.answers_itself(key, self.rest_until.is_some())
+                && keeper.answers_itself(key, self.rest_until.is_some() || !self.knows_clears)
             {
                 owed.push(call);
                 continue;

@@ -4,7 +4,7 @@ use redis::{Cmd, Pipeline, Value as Resp};
 
 use super::failure;
 use super::gates::Gates;
-use super::script::{CHANGE, FILL, LEASE, LIVE_SET, REPLAY_DELETE, REPLAY_SET};
+use super::script::{CHANGE, FILL, LEASE, LIVE_SET, NOTE_CLEAR, REPLAY_DELETE, REPLAY_SET};
 use crate::backend::change::{Change, Entry, KNOWN_MS};
 use crate::backend::intent::{Intent, Outcome, Wish};
 use crate::backend::{Answer, Lease, Operation, Raw, Reply, Value};
@@ -218,22 +218,16 @@ impl Wire {
         cmd
     }
 
-    /// Notes that a family is cleared: whoever holds an older set of it learns that even where there is
-    /// no key at which to leave a tombstone. Kept for as long as tombstones are.
-    pub fn note_clear(&self, prefix: &[u8], stamp: Stamp, out: &mut Pipeline) {
-        let (key, micros) = (self.keys.clears(), self.stamps.settle(stamp).micros);
-        let ttl = self.config.tombstone_ttl;
-        let old = micros.saturating_sub(u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX));
-        let (at, old) = (micros.to_string(), format!("({old}"));
-        let ttl = ttl.as_millis().to_string();
-        out.add_command(command(&[b"ZADD", &key, b"GT", at.as_bytes(), prefix]));
-        out.add_command(command(&[b"ZREMRANGEBYSCORE", &key, b"-inf", old.as_bytes()]));
-        out.add_command(command(&[b"PEXPIRE", &key, ttl.as_bytes()]));
+    /// Notes that a family is cleared, for as long as tombstones live.
+    pub fn note_clear(&self, prefix: &[u8], stamp: Stamp) -> Cmd {
+        let micros = self.stamps.settle(stamp).micros.to_string();
+        let kept = self.config.tombstone_ttl.as_millis().to_string();
+        NOTE_CLEAR.call(&[&self.keys.clears()], &[prefix, micros.as_bytes(), kept.as_bytes()])
     }
 
     /// Asks what was cleared lately.
-    pub fn ask_clears(&self, out: &mut Pipeline) {
-        out.add_command(command(&[b"ZRANGE", &self.keys.clears(), b"0", b"-1", b"WITHSCORES"]));
+    pub fn ask_clears(&self) -> Cmd {
+        command(&[b"HGETALL", &self.keys.clears()])
     }
 
     pub fn replay_delete(&self, key: &Bytes, stamp: Stamp) -> Cmd {
@@ -433,21 +427,18 @@ pub fn outcome(value: &Resp) -> std::result::Result<Outcome, Error> {
 /// The families that were cleared lately, each with the microseconds of its last clear.
 pub fn clears(reply: Resp) -> Result<Vec<(Bytes, u64)>> {
     let pairs = match reply {
-        Resp::Array(pairs) => pairs,
+        Resp::Map(pairs) => pairs,
         Resp::ServerError(error) => return Err(failure::from_server(&error)),
         _ => return Err(unexpected()),
     };
-    let pairs = pairs.into_iter().map(|pair| {
-        let Resp::Array(pair) = pair else { return Err(unexpected()) };
-        match <[Resp; 2]>::try_from(pair) {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-            Ok([Resp::BulkString(prefix), Resp::Double(micros)]) => {
-                Ok((Bytes::from(prefix), micros as u64))
-            }
-            _ => Err(unexpected()),
-        }
-    });
-    pairs.collect()
+    let read = |(prefix, noted): (Resp, Resp)| {
+        let (Resp::BulkString(prefix), Resp::BulkString(noted)) = (prefix, noted) else {
+            return None;
+        };
+        let (stamp, _) = std::str::from_utf8(&noted).ok()?.split_once(':')?;
+        Some((Bytes::from(prefix), stamp.parse().ok()?))
+    };
+    Ok(pairs.into_iter().filter_map(read).collect())
 }
 
 /// A raw answer. Push data never arrives here.
@@ -549,6 +540,7 @@ mod tests {
         let (change, args) = (Change::Add(1), Vec::new());
         let add = Operation::Change { key: key.clone(), args, change, stamp, after: None };
         wire.encode(&add, false, &mut pipeline);
+        pipeline.add_command(wire.note_clear(key, stamp));
         let names: Vec<_> = super::super::script::ALL.iter().map(|script| script.name).collect();
         names.into_iter().zip(pipeline.cmd_iter().cloned().collect::<Vec<_>>()).collect()
     }
@@ -572,7 +564,7 @@ mod tests {
                 let count: usize = std::str::from_utf8(&words[2]).unwrap().parse().unwrap();
                 prop_assert!(count >= 1);
                 for part in &words[3..3 + count] {
-                    prop_assert_eq!(slot(part), slot(&key), "{}", name);
+                    prop_assert_eq!(slot(part), slot(&words[3]), "{}", name);
                 }
             }
         }
