@@ -93,7 +93,12 @@ impl Process {
             Operation::Clear { prefix: self.keys.family("g"), stamp: self.stamps.next() },
         ];
         for operation in operations {
-            self.fallback.submit(vec![Call::new(operation, gone.settler(0), 0, true)]);
+            self.fallback.submit(vec![Call::new(
+                operation,
+                gone.settler(0),
+                BootClock.micros(),
+                true,
+            )]);
         }
     }
 

@@ -257,12 +257,10 @@ impl World {
                 continue;
             }
             let Process { fallback, caller, .. } = &mut self.processes[process];
+            let exists = Operation::Exists { key: Bytes::from_static(b"x") };
             // Whoever notices it in an outage of its own comes back from it first.
             while fallback.local.lock().on_memory() || !fallback.state().live() {
-                caller
-                    .run(&**fallback, Operation::Exists { key: Bytes::from_static(b"x") }, 0)
-                    .await
-                    .ok();
+                caller.run(&**fallback, exists.clone(), self.clock.micros()).await.ok();
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
         }

@@ -188,6 +188,7 @@ impl Dialer {
             identity: Identity::default(),
             driver,
             socket: None,
+            ends_gently: false,
             outstanding: 0,
             busy_since: 0,
         };

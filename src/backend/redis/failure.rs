@@ -36,6 +36,10 @@ fn from_code(code: &str, detail: &str) -> Error {
         return Error::new(ErrorKind::Auth, "this Redis user may not do that")
             .cause(format!("NOPERM {detail}"));
     }
+    if code == "ERR" && detail.starts_with("max number of clients") {
+        return Error::unavailable("the server takes no more connections")
+            .cause(format!("ERR {detail}"));
+    }
     let error = match code {
         "WRONGTYPE" => Error::new(
             ErrorKind::Data,

@@ -28,6 +28,14 @@ impl Item {
         Self::Call { call, leasing: false, seen: 0, replies: 0 }
     }
 
+    /// When it entered, if somebody waits for it.
+    pub fn since(&self) -> Option<u64> {
+        match self {
+            Self::Call { call, .. } => Some(call.since),
+            Self::Replay(_) => None,
+        }
+    }
+
     pub fn key(&self) -> Option<&Bytes> {
         match self {
             Self::Call { call, .. } => call.operation.key(),
@@ -54,7 +62,8 @@ impl Orphans {
 pub(super) struct Batch {
     pub link: u64,
     pub items: Vec<Item>,
-    pub sent_at: u64,
+    /// When the oldest of its calls entered, from where its deadline counts.
+    pub since: u64,
     /// It runs a script of the caller's, during which no server answers anybody.
     pub runs_script: bool,
 }

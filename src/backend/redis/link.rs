@@ -86,7 +86,9 @@ pub struct Identity {
     pub version: String,
 }
 
-/// A connection that is ready for commands. Dropping it closes it at once.
+/// A connection that is ready for commands. Dropping it closes it at once, without sending what the system
+/// still holds of it: bytes that nobody waits for any more must not run later. Where that can't be had, the
+/// server is asked to kill the connection before anything else.
 pub struct Link {
     /// Our own number of it.
     pub id: u64,
@@ -98,6 +100,8 @@ pub struct Link {
     pub driver: JoinHandle<()>,
     /// A handle on the socket, for its last moment.
     pub socket: Option<socket2::Socket>,
+    /// Whether what was handed over is still to be sent when it ends.
+    pub ends_gently: bool,
     /// Calls sent and not answered.
     pub outstanding: usize,
     /// Since when there is one.
@@ -127,19 +131,11 @@ impl Link {
     }
 }
 
-impl Link {
-    /// Closes the connection without sending what the system still holds of it: bytes that nobody waits
-    /// for any more must not run later.
-    pub fn cut(self) {
-        if let Some(socket) = &self.socket {
-            // Where it can't be done, the server is asked to kill the connection before anything else.
-            let _ = socket.set_linger(Some(std::time::Duration::ZERO));
-        }
-    }
-}
-
 impl Drop for Link {
     fn drop(&mut self) {
+        if let Some(socket) = self.socket.as_ref().filter(|_| !self.ends_gently) {
+            let _ = socket.set_linger(Some(std::time::Duration::ZERO));
+        }
         self.driver.abort();
     }
 }

@@ -53,11 +53,9 @@ impl Hub {
 
     /// Closes what is open; what was sent there waits as orphans.
     pub fn forget_links(&mut self) {
-        for link in self.links.drain(..) {
+        for mut link in self.links.drain(..) {
             self.old_clients.extend(link.former());
-            if self.state != State::Closed {
-                link.cut();
-            }
+            link.ends_gently = self.state == State::Closed;
         }
         self.old_clients.extend(self.lane.abort());
         self.growing = None;
@@ -103,6 +101,9 @@ impl Hub {
             let returning = self.state == State::Invalidating;
             let tripped = self.breaker.trips(self.now()).is_some();
             self.breaker.reset();
+            if steady && !returning {
+                self.hold = 0;
+            }
             self.hold = if tripped {
                 (self.hold * 2).clamp(TRIPPED, HOLD_MOST)
             } else if !returning && (never_online || steady) {
@@ -219,7 +220,7 @@ impl Hub {
     pub fn returned(&mut self, link: Link, result: Result<()>) {
         if let Err(error) = result {
             self.old_clients.extend(link.former());
-            link.cut();
+            drop(link);
             return self.degrade(error);
         }
         let live = self.shared.keeper().is_none_or(|keeper| keeper.go_live());

@@ -174,7 +174,9 @@ impl Hub {
             let runs_script = items.iter().any(
                 |item| matches!(item, Item::Call { call, .. } if runs_script(&call.operation)),
             );
-            self.batches.insert(number, Batch { link: link.id, items, sent_at: now, runs_script });
+            let entered = items.iter().filter_map(Item::since).min();
+            let since = entered.unwrap_or(now).min(now);
+            self.batches.insert(number, Batch { link: link.id, items, since, runs_script });
             // Polled once here: the connection takes what is handed to it in the order of the first
             // polls, and the order of one key's operations is promised.
             match first_poll(&mut flight) {
@@ -279,7 +281,7 @@ impl Hub {
         let late: Vec<u64> = self
             .batches
             .iter()
-            .take_while(|(_, batch)| now.saturating_sub(batch.sent_at) > timeout)
+            .filter(|(_, batch)| now.saturating_sub(batch.since) > timeout)
             .map(|(&number, _)| number)
             .collect();
         for number in late {
@@ -287,8 +289,11 @@ impl Hub {
             let mut calls = Vec::new();
             for item in batch.items {
                 match item {
-                    Item::Call { call, .. } => calls.push(call),
-                    replay @ Item::Replay(_) => self.orphans.add(number, [replay]),
+                    Item::Call { call, .. } if now.saturating_sub(call.since) > timeout => {
+                        calls.push(call);
+                    }
+                    // They are sent again, or handed back, with what else is on its way.
+                    other => self.orphans.add(number, [other]),
                 }
             }
             self.shared.view.lock().last_error =
