@@ -703,6 +703,12 @@ mod tests {
     }
 
     #[test]
+    fn an_intent_is_no_larger_than_what_is_counted_for_it() {
+        // With the key that the map keeps beside it, and its two links.
+        assert!(size_of::<Intent>() + size_of::<Bytes>() + 16 <= 184, "{}", size_of::<Intent>());
+    }
+
+    #[test]
     fn half_a_million_intents_of_a_hundred_bytes_fit_by_default() {
         let each = OVERHEAD + "ai-chatbot:cache:some-key-of-the-app:0123456789".len() + 100;
         let limit = crate::config::from_json("{}").unwrap().journal_limit_bytes;
