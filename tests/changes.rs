@@ -19,7 +19,6 @@ use bytes::Bytes;
 use holdfast::backend::redis::Redis;
 use holdfast::backend::{Answer, Backend, Call, Early, Operation, Raw, Reply};
 use holdfast::base::clock::{BootClock, Clock, ManualClock};
-use holdfast::base::error::ErrorKind;
 use holdfast::base::random;
 use holdfast::base::stamp::Stamps;
 use holdfast::config::{self, Target};
@@ -270,12 +269,8 @@ impl World {
             }
             answers
         };
-        answers.into_iter().try_for_each(|answer| match answer {
-            Ok(_) => Ok(()),
-            // Of those that were done before the connection broke, only the last one's answer is known.
-            Err(error) if error.kind == ErrorKind::Conflict => Ok(()),
-            Err(error) => Err(error.to_string()),
-        })
+        let failed = answers.into_iter().find_map(Answer::err);
+        failed.map_or(Ok(()), |error| Err(error.to_string()))
     }
 
     async fn come_back(&mut self, process: usize, among: &[Change]) -> Result<(), String> {

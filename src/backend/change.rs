@@ -1,18 +1,19 @@
 //! Changes of raw counters, hashes, sets and lists that merge: they can wait for a server, be folded
 //! together meanwhile, and be carried out once whatever else was done to the key.
 //!
-//! Each has an id, the process and a number that only grows there. The server keeps the last id of each
-//! process beside the key, in the same step that carries the change out, and so tells a repeat.
+//! Each has an id, the process and a number. The server keeps the ids of what it carried out beside the key,
+//! noted in the same step, until they are closed: so it tells a repeat, in whatever order they come.
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::base::number::Number;
 use crate::base::stamp::Stamp;
 
 /// So long does a server know which changes it has carried out, ms.
 pub const KNOWN_MS: u64 = 86_400_000;
 /// So many words of changes may wait for one key: all of them go to the server in one step.
-const MOST_WORDS: usize = 400_000;
+const MOST_WORDS: usize = 100_000;
 /// What a part of a change costs beside its bytes: its node, and the headers of two texts.
 const PART: usize = 192;
 
@@ -33,7 +34,7 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its number among the changes of its process; folded, that of the last one.
-    pub number: u64,
+    pub number: Number,
     pub stamp: Stamp,
     /// It may have reached the server already, so it stays as it is.
     pub sent: bool,
@@ -44,15 +45,18 @@ pub struct Entry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     entries: Vec<Entry>,
-    bytes: usize,
-    words: usize,
+    size: Size,
 }
 
 impl Change {
     /// Reads a raw command that is such a change, its name and key included.
     pub fn of(args: &[Bytes], stamp: Stamp) -> Option<Self> {
         let [name, _, rest @ ..] = args else { return None };
-        let number = |text: &Bytes| std::str::from_utf8(text).ok()?.parse::<i64>().ok();
+        // As the server reads it: no sign but a minus, and no zeros before.
+        let number = |text: &Bytes| {
+            let number = std::str::from_utf8(text).ok()?.parse::<i64>().ok()?;
+            (number.to_string().as_bytes() == text.as_ref()).then_some(number)
+        };
         let members = |is: bool| {
             let members = rest.iter().map(|member| (member.clone(), (is, stamp)));
             (!rest.is_empty()).then(|| Self::Members(members.collect()))
@@ -81,12 +85,6 @@ impl Change {
         }
     }
 
-    /// The same change in another place in the order of writes.
-    pub fn restamped(mut self, stamp: Stamp) -> Self {
-        self.move_stamps(&|_| stamp);
-        self
-    }
-
     fn move_stamps(&mut self, moved: &dyn Fn(Stamp) -> Stamp) {
         match self {
             Self::Fields(fields) => fields.values_mut().for_each(|(_, at)| *at = moved(*at)),
@@ -95,58 +93,108 @@ impl Change {
         }
     }
 
-    /// Takes a later change into this one, if they fold.
-    fn fold(&mut self, later: Self) -> Result<(), Self> {
-        match (self, later) {
+    /// Takes another change into this one, if they fold. Of a part that both have the newer one stays; answers
+    /// what of the other's size does not count, since its part or the one it replaces is gone.
+    fn fold(&mut self, other: Self) -> Result<Size, Self> {
+        let mut gone = Size::default();
+        match (self, other) {
             (Self::Add(sum), Self::Add(by)) => match sum.checked_add(by) {
-                Some(both) => *sum = both,
+                Some(both) => {
+                    *sum = both;
+                    gone = Self::Add(by).size();
+                }
                 None => return Err(Self::Add(by)),
             },
-            (Self::Fields(fields), Self::Fields(later)) => fields.extend(later),
-            (Self::Members(members), Self::Members(later)) => members.extend(later),
-            (Self::Push { head, values }, Self::Push { head: same, values: later })
+            (Self::Fields(fields), Self::Fields(others)) => {
+                for part in others {
+                    gone += keep_newer(fields, part).map_or_else(Size::default, field_size);
+                }
+            }
+            (Self::Members(members), Self::Members(others)) => {
+                for part in others {
+                    gone += keep_newer(members, part).map_or_else(Size::default, member_size);
+                }
+            }
+            (Self::Push { head, values }, Self::Push { head: same, values: others })
                 if *head == same =>
             {
-                values.extend(later);
+                values.extend(others);
             }
-            (_, later) => return Err(later),
+            (_, other) => return Err(other),
         }
-        Ok(())
+        Ok(gone)
     }
 
-    /// How many words it takes on the wire, and how many bytes in memory.
-    fn size(&self) -> (usize, usize) {
+    fn size(&self) -> Size {
         match self {
-            Self::Add(_) => (1, 0),
+            Self::Add(_) => Size { words: 1, bytes: 0 },
             Self::Fields(fields) => {
-                let bytes = |(field, (value, _)): (&Bytes, &(Option<Bytes>, Stamp))| {
-                    PART + field.len() + value.as_ref().map_or(0, Bytes::len)
+                let size = |(field, (value, stamp)): (&Bytes, &(Option<Bytes>, Stamp))| {
+                    field_size((field.clone(), (value.clone(), *stamp)))
                 };
-                (5 * fields.len(), fields.iter().map(bytes).sum())
+                fields.iter().map(size).sum()
             }
             Self::Members(members) => {
-                (4 * members.len(), members.keys().map(|member| PART + member.len()).sum())
+                members.iter().map(|(member, &is)| member_size((member.clone(), is))).sum()
             }
-            Self::Push { values, .. } => {
-                (values.len(), values.iter().map(|value| PART / 2 + value.len()).sum())
-            }
+            Self::Push { values, .. } => Size {
+                words: values.len(),
+                bytes: values.iter().map(|value| PART / 2 + value.len()).sum(),
+            },
         }
-    }
-
-    /// Whether it is of a kind whose parts yield to newer ones.
-    pub fn yields(&self) -> bool {
-        matches!(self, Self::Fields(_) | Self::Members(_))
     }
 }
 
+/// How many words a change takes on the wire, and how many bytes in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Size {
+    words: usize,
+    bytes: usize,
+}
+
+impl std::ops::AddAssign for Size {
+    fn add_assign(&mut self, other: Self) {
+        self.words += other.words;
+        self.bytes += other.bytes;
+    }
+}
+
+impl std::iter::Sum for Size {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |mut sum, one| {
+            sum += one;
+            sum
+        })
+    }
+}
+
+type Part<T> = (Bytes, (T, Stamp));
+
+fn field_size((field, (value, _)): Part<Option<Bytes>>) -> Size {
+    Size { words: 5, bytes: PART + field.len() + value.map_or(0, |value| value.len()) }
+}
+
+fn member_size((member, _): Part<bool>) -> Size {
+    Size { words: 4, bytes: PART + member.len() }
+}
+
+/// Answers the part that is gone, if there were two.
+fn keep_newer<T>(parts: &mut BTreeMap<Bytes, (T, Stamp)>, (name, new): Part<T>) -> Option<Part<T>> {
+    if parts.get(&name).is_some_and(|(_, other)| *other > new.1) {
+        return Some((name, new));
+    }
+    parts.insert(name.clone(), new).map(|old| (name, old))
+}
+
 impl Entry {
-    pub fn new(change: Change, stamp: Stamp, sent: bool) -> Self {
-        Self { number: stamp.micros, stamp, sent, change }
+    /// By which it is told from every other.
+    pub fn id(&self) -> (u64, u64) {
+        (self.stamp.process, self.number.value())
     }
 
     /// What a change costs as one that waits.
     pub fn weight(change: &Change) -> usize {
-        PART + change.size().1
+        PART + change.size().bytes
     }
 }
 
@@ -156,7 +204,7 @@ impl Changes {
     }
 
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.size.bytes
     }
 
     /// The last one; its stamp is the newest.
@@ -166,63 +214,60 @@ impl Changes {
 
     /// Whether so much more may wait for this key.
     pub fn takes(&self, change: &Change) -> bool {
-        self.words + change.size().0 <= MOST_WORDS
+        self.size.words + change.size().words <= MOST_WORDS
     }
 
     /// Adds a change behind the others; folded into the last one where that can't have reached the server.
     pub fn push(&mut self, entry: Entry) {
-        let (words, bytes) = entry.change.size();
-        let Entry { number, stamp, sent, change } = entry;
-        let Some(last) = self
-            .entries
-            .last_mut()
-            .filter(|last| !(last.sent || sent) && last.stamp.process == stamp.process)
-        else {
-            return self.append(Entry { number, stamp, sent, change });
-        };
-        match last.change.fold(change) {
-            Ok(()) => {
-                (last.number, last.stamp) = (number, stamp);
-                // A part that took the place of another is counted again when it leaves.
-                self.words += words;
-                self.bytes += bytes;
+        if let Some(last) = self.entries.last_mut()
+            && !(last.sent || entry.sent)
+            && last.stamp.process == entry.stamp.process
+        {
+            let Entry { number, stamp, sent, change } = entry;
+            let size = change.size();
+            match last.change.fold(change) {
+                Ok(gone) => {
+                    (last.number, last.stamp) = (number, last.stamp.max(stamp));
+                    self.size += size;
+                    self.size.words -= gone.words;
+                    self.size.bytes -= gone.bytes;
+                }
+                Err(change) => self.append(Entry { number, stamp, sent, change }),
             }
-            Err(change) => self.append(Entry { number, stamp, sent, change }),
+            return;
         }
+        self.append(entry);
     }
 
-    /// What may have reached the server goes before what came later, though it is heard of only now.
     fn append(&mut self, entry: Entry) {
-        self.words += 6 + entry.change.size().0;
-        self.bytes += Entry::weight(&entry.change);
-        let later = |other: &Entry| {
-            entry.sent && other.stamp.process == entry.stamp.process && other.number > entry.number
-        };
-        let at = self.entries.iter().rposition(|other| !later(other)).map_or(0, |at| at + 1);
-        self.entries.insert(at, entry);
+        self.size += Size { words: 6, bytes: PART };
+        self.size += entry.change.size();
+        self.entries.push(entry);
+    }
+
+    /// They may have reached the server from now on.
+    pub fn mark_sent(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.sent = true);
     }
 
     /// Puts what came back from an attempt before what came meanwhile.
     pub fn put_before(&mut self, mut former: Self) {
-        former.entries.iter_mut().for_each(|entry| entry.sent = true);
-        former.words += self.words;
-        former.bytes += self.bytes;
+        former.size += self.size;
         former.entries.append(&mut self.entries);
         *self = former;
     }
 
     /// Leaves only what is not settled.
-    pub fn forget(&mut self, settled: &dyn Fn(Stamp) -> bool) {
+    pub fn forget(&mut self, settled: &dyn Fn(&Entry) -> bool) {
         let entries = std::mem::take(&mut self.entries);
         *self = Self::default();
-        let rest = entries.into_iter().filter(|entry| !settled(entry.stamp));
+        let rest = entries.into_iter().filter(|entry| !settled(entry));
         rest.for_each(|entry| self.append(entry));
     }
 
-    /// The same as they came from a file: any of them may have reached the server.
-    pub fn adopted(mut self, moved: &dyn Fn(Stamp) -> Stamp) -> Self {
+    /// The same with every stamp moved.
+    pub fn moved(mut self, moved: &dyn Fn(Stamp) -> Stamp) -> Self {
         for entry in &mut self.entries {
-            entry.sent = true;
             entry.stamp = moved(entry.stamp);
             entry.change.move_stamps(moved);
         }
@@ -240,6 +285,18 @@ impl FromIterator<Entry> for Changes {
         entries.into_iter().for_each(|entry| changes.push(entry));
         changes
     }
+}
+
+/// Whether a raw command's name is of those that merge.
+pub fn is_change(args: &[Bytes]) -> bool {
+    const CHANGES: [&str; 10] =
+        ["DECR", "DECRBY", "HDEL", "HSET", "INCR", "INCRBY", "LPUSH", "RPUSH", "SADD", "SREM"];
+    is_one_of(args, &CHANGES)
+}
+
+fn is_one_of(args: &[Bytes], names: &[&str]) -> bool {
+    let is = |name: &Bytes| names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+    args.first().is_some_and(is)
 }
 
 /// Whether memory can answer this raw command from what was changed there: it only reads, and one key.
@@ -262,8 +319,8 @@ pub fn is_read(args: &[Bytes]) -> bool {
         "SMEMBERS",
         "TYPE",
     ];
-    let Some(name) = args.first().map(|name| name.to_ascii_uppercase()) else { return false };
-    READS.iter().any(|read| read.as_bytes() == name)
+    // With more keys than one it asks for what memory may not know.
+    is_one_of(args, &READS) && !(is_one_of(args, &["EXISTS"]) && args.len() != 2)
 }
 
 #[cfg(test)]
@@ -277,7 +334,8 @@ mod tests {
     fn entry(command: &str, at: u64, sent: bool) -> Entry {
         let args: Vec<Bytes> =
             command.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect();
-        Entry::new(Change::of(&args, stamp(at)).unwrap(), stamp(at), sent)
+        let change = Change::of(&args, stamp(at)).unwrap();
+        Entry { number: Number::foreign(at), stamp: stamp(at), sent, change }
     }
 
     fn waiting(commands: &[(&str, bool)]) -> Changes {
@@ -287,10 +345,14 @@ mod tests {
     #[test]
     fn what_was_never_sent_folds_into_one_and_keeps_the_last_number() {
         let counted = waiting(&[("INCR k", false), ("INCRBY k 5", false), ("DECR k", false)]);
-        assert_eq!(counted.entries(), [Entry::new(Change::Add(5), stamp(3), false)]);
+        assert_eq!(counted.entries().len(), 1);
+        assert_eq!(
+            (&counted.entries()[0].change, counted.entries()[0].id()),
+            (&Change::Add(5), (1, 3))
+        );
         let pushed = waiting(&[("RPUSH k a b", false), ("rpush k c", false), ("LPUSH k d", false)]);
         assert_eq!(pushed.entries().len(), 2, "head and tail stay apart");
-        assert_eq!(pushed.entries()[0].number, 2);
+        assert_eq!(pushed.entries()[0].id(), (1, 2));
     }
 
     #[test]
@@ -309,7 +371,8 @@ mod tests {
     fn what_may_have_reached_the_server_stays_as_it_is() {
         let mut changes = waiting(&[("INCR k", true), ("INCR k", false), ("INCR k", false)]);
         assert_eq!(changes.entries().len(), 2);
-        let former = std::mem::take(&mut changes);
+        let mut former = std::mem::take(&mut changes);
+        former.mark_sent();
         changes.push(entry("INCR k", 9, false));
         changes.put_before(former);
         changes.push(entry("INCR k", 10, false));
@@ -337,6 +400,8 @@ mod tests {
             "SADD k",
             "RPUSH k",
             "DECRBY k -9223372036854775808",
+            "INCRBY k +5",
+            "INCRBY k 05",
             "INCRBYFLOAT k 1",
             "LPOP k",
             "INCR",
@@ -348,14 +413,28 @@ mod tests {
     }
 
     #[test]
-    fn too_much_for_one_key_is_noticed_and_bytes_are_given_back() {
+    fn of_two_changes_of_a_field_the_newer_stays_in_whatever_order_they_come() {
         let mut changes = Changes::default();
+        changes.push(entry("HSET k a new", 5, false));
+        changes.push(entry("HSET k a old b 1", 3, false));
+        let [Entry { change: Change::Fields(fields), .. }] = changes.entries() else { panic!() };
+        assert_eq!(fields[&b"a"[..]], (Some(Bytes::from("new")), stamp(5)));
+        assert_eq!(changes.last().unwrap().stamp, stamp(5));
+    }
+
+    #[test]
+    fn what_folds_costs_no_more_than_what_is_left_of_it() {
+        let mut changes = Changes::default();
+        for at in 0..300_000 {
+            changes.push(entry("INCR k", at, false));
+        }
+        assert!(
+            changes.takes(&Change::Add(1)) && changes.size.words < 100 && changes.bytes() < 1_000
+        );
         let word = Bytes::from_static(b"x");
         let push = |count| Change::Push { head: false, values: vec![word.clone(); count] };
-        assert!(changes.takes(&push(MOST_WORDS)));
-        changes.push(Entry::new(push(MOST_WORDS - 10), stamp(1), false));
-        assert!(!changes.takes(&push(11)));
-        changes.forget(&|other| other <= stamp(1));
+        assert!(changes.takes(&push(MOST_WORDS / 2)) && !changes.takes(&push(MOST_WORDS)));
+        changes.forget(&|_| true);
         assert!(changes.is_empty() && changes.bytes() == 0);
     }
 }

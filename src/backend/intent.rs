@@ -24,14 +24,6 @@ pub enum Wish {
     Change(Changes),
 }
 
-impl Intent {
-    /// The process and the number of the last change, if it is one.
-    pub fn id(&self) -> Option<(u64, u64)> {
-        let Wish::Change(changes) = &self.wish else { return None };
-        changes.last().map(|last| (last.stamp.process, last.number))
-    }
-}
-
 /// How a replay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -12,6 +12,7 @@ pub mod redis;
 use bytes::Bytes;
 
 use crate::base::error::{Error, Result};
+use crate::base::number::Number;
 use crate::base::stamp::Stamp;
 pub use call::{Call, Settler, Sink, settle_all};
 pub use change::Change;
@@ -55,9 +56,8 @@ pub enum Operation {
     /// Answers how many went.
     Clear { prefix: Bytes, stamp: Stamp },
     /// One raw command that merges with others: `args` as it was given, `change` what it does. It has an id,
-    /// so it is carried out once, however often it is sent. `after` is the id of a change that must have
-    /// gone before. Atomic.
-    Change { key: Bytes, args: Vec<Bytes>, change: Change, stamp: Stamp, after: Option<(u64, u64)> },
+    /// so it is carried out once, however often it is sent. Atomic.
+    Change { key: Bytes, args: Vec<Bytes>, change: Change, stamp: Stamp, number: Number },
     /// One raw command, keys not yet prefixed. Nothing is promised beyond Redis' own word.
     Command { args: Vec<Bytes> },
     /// Raw commands in one pipeline; not atomic. A failed one is an error in its place.

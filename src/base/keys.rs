@@ -76,14 +76,22 @@ impl Keys {
         let mut out = BytesMut::with_capacity(self.prefix.len() + key.len() + 8);
         if tagged {
             out.put_slice(key);
-            out.put_slice(b":h:c");
+            out.put_slice(b":h:c:");
         } else {
             out.put_slice(&self.prefix);
             out.put_slice(b"h:{");
             out.put_slice(key);
-            out.put_slice(b"}c");
+            out.put_slice(b"}c:");
         }
         Some(out.freeze())
+    }
+
+    /// The ids of a process' changes of a raw key, beside its record.
+    pub fn ids(record: &[u8], process: u64) -> Bytes {
+        let mut out = BytesMut::with_capacity(record.len() + 13);
+        out.put_slice(record);
+        out.put_slice(format!("{process:x}").as_bytes());
+        out.freeze()
     }
 
     /// The value key that a key belongs to: itself, or the one that its side record stands for. The life

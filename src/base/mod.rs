@@ -2,6 +2,7 @@
 pub mod clock;
 pub mod error;
 pub mod keys;
+pub mod number;
 pub mod plant;
 pub mod random;
 pub mod slot;

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use super::clock::Clock;
+use super::number::Numbers;
 
 /// When a write entered, in microseconds of the server's clock, with the process as tie-break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -32,6 +33,8 @@ pub struct Stamps {
     offset: AtomicI64,
     /// The first offset that was learnt; it settles what was taken before, so that its order stays.
     first: AtomicI64,
+    /// Of what must be done once.
+    pub numbers: Arc<Numbers>,
     /// A test's word for the offset is the last.
     pinned: AtomicBool,
     /// A test wants stamps that go back with the clock.
@@ -47,6 +50,7 @@ impl Stamps {
             last: AtomicU64::new(0),
             offset: AtomicI64::new(0),
             first: AtomicI64::new(0),
+            numbers: Arc::default(),
             pinned: AtomicBool::new(false),
             falls: AtomicBool::new(false),
         }

@@ -34,6 +34,32 @@ impl Clears {
     }
 }
 
+/// Sets that were replayed. Dropped before they are looked after, whatever broke in, they go back.
+struct Replayed<'a> {
+    fallback: &'a Fallback,
+    sets: HashMap<Bytes, Stamp>,
+}
+
+impl<'a> Replayed<'a> {
+    fn taken_from(fallback: &'a Fallback) -> Self {
+        Self { fallback, sets: std::mem::take(&mut *fallback.replayed_sets.lock()) }
+    }
+}
+
+impl Drop for Replayed<'_> {
+    fn drop(&mut self) {
+        if self.sets.is_empty() {
+            return;
+        }
+        let mut sets = self.fallback.replayed_sets.lock();
+        for (key, stamp) in self.sets.drain() {
+            // The older one is the more careful.
+            let known = sets.entry(key).or_insert(stamp);
+            *known = stamp.min(*known);
+        }
+    }
+}
+
 impl Fallback {
     /// Before sets are replayed, and after that.
     pub(super) async fn heed_clears(&self, replayer: &mut Replayer) -> Result<()> {
@@ -43,15 +69,8 @@ impl Fallback {
             return Ok(());
         }
         // What is replayed from here on is looked after the next time.
-        let replayed = std::mem::take(&mut *self.replayed_sets.lock());
-        let list = match replayer.clears().await {
-            Ok(list) => list,
-            Err(error) => {
-                self.replayed_sets.lock().extend(replayed);
-                return Err(error);
-            }
-        };
-        let clears = Clears::new(list);
+        let mut replayed = Replayed::taken_from(self);
+        let clears = Clears::new(replayer.clears().await?);
         let newest = clears.by_prefix.values().max().copied().unwrap_or(0);
         self.stamps.observe(Stamp { micros: newest, process: 0 });
         let older = |key: &[u8], stamp: Stamp| {
@@ -59,12 +78,12 @@ impl Fallback {
         };
         let mut local = self.local.lock();
         let now = self.clock.micros();
-        let dropped = local.journal.supersede(&|key, stamp| older(key, stamp).is_some());
+        let (dropped, changes) = local.journal.supersede(&|key, stamp| older(key, stamp).is_some());
         for (key, stamp) in &dropped {
             local.void(key, Some(*stamp), now);
         }
-        self.resync.superseded.fetch_add(dropped.len() as u64, Ordering::Relaxed);
-        for (key, stamp) in replayed {
+        self.resync.superseded.fetch_add((dropped.len() + changes) as u64, Ordering::Relaxed);
+        for (key, stamp) in std::mem::take(&mut replayed.sets) {
             if let Some(micros) = older(&key, stamp)
                 && !local.journal.holds(&key)
             {

@@ -61,11 +61,12 @@ impl Fallback {
     /// All managed values in memory, and all that waits for the replay.
     pub fn export(&self) -> Rows {
         let now = self.clock.micros();
-        let local = self.local.lock();
+        let mut local = self.local.lock();
+        local.journal.share_changes();
         let mut rows = Rows { boot: boot_id(), ..Rows::default() };
         for intent in local.journal.intents() {
             if let Wish::Change(changes) = &intent.wish {
-                let changes = changes.clone().adopted(&|stamp| self.stamps.settle(stamp));
+                let changes = changes.clone().moved(&|stamp| self.stamps.settle(stamp));
                 let rest = intent.key.strip_prefix(self.keys.raw(b"").as_ref());
                 let (key, hex) = text_or_hex(rest.unwrap_or_default());
                 rows.changes.extend(changes.entries().iter().map(|entry| {
@@ -167,8 +168,10 @@ impl Fallback {
             let wrong = || Error::invalid("data", "data holds a change that can't be read");
             let entry = changes::get(&mut unhex(&row.record)?).ok_or_else(wrong)?;
             let changes: Changes = std::iter::once(entry).collect();
-            let changes =
-                changes.adopted(&|stamp| self.stamp_of(Some((stamp.micros, stamp.process)), here));
+            let mut changes =
+                changes.moved(&|stamp| self.stamp_of(Some((stamp.micros, stamp.process)), here));
+            // Whoever gave it out may have sent it.
+            changes.mark_sent();
             let Some(stamp) = changes.last().map(|entry| entry.stamp) else { continue };
             local.journal.adopt(Intent { key, stamp, wish: Wish::Change(changes) });
         }

@@ -3,6 +3,7 @@
 //! It is a backend around two backends, so a manager can't tell whether it is degraded and can't forget
 //! it. The right order of layers is manager → fallback → Redis: a layer below this one that swallowed an
 //! error would hide the outage from it.
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -64,7 +65,7 @@ pub struct Fallback {
     pub(super) away: AtomicBool,
     pub(super) uncertain: Mutex<Fate>,
     /// Sets that were replayed since the list of clears was read.
-    pub(super) replayed_sets: Mutex<Vec<(Bytes, Stamp)>>,
+    pub(super) replayed_sets: Mutex<HashMap<Bytes, Stamp>>,
     /// Where the journal is kept on disk, if it is.
     pub(super) directory: OnceLock<Directory>,
     pub adoptions: super::adoption::Adoptions,
@@ -153,8 +154,9 @@ impl Fallback {
         local: &mut Local,
         operation: &Operation,
         error: Option<&Error>,
+        sent: bool,
     ) -> Answer {
-        if self.redis.is_some() && self.belongs_to_redis(operation) {
+        if self.redis.is_some() && self.belongs_to_redis(local, operation) {
             return Err(error.cloned().unwrap_or_else(|| self.why()));
         }
         if !self.config.fallback_enabled {
@@ -168,10 +170,7 @@ impl Fallback {
             let dropped = local.journal.dropped();
             let answer = match operation {
                 Operation::Command { .. } => local.apply_change(operation, false, &moment),
-                Operation::Change { .. } => {
-                    let sent = error.is_some_and(|error| error.applied != Applied::No);
-                    local.apply_change(operation, sent, &moment)
-                }
+                Operation::Change { .. } => local.apply_change(operation, sent, &moment),
                 operation => local.apply_journalled(operation, &moment),
             };
             if let Some(plant) = self.config.planted {
@@ -188,10 +187,14 @@ impl Fallback {
         }
     }
 
-    /// Whether nobody but the server may answer: a raw command, unless it merges, or reads what merges.
-    fn belongs_to_redis(&self, operation: &Operation) -> bool {
+    /// Whether nobody but the server may answer: a raw command, unless it merges, or reads what was changed
+    /// while the server was away.
+    fn belongs_to_redis(&self, local: &Local, operation: &Operation) -> bool {
         match operation {
-            Operation::Command { args } => !(self.merges() && change::is_read(args)),
+            Operation::Command { args } => {
+                let changed = |key: &Bytes| local.journal.changes(&self.keys.raw(key));
+                !(self.merges() && change::is_read(args) && args.get(1).is_some_and(changed))
+            }
             Operation::Pipeline { .. } => true,
             _ => false,
         }
@@ -204,13 +207,16 @@ impl Fallback {
     /// A raw command that merges, as the change that it is.
     fn merging(&self, operation: Operation) -> Operation {
         let Operation::Command { args } = operation else { return operation };
-        let raw = args.get(1).map(|key| self.keys.raw(key));
+        let raw = args.get(1).filter(|_| change::is_change(&args)).map(|key| self.keys.raw(key));
         let Some(key) = raw.filter(|key| self.keys.record(key).is_some()) else {
             return Operation::Command { args };
         };
         let stamp = self.stamps.next();
         match Change::of(&args, stamp) {
-            Some(change) => Operation::Change { key, args, change, stamp, after: None },
+            Some(change) => {
+                let number = self.stamps.numbers.next();
+                Operation::Change { key, args, change, stamp, number }
+            }
             None => Operation::Command { args },
         }
     }
@@ -233,7 +239,11 @@ impl Fallback {
             let memory = call.memory || matches!(call.operation, Operation::Change { .. });
             let holds = memory && self.holds_back(&local, &call.operation);
             let answer = if memory {
-                self.in_memory(&mut local, &call.operation, Some(&failure.error))
+                {
+                    // Sent before, or now, and nobody knows what became of it.
+                    let sent = call.attempts > 0 || failure.error.applied != Applied::No;
+                    self.in_memory(&mut local, &call.operation, Some(&failure.error), sent)
+                }
             } else if matches!(
                 call.operation,
                 Operation::Command { .. } | Operation::Pipeline { .. }
@@ -284,7 +294,7 @@ impl Backend for Fallback {
         if !memory && !raw && self.redis.is_some() {
             return Early::Answer(neutral(&operation));
         }
-        let answer = self.in_memory(&mut local, &operation, None);
+        let answer = self.in_memory(&mut local, &operation, None, false);
         if self.holds_back(&local, &operation) {
             Early::Held(answer)
         } else {

@@ -55,7 +55,9 @@ impl Fate {
         let emptied = matches!((&before.life, &now.life), (Some(a), Some(b)) if a != b);
         // Nobody could delete anything on a server that was dead, whatever it holds now.
         self.flushed |= same && emptied;
-        self.evicted |= now.evicted_keys > if same { before.evicted_keys } else { 0 };
+        // A count that fell was set back, and nobody knows what it would have told.
+        self.evicted |=
+            if same { now.evicted_keys != before.evicted_keys } else { now.evicted_keys > 0 };
     }
 
     /// A dial failed. One that found nobody listening shows that nobody is served.

@@ -123,6 +123,11 @@ impl Journal {
         self.sets.peek(key).or_else(|| self.deletes.peek(key))
     }
 
+    /// Whether changes wait for this key.
+    pub fn changes(&self, key: &[u8]) -> bool {
+        self.changes.contains(key)
+    }
+
     /// Whether anything waits for this key.
     pub fn holds(&self, key: &[u8]) -> bool {
         self.peek(key).is_some() || self.changes.contains(key)
@@ -209,7 +214,7 @@ impl Journal {
         if let Wish::Change(changes) = &mut intent.wish {
             changes.push(entry);
         }
-        intent.stamp = stamp;
+        intent.stamp = stamp.max(intent.stamp);
         self.bytes = self.bytes - before + weight(intent);
     }
 
@@ -230,17 +235,21 @@ impl Journal {
         self.note_empty();
     }
 
-    /// What waits and is older than a clear of somebody else is settled; answers which sets.
-    pub fn supersede(&mut self, older: &dyn Fn(&[u8], Stamp) -> bool) -> Vec<(Bytes, Stamp)> {
+    /// What waits and is older than a clear of somebody else is settled; answers which sets, and how many
+    /// changes.
+    pub fn supersede(
+        &mut self,
+        older: &dyn Fn(&[u8], Stamp) -> bool,
+    ) -> (Vec<(Bytes, Stamp)>, usize) {
         let covered = self.sets.iter().filter(|(key, intent)| older(key, intent.stamp));
         let covered: Vec<_> = covered.map(|(key, intent)| (key.clone(), intent.stamp)).collect();
         for (key, stamp) in &covered {
             self.write(|| Record::Settled { key, stamp: *stamp });
             self.forget(key);
         }
-        self.forget_changes(older);
+        let changes = self.forget_changes(older, true);
         self.note_empty();
-        covered
+        (covered, changes)
     }
 
     pub fn take(&mut self, key: &[u8]) -> Option<Intent> {
@@ -310,6 +319,10 @@ impl Journal {
 
     /// The replay of an intent that was taken ended.
     pub fn settle(&mut self, intent: &Intent) {
+        if let Wish::Change(changes) = &intent.wish {
+            let (key, entries) = (&intent.key, changes.entries());
+            entries.iter().for_each(|entry| self.write(|| Record::Done { key, id: entry.id() }));
+        }
         self.write(|| Record::Settled { key: &intent.key, stamp: intent.stamp });
         self.take_back(intent);
         self.note_empty();
@@ -332,9 +345,10 @@ impl Journal {
 
     /// Takes back an intent whose replay did not end, unless a newer one came for its key. It was
     /// counted as kept once already, so it is not refused now. It is the first of those that wait.
-    pub fn put_back(&mut self, intent: Intent) {
+    pub fn put_back(&mut self, mut intent: Intent) {
         self.take_back(&intent);
-        if let Wish::Change(_) = intent.wish {
+        if let Wish::Change(changes) = &mut intent.wish {
+            changes.mark_sent();
             return self.put_before(intent);
         }
         if self.is_outdated(&intent) {
@@ -349,10 +363,8 @@ impl Journal {
 
     /// Takes over what another process left behind, unless something newer is known here.
     pub fn adopt(&mut self, intent: Intent) {
-        if let Wish::Change(changes) = &intent.wish {
-            let key = &intent.key;
-            changes.entries().iter().for_each(|entry| self.write(|| Record::Change { key, entry }));
-            return self.put_before(intent);
+        if let Wish::Change(_) = intent.wish {
+            return self.adopt_changes(intent);
         }
         if self.is_outdated(&intent) {
             return;
@@ -366,6 +378,18 @@ impl Journal {
     /// Whether families wait to be invalidated, which goes before anybody reads from the server.
     pub fn has_invalidations(&self) -> bool {
         !self.invalidations.is_empty()
+    }
+
+    /// Somebody else may send the changes that wait from now on, so they stay as they are.
+    pub fn share_changes(&mut self) {
+        for (key, intent) in &mut self.changes {
+            if let Wish::Change(changes) = &mut intent.wish {
+                changes.mark_sent();
+            }
+            if let Some(log) = &self.log {
+                log.write(&Record::Sent { key });
+            }
+        }
     }
 
     /// Drops every intent under a prefix, on request.
@@ -429,24 +453,46 @@ impl Journal {
             let stays = matches!(intent.wish, Wish::Delete) || *other > stamp;
             stays || !key.starts_with(prefix)
         });
-        self.forget_changes(&|key, other| key.starts_with(prefix) && other <= stamp);
+        self.forget_changes(&|key, other| key.starts_with(prefix) && other <= stamp, false);
     }
 
-    fn forget_changes(&mut self, older: &dyn Fn(&[u8], Stamp) -> bool) {
-        let first = |intent: &Intent| changes(intent)?.entries().first().map(|entry| entry.stamp);
-        let touched = self
-            .changes
-            .iter()
-            .filter(|(key, intent)| first(intent).is_some_and(|stamp| older(key, stamp)));
+    fn forget_changes(&mut self, older: &dyn Fn(&[u8], Stamp) -> bool, told: bool) -> usize {
+        let is_old = |key: &[u8], entry: &Entry| older(key, entry.stamp);
+        let touched = self.changes.iter().filter(|(key, intent)| {
+            changes(intent).is_some_and(|all| all.entries().iter().any(|entry| is_old(key, entry)))
+        });
+        let mut forgotten = 0;
         for key in touched.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             let Some(mut intent) = self.changes.pop(&key) else { continue };
             self.unweigh(&intent);
-            if let Wish::Change(changes) = &mut intent.wish {
-                changes.forget(&|stamp| older(&key, stamp));
-                if !changes.is_empty() {
-                    self.put(intent);
-                }
+            let Wish::Change(changes) = &mut intent.wish else { continue };
+            for entry in changes.entries().iter().filter(|entry| told && is_old(&key, entry)) {
+                self.write(|| Record::Done { key: &key, id: entry.id() });
             }
+            let before = changes.entries().len();
+            changes.forget(&|entry| is_old(&key, entry));
+            forgotten += before - changes.entries().len();
+            if !changes.is_empty() {
+                self.put(intent);
+            }
+        }
+        forgotten
+    }
+
+    /// Those that wait already, or are on their way, are not taken twice.
+    fn adopt_changes(&mut self, mut intent: Intent) {
+        let on_its_way = self.replaying.values().filter(|other| other.key == intent.key);
+        let known = on_its_way.chain(self.changes.peek(&intent.key)).filter_map(changes);
+        let known: Vec<_> = known.flat_map(Changes::entries).map(Entry::id).collect();
+        let Wish::Change(changes) = &mut intent.wish else { return };
+        let cleared = |stamp: Stamp| {
+            let mut over = self.invalidations.iter().chain(&self.under_way);
+            over.any(|other| intent.key.starts_with(&other.prefix) && other.stamp >= stamp)
+        };
+        changes.forget(&|entry| known.contains(&entry.id()) || cleared(entry.stamp));
+        if !changes.is_empty() {
+            self.write(|| Record::Intent(&intent));
+            self.put_before(intent);
         }
     }
 
@@ -457,17 +503,10 @@ impl Journal {
             self.unweigh(later);
         }
         let Wish::Change(changes) = &mut former.wish else { return };
-        match later {
-            Some(Intent { wish: Wish::Change(mut later), stamp, .. }) => {
-                later.put_before(std::mem::take(changes));
-                *changes = later;
-                former.stamp = former.stamp.max(stamp);
-            }
-            _ => {
-                let mut none = Changes::default();
-                none.put_before(std::mem::take(changes));
-                *changes = none;
-            }
+        if let Some(Intent { wish: Wish::Change(mut later), stamp, .. }) = later {
+            later.put_before(std::mem::take(changes));
+            *changes = later;
+            former.stamp = former.stamp.max(stamp);
         }
         self.put(former);
     }
@@ -530,6 +569,9 @@ impl Journal {
     }
 
     fn take_out(&mut self, intent: &Intent) {
+        if let Wish::Change(_) = intent.wish {
+            self.write(|| Record::Sent { key: &intent.key });
+        }
         self.unweigh(intent);
         self.taken += 1;
         if self.log.is_some() {

@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 
 use super::fallback::Fallback;
 use super::journal::Invalidation;
+use super::local::Local;
 use crate::backend::change::{Changes, KNOWN_MS};
 use crate::backend::intent::{Intent, Outcome, Wish};
 use crate::backend::memory::store::{Data, Entry, Standing};
@@ -216,15 +217,17 @@ impl Keeper for Fallback {
         let mut replayed_sets = self.replayed_sets.lock();
         for (intent, outcome) in ended {
             if matches!(intent.wish, Wish::Set { .. }) && outcome != Some(Outcome::Superseded) {
-                replayed_sets.push((intent.key.clone(), intent.stamp));
+                replayed_sets.insert(intent.key.clone(), intent.stamp);
             }
             match outcome {
                 Some(Outcome::Applied) => {
                     local.journal.settle(&intent);
                     local.store.mark_clean(&intent.key, intent.stamp);
+                    let_go_of(&mut local, &intent, now);
                 }
                 Some(Outcome::Superseded | Outcome::Conflict) => {
                     local.journal.settle(&intent);
+                    let_go_of(&mut local, &intent, now);
                     if local.store.peek(&intent.key, now).is_some_and(|e| e.stamp == intent.stamp) {
                         local.store.remove(&intent.key, now);
                     }
@@ -293,6 +296,13 @@ impl Keeper for Fallback {
         self.config.writes_uncertain
             || self.config.planted == Some(Plant::AgeIsIgnored)
             || self.uncertain.lock().may_write_absent(since, ttl, self.clock.micros())
+    }
+}
+
+/// What memory made of a raw key is worth nothing when the server knows its changes.
+fn let_go_of(local: &mut Local, intent: &Intent, now: u64) {
+    if matches!(intent.wish, Wish::Change(_)) && !local.journal.changes(&intent.key) {
+        local.store.remove(&intent.key, now);
     }
 }
 

@@ -64,7 +64,7 @@ impl Local {
         sent: bool,
         moment: &Moment<'_>,
     ) -> Answer {
-        let Operation::Change { key, change, stamp, .. } = operation else {
+        let Operation::Change { key, change, stamp, number, .. } = operation else {
             return self.plainly(operation, moment);
         };
         let applied = if sent { Applied::Unknown } else { Applied::No };
@@ -74,12 +74,10 @@ impl Local {
         }
         // What memory refuses, the server would refuse too, or never learn of.
         let answer = self.plainly(operation, moment).map_err(|error| error.applied(applied))?;
-        let mut entry = Entry::new(change.clone(), *stamp, sent);
-        if !sent {
-            // It comes after whatever waits already.
-            let stamp = moment.stamps.next();
-            entry = Entry::new(entry.change.restamped(stamp), stamp, false);
-        }
+        // It may not be evicted as long as it waits.
+        self.store.mark_journalled(key);
+        let (number, change) = (number.clone(), change.clone());
+        let entry = Entry { number, stamp: *stamp, sent, change };
         self.journal.change(key, entry);
         Ok(answer)
     }

@@ -185,8 +185,8 @@ impl Subject {
         let (args, stamp) = (args(words), self.stamps.next());
         let change = Change::of(&args, stamp).expect("it merges");
         let key = self.keys.raw(&args[1]);
-        let after = None;
-        match self.run(Operation::Change { key, args, change, stamp, after }).await {
+        let number = self.stamps.numbers.next();
+        match self.run(Operation::Change { key, args, change, stamp, number }).await {
             Ok(Reply::Raw(Raw::Integer(number))) => Ok(number),
             Ok(other) => panic!("a change answered {other:?}"),
             Err(error) => Err(error.kind),

@@ -171,6 +171,14 @@ impl Store {
         }
     }
 
+    /// Says that a change of this entry waits for its replay: it is not dropped for want of room.
+    pub fn mark_journalled(&mut self, key: &[u8]) {
+        if let Some((key, mut slot)) = self.clean.pop_entry(key) {
+            slot.entry.standing = Standing::Journalled;
+            self.journalled.put(key, slot);
+        }
+    }
+
     /// Frees expired entries, those due longest first, and says how many. A number below `at_most`
     /// means that none is left.
     pub fn sweep(&mut self, now: u64, at_most: usize) -> usize {

@@ -66,11 +66,6 @@ pub fn forgot_script(error: &Error) -> bool {
     error.cause.as_deref().is_some_and(|cause| cause.starts_with("NOSCRIPT"))
 }
 
-/// Whether a change reached the server before one that must go first.
-pub fn came_early(error: &Error) -> bool {
-    error.cause.as_deref().is_some_and(|cause| cause.starts_with("HOLDFAST"))
-}
-
 /// Whether the server as a whole can't serve us now, so that memory should.
 pub fn means_unavailable(error: &Error) -> bool {
     match error.kind {

@@ -294,9 +294,10 @@ impl Hub {
             }
             SideJob::Invalidated(done) => {
                 self.invalidating = false;
+                self.knows_clears |= done;
                 if done {
                     self.catch_up();
-                } else {
+                } else if self.state.live() {
                     self.rest();
                 }
             }
@@ -305,7 +306,7 @@ impl Hub {
                 self.knows_clears |= done;
                 if done {
                     self.pump_replay();
-                } else {
+                } else if self.state.live() {
                     self.rest();
                 }
             }

@@ -28,14 +28,6 @@ impl Item {
         Self::Call { call, leasing: false, seen: 0, replies: 0 }
     }
 
-    /// When it entered, if somebody waits for it.
-    pub fn since(&self) -> Option<u64> {
-        match self {
-            Self::Call { call, .. } => Some(call.since),
-            Self::Replay(_) => None,
-        }
-    }
-
     pub fn key(&self) -> Option<&Bytes> {
         match self {
             Self::Call { call, .. } => call.operation.key(),
@@ -62,8 +54,7 @@ impl Orphans {
 pub(super) struct Batch {
     pub link: u64,
     pub items: Vec<Item>,
-    /// When the oldest of its calls entered, from where its deadline counts.
-    pub since: u64,
+    pub sent_at: u64,
     /// It runs a script of the caller's, during which no server answers anybody.
     pub runs_script: bool,
 }
@@ -72,7 +63,6 @@ pub(super) struct Batch {
 pub(super) fn is_large_write(operation: &Operation) -> bool {
     match operation {
         Operation::Set { value, .. } | Operation::Fill { value, .. } => value.payload.len() > LARGE,
-        Operation::Change { .. } => operation.weight() > LARGE,
         _ => false,
     }
 }
@@ -94,9 +84,5 @@ pub(super) fn runs_script(operation: &Operation) -> bool {
 }
 
 pub(super) fn is_large_intent(intent: &Intent) -> bool {
-    match &intent.wish {
-        Wish::Delete => false,
-        Wish::Set { value, .. } => value.payload.len() > LARGE,
-        Wish::Change(changes) => changes.bytes() > LARGE,
-    }
+    matches!(&intent.wish, Wish::Set { value, .. } if value.payload.len() > LARGE)
 }

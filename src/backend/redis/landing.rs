@@ -33,8 +33,6 @@ pub struct Landing {
     /// Keys that hold nothing: no copy of what they held may answer later.
     missed: Vec<(Bytes, u32)>,
     leases: Vec<Call>,
-    /// Changes that came before those that must go first.
-    early: Vec<Call>,
     again: Vec<Item>,
     /// Comparing live writes that met something newer.
     fenced: Vec<Call>,
@@ -98,7 +96,6 @@ impl Landing {
             kept: Vec::new(),
             missed: Vec::new(),
             leases: Vec::new(),
-            early: Vec::new(),
             again: Vec::new(),
             fenced: Vec::new(),
             failed: None,
@@ -258,7 +255,6 @@ impl Hub {
         let leases = std::mem::take(&mut landing.leases);
         let again = std::mem::take(&mut landing.again);
         let fenced = std::mem::take(&mut landing.fenced);
-        let early = std::mem::take(&mut landing.early);
         let (failed, reopen, full) = (landing.failed.take(), landing.reopen, landing.full);
         landing.large.iter().for_each(|key| self.lane.remember(key));
         for arrived in landing.settle(self.shared.keeper().as_deref()) {
@@ -269,7 +265,6 @@ impl Hub {
                 landing.settle(shared.keeper().as_deref());
             });
         }
-        self.unanswered(early, Applied::No);
         self.ask_for_leases(leases);
         if self.state.live() {
             self.dispatch(fenced);
@@ -399,10 +394,6 @@ impl Hub {
 
     /// A server's error for one call.
     pub fn refuse(&self, call: Call, leasing: bool, seen: u32, error: Error, out: &mut Landing) {
-        if matches!(call.operation, Operation::Change { .. }) && failure::came_early(&error) {
-            out.early.push(call);
-            return;
-        }
         let forgot = failure::forgot_script(&error);
         let raw = matches!(call.operation, Operation::Command { .. } | Operation::Pipeline { .. });
         if !raw && (forgot || failure::means_unavailable(&error)) {

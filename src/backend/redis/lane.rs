@@ -224,11 +224,6 @@ impl Hub {
         let Some(mut item) = self.lane.queue.pop_front() else { return };
         if let Some(intent) = self.intent_before(&item) {
             self.replaying += 1;
-            if let Item::Call { call, .. } = &mut item
-                && let Operation::Change { after, .. } = &mut call.operation
-            {
-                *after = intent.id();
-            }
             self.lane.queue.push_front(item);
             *self.lane.keys.entry(intent.key.clone()).or_default() += 1;
             item = Item::Replay(intent);

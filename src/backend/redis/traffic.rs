@@ -12,7 +12,7 @@ use super::items::{Batch, Item, is_large_write, runs_script};
 use super::state::State;
 use super::wire;
 use super::{failure, raw};
-use crate::backend::intent::Intent;
+use crate::backend::intent::{Intent, Wish};
 use crate::backend::{Call, Lease, Operation, settle_all};
 use crate::base::error::{Applied, Error, ErrorKind};
 use crate::base::slot::slot;
@@ -52,10 +52,6 @@ impl Hub {
                 _ => None,
             };
             self.replaying += usize::from(intent.is_some());
-            if let (Operation::Change { after, .. }, Some(intent)) = (&mut call.operation, &intent)
-            {
-                *after = intent.id();
-            }
             let replays_in_lane =
                 intent.as_ref().is_some_and(|intent| self.replays_in_lane(intent));
             if self.lane.wants(&call.operation) || replays_in_lane {
@@ -174,9 +170,7 @@ impl Hub {
             let runs_script = items.iter().any(
                 |item| matches!(item, Item::Call { call, .. } if runs_script(&call.operation)),
             );
-            let entered = items.iter().filter_map(Item::since).min();
-            let since = entered.unwrap_or(now).min(now);
-            self.batches.insert(number, Batch { link: link.id, items, since, runs_script });
+            self.batches.insert(number, Batch { link: link.id, items, sent_at: now, runs_script });
             // Polled once here: the connection takes what is handed to it in the order of the first
             // polls, and the order of one key's operations is promised.
             match first_poll(&mut flight) {
@@ -195,12 +189,16 @@ impl Hub {
     /// Sends again what was sent on a connection that broke.
     pub fn resend(&mut self, items: Vec<Item>) {
         let most = self.shared.config.max_retries;
+        let (now, timeout) = (self.now(), micros(self.shared.config.command_timeout));
         let mut outgoing = self.outgoing(items.len());
         let mut given_up = Vec::new();
         let mut cleared = Vec::new();
         for item in items {
             match item {
-                Item::Replay(intent) => {
+                Item::Replay(mut intent) => {
+                    if let Wish::Change(changes) = &mut intent.wish {
+                        changes.mark_sent();
+                    }
                     let at = self.link_of(Some(&intent.key));
                     self.add_replay(&mut outgoing[at], intent);
                 }
@@ -210,7 +208,8 @@ impl Hub {
                         call.operation,
                         Operation::Command { .. } | Operation::Pipeline { .. }
                     );
-                    if raw || call.attempts > most {
+                    let late = now.saturating_sub(call.since) > timeout;
+                    if raw || late || call.attempts > most {
                         given_up.push(call);
                     } else if matches!(call.operation, Operation::Clear { .. }) {
                         cleared.push(call);
@@ -281,7 +280,7 @@ impl Hub {
         let late: Vec<u64> = self
             .batches
             .iter()
-            .filter(|(_, batch)| now.saturating_sub(batch.since) > timeout)
+            .take_while(|(_, batch)| now.saturating_sub(batch.sent_at) > timeout)
             .map(|(&number, _)| number)
             .collect();
         for number in late {
@@ -289,11 +288,8 @@ impl Hub {
             let mut calls = Vec::new();
             for item in batch.items {
                 match item {
-                    Item::Call { call, .. } if now.saturating_sub(call.since) > timeout => {
-                        calls.push(call);
-                    }
-                    // They are sent again, or handed back, with what else is on its way.
-                    other => self.orphans.add(number, [other]),
+                    Item::Call { call, .. } => calls.push(call),
+                    replay @ Item::Replay(_) => self.orphans.add(number, [replay]),
                 }
             }
             self.shared.view.lock().last_error =

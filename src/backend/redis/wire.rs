@@ -1,4 +1,6 @@
 //! Operations as Redis commands, and Redis' answers as replies.
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use redis::{Cmd, Pipeline, Value as Resp};
 
@@ -88,9 +90,10 @@ impl Wire {
                 ));
                 1
             }
-            Operation::Change { key, change, stamp, after, .. } => {
-                let entry = Entry::new(change.clone(), *stamp, repeated);
-                out.add_command(self.changes(key, &[entry], b"live", true, *after));
+            Operation::Change { key, change, stamp, number, .. } => {
+                let (change, number) = (change.clone(), number.clone());
+                let entry = Entry { number, stamp: *stamp, sent: repeated, change };
+                out.add_command(self.changes(key, &[entry], b"live", true));
                 1
             }
             Operation::Command { args } => {
@@ -122,7 +125,7 @@ impl Wire {
         let remaining = match &intent.wish {
             Wish::Change(changes) => {
                 let entries = changes.entries();
-                out.add_command(self.changes(&intent.key, entries, b"replay", certain, None));
+                out.add_command(self.changes(&intent.key, entries, b"replay", certain));
                 return;
             }
             Wish::Delete => None,
@@ -156,37 +159,29 @@ impl Wire {
     }
 
     /// Changes of one key, in order, in one step.
-    fn changes(
-        &self,
-        key: &Bytes,
-        entries: &[Entry],
-        mode: &[u8],
-        certain: bool,
-        after: Option<(u64, u64)>,
-    ) -> Cmd {
+    fn changes(&self, key: &Bytes, entries: &[Entry], mode: &[u8], certain: bool) -> Cmd {
         let record = self.keys.record(key).unwrap_or_else(|| self.keys.side(key));
+        let own = self.stamps.process();
+        // Our own first: the floor is about them.
+        let others = entries.iter().map(|entry| entry.stamp.process).filter(|&other| other != own);
+        let processes: Vec<u64> =
+            std::iter::once(own).chain(others.collect::<BTreeSet<_>>()).collect();
+        let ids: Vec<Bytes> =
+            processes.iter().map(|&process| Keys::ids(&record, process)).collect();
+        let mut keys: Vec<&[u8]> = vec![key, &record];
+        keys.extend(ids.iter().map(Bytes::as_ref));
         let flag = |yes: bool| if yes { "1" } else { "0" };
-        let (process, number) = after.map_or_else(
-            || (String::new(), "0".to_owned()),
-            |(process, number)| (process.to_string(), number.to_string()),
-        );
-        let life = KNOWN_MS.to_string();
-        let mut cmd = CHANGE.call(
-            &[key, &record],
-            &[
-                mode,
-                flag(certain).as_bytes(),
-                life.as_bytes(),
-                process.as_bytes(),
-                number.as_bytes(),
-            ],
-        );
+        let (life, floor) = (KNOWN_MS.to_string(), self.stamps.numbers.floor().to_string());
+        let mut cmd = CHANGE
+            .call(&keys, &[mode, flag(certain).as_bytes(), life.as_bytes(), floor.as_bytes()]);
         for entry in entries {
             let place = |stamp: Stamp| {
                 let stamp = self.stamps.settle(stamp);
                 (stamp.micros, stamp.process)
             };
-            cmd.arg(entry.stamp.process).arg(entry.number).arg(flag(entry.sent));
+            let (process, number) = entry.id();
+            let ids = processes.iter().position(|&other| other == process).unwrap_or(0);
+            cmd.arg(3 + ids).arg(number).arg(flag(entry.sent));
             match &entry.change {
                 Change::Add(by) => {
                     cmd.arg("add").arg(1).arg(*by);
@@ -387,8 +382,8 @@ pub fn simple_answer(operation: &Operation, repeated: bool, mut replies: Vec<Res
         return number.map(|number| Reply::Raw(Raw::Integer(number))).ok_or_else(unexpected);
     }
     if let (Operation::Change { .. }, Resp::Nil) = (operation, &last) {
-        let text = "it was carried out before its connection broke; what it answered is not known any more";
-        return Err(Error::new(ErrorKind::Conflict, text));
+        // Its number is closed only when nobody waits for it.
+        return Err(unexpected());
     }
     if let Resp::ServerError(error) = &last {
         return Err(failure::from_server(error));
@@ -538,7 +533,8 @@ mod tests {
         wire.encode(&set, true, &mut pipeline);
         wire.encode(&Operation::Delete { key: key.clone(), stamp }, true, &mut pipeline);
         let (change, args) = (Change::Add(1), Vec::new());
-        let add = Operation::Change { key: key.clone(), args, change, stamp, after: None };
+        let number = wire.stamps.numbers.next();
+        let add = Operation::Change { key: key.clone(), args, change, stamp, number };
         wire.encode(&add, false, &mut pipeline);
         pipeline.add_command(wire.note_clear(key, stamp));
         let names: Vec<_> = super::super::script::ALL.iter().map(|script| script.name).collect();

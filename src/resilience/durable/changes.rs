@@ -3,10 +3,12 @@ use bytes::{Buf, BufMut, Bytes};
 
 use super::record::{get_stamp, put_stamp};
 use crate::backend::change::{Change, Entry};
+use crate::base::number::Number;
 
 pub fn put(out: &mut Vec<u8>, entry: &Entry) {
     put_stamp(out, entry.stamp);
-    out.put_u64_le(entry.number);
+    out.put_u64_le(entry.number.value());
+    out.put_u8(u8::from(entry.sent));
     match &entry.change {
         Change::Add(by) => {
             out.put_u8(0);
@@ -36,10 +38,11 @@ pub fn put(out: &mut Vec<u8>, entry: &Entry) {
     }
 }
 
-/// Takes all that is left. What is read may have reached the server.
+/// Takes all that is left.
 pub fn get(body: &mut Bytes) -> Option<Entry> {
     let stamp = get_stamp(body)?;
-    let number = body.try_get_u64_le().ok()?;
+    let number = Number::foreign(body.try_get_u64_le().ok()?);
+    let sent = body.try_get_u8().ok()? == 1;
     let change = match body.try_get_u8().ok()? {
         0 => Change::Add(body.try_get_i64_le().ok()?),
         1 => Change::Fields(parts(body, |body| {
@@ -55,7 +58,7 @@ pub fn get(body: &mut Bytes) -> Option<Entry> {
         kind @ (3 | 4) => Change::Push { head: kind == 3, values: parts(body, get_text)? },
         _ => return None,
     };
-    Some(Entry { number, stamp, sent: true, change })
+    Some(Entry { number, stamp, sent, change })
 }
 
 fn parts<T, All: FromIterator<T>>(
@@ -103,7 +106,8 @@ mod tests {
         #[test]
         fn what_was_written_is_read(change in any_change(), number: u64, micros: u64, process: u64) {
             let key = Bytes::from_static(b"k");
-            let entry = Entry { number, stamp: Stamp { micros, process }, sent: true, change };
+            let (number, stamp) = (Number::foreign(number), Stamp { micros, process });
+            let entry = Entry { number, stamp, sent: false, change };
             let mut out = Vec::new();
             Record::Change { key: &key, entry: &entry }.encode(&mut out);
             let length = out.len();

@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use super::super::journal::Invalidation;
 use super::record::{self, Begin, Clocks, Read};
+use crate::backend::change::Entry;
 use crate::backend::intent::{Intent, Wish};
 use crate::base::stamp::Stamp;
 
@@ -19,6 +20,8 @@ pub struct State {
     pub complete: bool,
     /// Bytes at the end that are no whole record.
     pub torn: usize,
+    /// It holds a whole record that is not understood here: a newer version wrote it.
+    pub newer: bool,
 }
 
 impl State {
@@ -30,6 +33,7 @@ impl State {
             rest = rest.slice(length..);
         }
         state.torn = rest.len();
+        state.newer = record::is_whole(&rest);
         state
     }
 
@@ -57,7 +61,7 @@ impl State {
                 match self.intents.get_mut(&key) {
                     Some(Intent { wish: Wish::Change(changes), stamp: newest, .. }) => {
                         changes.push(entry);
-                        *newest = stamp;
+                        *newest = stamp.max(*newest);
                     }
                     _ => {
                         let wish = Wish::Change(std::iter::once(entry).collect());
@@ -65,16 +69,19 @@ impl State {
                     }
                 }
             }
+            Read::Sent { key } => {
+                if let Some(Intent { wish: Wish::Change(changes), .. }) = self.intents.get_mut(&key)
+                {
+                    changes.mark_sent();
+                }
+            }
+            Read::Done { key, id } => self.forget(&key, &|entry| entry.id() == id),
             Read::Invalidation(Invalidation { prefix, stamp }) => {
                 self.cover(&prefix, stamp);
                 let newest = self.invalidations.entry(prefix).or_default();
                 *newest = (*newest).max(stamp);
             }
             Read::Settled { key, stamp } => {
-                if let Some(Intent { wish: Wish::Change(changes), .. }) = self.intents.get_mut(&key)
-                {
-                    changes.forget(&|other| other <= stamp);
-                }
                 if self.intents.get(&key).is_some_and(|intent| intent.stamp <= stamp) {
                     self.intents.remove(&key);
                 }
@@ -91,14 +98,26 @@ impl State {
 
     fn cover(&mut self, prefix: &[u8], stamp: Stamp) {
         self.intents.retain(|key, intent| {
-            if let Wish::Change(changes) = &mut intent.wish
-                && key.starts_with(prefix)
-            {
-                changes.forget(&|other| other <= stamp);
-            }
-            let is_delete = matches!(intent.wish, Wish::Delete);
-            is_delete || !key.starts_with(prefix) || intent.stamp > stamp
+            !key.starts_with(prefix)
+                || match &mut intent.wish {
+                    Wish::Delete => true,
+                    Wish::Set { .. } => intent.stamp > stamp,
+                    Wish::Change(changes) => {
+                        changes.forget(&|entry| entry.stamp <= stamp);
+                        !changes.is_empty()
+                    }
+                }
         });
+    }
+
+    fn forget(&mut self, key: &Bytes, settled: &dyn Fn(&Entry) -> bool) {
+        let Some(Intent { wish: Wish::Change(changes), .. }) = self.intents.get_mut(key) else {
+            return;
+        };
+        changes.forget(settled);
+        if changes.is_empty() {
+            self.intents.remove(key);
+        }
     }
 }
 

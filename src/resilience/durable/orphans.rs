@@ -114,7 +114,7 @@ impl Directory {
             }
             let state = State::of(bytes.into());
             // Of another version, or without a head: whoever understands it may have it.
-            if state.begin.is_none() {
+            if state.begin.is_none() || state.newer {
                 continue;
             }
             adopted.files.push((path, file));
@@ -223,7 +223,7 @@ impl Moved {
                 Wish::Set { value: value.clone(), expires_at: Some(at.max(1)), since: *since }
             }
             Wish::Change(changes) => {
-                Wish::Change(changes.clone().adopted(&|stamp| self.stamp(stamp)))
+                Wish::Change(changes.clone().moved(&|stamp| self.stamp(stamp)))
             }
             wish => wish.clone(),
         };

@@ -30,6 +30,15 @@ pub enum Record<'a> {
         prefix: &'a [u8],
         stamp: Stamp,
     },
+    /// The changes of a key that were taken until here may reach the server.
+    Sent {
+        key: &'a [u8],
+    },
+    /// The replay of a change ended.
+    Done {
+        key: &'a Bytes,
+        id: (u64, u64),
+    },
     /// The replay of a key's intent ended; what is not newer is done.
     Settled {
         key: &'a [u8],
@@ -59,6 +68,8 @@ pub enum Read {
     Clocks(Clocks),
     Intent(Intent),
     Change { key: Bytes, entry: Entry },
+    Sent { key: Bytes },
+    Done { key: Bytes, id: (u64, u64) },
     Invalidation(Invalidation),
     Settled { key: Bytes, stamp: Stamp },
     Invalidated(Invalidation),
@@ -149,6 +160,16 @@ impl Record<'_> {
                 out.put_slice(key);
                 changes::put(out, entry);
             }
+            Self::Sent { key } => {
+                out.put_u8(11);
+                out.put_slice(key);
+            }
+            Self::Done { key, id: (process, number) } => {
+                out.put_u8(12);
+                out.put_u64_le(*process);
+                out.put_u64_le(*number);
+                out.put_slice(key);
+            }
             Self::Invalidation { prefix, stamp } => put_stamped(out, 4, *stamp, prefix),
             Self::Settled { key, stamp } => put_stamped(out, 5, *stamp, key),
             Self::Invalidated { prefix, stamp } => put_stamped(out, 6, *stamp, prefix),
@@ -162,8 +183,19 @@ impl Record<'_> {
     }
 }
 
+/// Whether these bytes begin with a whole record, understood or not.
+pub fn is_whole(bytes: &Bytes) -> bool {
+    whole(bytes).is_some()
+}
+
 /// The next record of a file, and how many bytes it took. `None` at the end, also where the end is torn.
 pub fn next(bytes: &Bytes) -> Option<(Read, usize)> {
+    let (body, end) = whole(bytes)?;
+    Some((read(body)?, end))
+}
+
+/// The body of the next record, and where it ends.
+fn whole(bytes: &Bytes) -> Option<(Bytes, usize)> {
     let mut header = bytes.get(..HEADER)?;
     let (length, sum) = (usize::try_from(header.get_u32_le()).ok()?, header.get_u32_le());
     if length > LONGEST {
@@ -174,7 +206,7 @@ pub fn next(bytes: &Bytes) -> Option<(Read, usize)> {
     if crc32fast::hash(body) != sum {
         return None;
     }
-    Some((read(bytes.slice(HEADER..end))?, end))
+    Some((bytes.slice(HEADER..end), end))
 }
 
 fn read(mut body: Bytes) -> Option<Read> {
@@ -229,6 +261,11 @@ fn read(mut body: Bytes) -> Option<Read> {
         10 => {
             let key = changes::get_text(&mut body)?;
             Read::Change { key, entry: changes::get(&mut body)? }
+        }
+        11 => Read::Sent { key: body },
+        12 => {
+            let id = (body.try_get_u64_le().ok()?, body.try_get_u64_le().ok()?);
+            Read::Done { key: body, id }
         }
         _ => return None,
     })
