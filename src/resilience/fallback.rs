@@ -236,7 +236,9 @@ impl Fallback {
         let mut held = Vec::new();
         let mut local = self.local.lock();
         for (call, failure) in calls {
-            let memory = call.memory || matches!(call.operation, Operation::Change { .. });
+            let raw =
+                matches!(call.operation, Operation::Change { .. } | Operation::Command { .. });
+            let memory = call.memory || (raw && !self.belongs_to_redis(&local, &call.operation));
             let holds = memory && self.holds_back(&local, &call.operation);
             let answer = if memory {
                 {

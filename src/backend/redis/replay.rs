@@ -11,9 +11,11 @@ const BATCH: usize = 512;
 const REST: u64 = 1_000 * MILLI;
 
 impl Hub {
-    /// Whether anything waits for its replay, or is on its way.
+    /// Whether anything waits for its replay, is on its way, or was replayed and not looked after.
     pub fn owes(&self) -> bool {
-        let waits = self.shared.keeper().is_some_and(|keeper| keeper.owes() != Owed::Nothing);
+        let waits = self.shared.keeper().is_some_and(|keeper| {
+            keeper.owes() != Owed::Nothing || keeper.may_have_missed_clears()
+        });
         waits || self.replaying > 0
     }
 

@@ -12,6 +12,7 @@ use super::items::{Batch, Item, is_large_write, runs_script};
 use super::state::State;
 use super::wire;
 use super::{failure, raw};
+use crate::backend::change::is_read;
 use crate::backend::intent::{Intent, Wish};
 use crate::backend::{Call, Lease, Operation, settle_all};
 use crate::base::error::{Applied, Error, ErrorKind};
@@ -63,6 +64,22 @@ impl Hub {
             match &mut call.operation {
                 Operation::Clear { .. } => {
                     self.clears.push(call);
+                    continue;
+                }
+                // A raw read of what the server does not know yet.
+                Operation::Command { args }
+                    if self.shared.config.merges_raw
+                        && self.state == State::Resyncing
+                        && is_read(args)
+                        && keeper.as_ref().zip(args.get(1)).is_some_and(|(keeper, key)| {
+                            let key = self.shared.wire.keys.raw(key);
+                            keeper.answers_itself(
+                                &key,
+                                self.rest_until.is_some() || !self.knows_clears,
+                            )
+                        }) =>
+                {
+                    owed.push(call);
                     continue;
                 }
                 Operation::Command { args } => match raw::prepare(args, &self.shared.wire.keys) {
