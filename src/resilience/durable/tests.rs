@@ -189,6 +189,28 @@ fn a_torn_end_hides_nothing_that_stands_before_it() {
 }
 
 #[test]
+fn a_file_with_a_record_of_a_newer_version_is_left_to_who_understands_it() {
+    let place = Place::new();
+    let (directory, _own) = place.open(JournalSync::EverySecond);
+    let (_, first) = place.open(JournalSync::EverySecond);
+    first.write(&Record::Intent(&delete(1)));
+    gone(first);
+    let holds_it =
+        |path: &PathBuf| !State::of(std::fs::read(path).unwrap().into()).intents.is_empty();
+    let path = place.files().into_iter().find(holds_it).unwrap();
+    let body = [200u8, 1, 2, 3];
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.extend_from_slice(&4u32.to_le_bytes());
+    bytes.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
+    bytes.extend_from_slice(&body);
+    std::fs::write(&path, bytes).unwrap();
+    let found = directory.adopt(&ManualClock::at(6));
+    assert!(found.intents.is_empty());
+    found.done();
+    assert!(path.exists());
+}
+
+#[test]
 fn a_file_that_is_written_anew_keeps_what_is_owed_and_nothing_else() {
     let place = Place::new();
     let first = place.keep(JournalSync::No);
