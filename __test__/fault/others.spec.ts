@@ -134,9 +134,12 @@ describe('while our sets are replayed, another process', () => {
     await waitFor('the first to arrive', () => holdfast.isRedisAvailable() && left() < keys.length)
     await other(scene, [['clear']])
     expect(left()).toBeGreaterThan(0)
+    // Ours are removed by their names: what somebody else wrote since then stays.
+    await scene.outside((outside) => outside.call('SET', scene.name('foreign'), 'plain'))
     await proxy.set('pass')
     await scene.healed()
     expect(await scene.stored(keys)).toEqual(keys.map(() => null))
+    expect(await scene.outside((outside) => outside.call('GET', scene.name('foreign')))).toBe('plain')
     expect(await cache.get('key:99')).toBeNull()
   })
 })

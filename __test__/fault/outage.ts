@@ -90,6 +90,15 @@ export class Scene implements AsyncDisposable {
   }
 }
 
+/**
+ * Long enough for two processes to agree which of two writes is the later one: each knows the server's clock
+ * up to half of the round trip in which it asked for it.
+ */
+export async function apart(ms = 100): Promise<void> {
+  const end = performance.now() + ms
+  await waitFor('some time to pass', () => performance.now() > end)
+}
+
 /** Rejections that nobody handles while `work` runs, and for a turn of the event loop afterwards. */
 export async function unhandledDuring(work: () => Promise<void>): Promise<unknown[]> {
   const unhandled: unknown[] = []

@@ -49,9 +49,10 @@ export interface RawClient {
   /**
    * Sends one command and answers what Redis answers: text, number, null, array or object; bytes that
    * are no text as Uint8Array. Rejects with `E_INVALID` for a wrong argument, `E_UNAVAILABLE` while Redis
-   * doesn't answer (memory never stands in here), `E_TIMEOUT`, and `E_DATA` or `E_UNSUPPORTED` for what
-   * the server refuses; `applied` tells whether it may have happened. With memory for good (`memory:`)
-   * the embedded store answers the commands that it knows.
+   * doesn't answer, `E_TIMEOUT`, and `E_DATA` or `E_UNSUPPORTED` for what the server refuses; `applied` tells
+   * whether it may have happened. Memory stands in only with `fallback.rawChanges: 'merge'`, for what merges and
+   * for reads of what was changed so. With memory for good (`memory:`) the embedded store answers the commands
+   * that it knows.
    */
   call<T = unknown>(command: string, ...args: CommandArgument[]): Promise<T>
 }

@@ -406,6 +406,10 @@ impl Hub {
             }
             return;
         }
+        // What its user may not do may have been denied when the change was done already.
+        let is_change = matches!(call.operation, Operation::Change { .. });
+        let denied = is_change && error.kind == ErrorKind::Auth;
+        let error = if denied { failure::maybe_applied(error) } else { error };
         out.answers.push((call, Err(error)));
     }
 }
