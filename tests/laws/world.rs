@@ -106,6 +106,8 @@ impl World {
         for process in 0..2 {
             self.come_back(process).await.map_err(|why| format!("at the end: {why}"))?;
         }
+        // Every clear of the cases to come would look through what this one leaves.
+        self.flush().await;
         Ok(())
     }
 
