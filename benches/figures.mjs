@@ -24,7 +24,8 @@ const rows = [];
 for (const [name, goal, unit, measure] of [
   ['First answer after kill -9', '< 5', 'ms', firstAnswerAfterKill],
   ['100 calls on their way when the server is frozen: all settled after', '<= 1100', 'ms', settledAfterFreeze],
-  ['The slowest of 1,000 calls after that', '< 1', 'ms', laterAfterFreeze],
+  ['99 % of 1,000 calls after that take at most', '< 1', 'ms', () => laterAfterFreeze(990)],
+  ['The slowest of them, V8 collecting garbage in between', '< 1', 'ms', () => laterAfterFreeze(1000)],
   ['From a thawed server answering again to Redis answering calls', '< 1000', 'ms', flip],
   ['From a server that was dead for 6 s answering again to Redis answering calls', '< 1000', 'ms', flipAfterRestart],
   ['Replay beside live traffic', '>= 50000', 'intents a second', replay],
@@ -50,7 +51,7 @@ const text = `# What an outage costs
 |---|---|---|---|
 ${rows.join('\n')}
 
-The server's CPU is \`used_cpu_user\` and \`used_cpu_sys\` of INFO over 100,000 operations of 100 bytes, 200 at a time, beside the same number of raw commands through the same client.
+The server's CPU is \`used_cpu_user\` and \`used_cpu_sys\` of INFO over 100,000 operations of 100 bytes, 200 at a time, beside the same number of raw commands through the same kind of client, each on an empty server of its own.
 `;
 writeFileSync(`${benches}RESULTS-figures.md`, text);
 console.log(`\n${text}`);
@@ -95,16 +96,16 @@ async function settledAfterFreeze() {
   return settled;
 }
 
-async function laterAfterFreeze() {
+async function laterAfterFreeze(place) {
   const { cache, keys, end } = await frozen();
-  let slowest = 0;
+  const took = [];
   for (let n = 0; n < 1000; n++) {
     const began = performance.now();
     await cache.get(keys[n % 100]);
-    slowest = Math.max(slowest, performance.now() - began);
+    took.push(performance.now() - began);
   }
   await end();
-  return slowest;
+  return took.sort((a, b) => a - b)[place - 1];
 }
 
 async function flip() {
@@ -192,7 +193,12 @@ function refusalMemory() {
   return overloaded().rss;
 }
 
+/** How much more of the server's CPU ours takes, each on a server of its own, so that both fill an empty table. */
 async function serverCpu(kind, options) {
+  return (await cpuOf(kind, 'ours', options)) / (await cpuOf(kind, 'plain', options));
+}
+
+async function cpuOf(kind, whose, options) {
   const { server, holdfast, cache, end } = await scene(options);
   const total = 100_000;
   const value = 'x'.repeat(98);
@@ -200,26 +206,17 @@ async function serverCpu(kind, options) {
     for (let n = 0; n < total; n += 200) await Promise.all(Array.from({ length: 200 }, (_, at) => one(n + at)));
   };
   const client = holdfast.redisClient.getClient();
-  // As many bytes as the stored value has with its envelope.
+  // As many bytes as the stored value has with its envelope, under a key as long.
   const same = 'x'.repeat(28 + 100);
-  const cpuOf = async (one) => {
-    const before = await server.cpuSeconds();
-    await many(one);
-    return (await server.cpuSeconds()) - before;
-  };
-  const plainSet = (n) => client.call('SET', `plain:${n}`, same, 'PX', 3600000);
-  const ours = (n) => cache.set(`ours:${n}`, value);
-  if (kind === 'set') {
-    await many((n) => ours(n % 100));
-    const plain = await cpuOf(plainSet);
-    const own = await cpuOf(ours);
-    await end();
-    return own / plain;
-  }
-  await many(plainSet);
-  await many(ours);
-  const plain = await cpuOf((n) => client.call('UNLINK', `plain:${n}`));
-  const own = await cpuOf((n) => cache.delete(`ours:${n}`));
+  const ways = {
+    plain: { set: (n) => client.call('SET', `plain:ours:${n}`, same, 'PX', 3600000), delete: (n) => client.call('UNLINK', `plain:ours:${n}`) },
+    ours: { set: (n) => cache.set(`ours:${n}`, value), delete: (n) => cache.delete(`ours:${n}`) },
+  }[whose];
+  await many((n) => ways.set(n % 100));
+  if (kind === 'delete') await many(ways.set);
+  const before = await server.cpuSeconds();
+  await many(ways[kind]);
+  const took = (await server.cpuSeconds()) - before;
   await end();
-  return own / plain;
+  return took;
 }
