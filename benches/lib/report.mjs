@@ -45,7 +45,7 @@ export function report({
 
   const sections = [
     '# Benchmark results',
-    'Written by `npm run bench`; do not edit. Every figure is the median of the rounds, with the smallest and the largest in parentheses. All contenders ran in one run, in turns, each in a fresh process per round.',
+    'Written by `npm run bench`; do not edit. Every figure is the median of the rounds, with the smallest and the largest in parentheses. All contenders ran in one run, in turns, each in a fresh process per round. What an outage does to them stands in [RESULTS-outage.md](RESULTS-outage.md), what it costs in [RESULTS-figures.md](RESULTS-figures.md).',
     table(['', ''], [
       ['date', date],
       ['machine', `${machine.processor}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}`],
