@@ -1,17 +1,22 @@
 //! The intents taken while degraded: for each key the last one, and the invalidations of families.
 //!
-//! Changes of raw keys that merge are kept together, all of them in order.
+//! Changes of raw keys that merge are kept together, all of them in order; see `changes.rs`.
 //!
 //! Bounded by bytes. When room is short the oldest sets lose their values and become "delete what is
 //! older"; when even that does not fit, a set or a change is refused, so that its caller is told. Deletes are never
 //! dropped: beyond the bound they are collapsed into an invalidation of their family.
+//!
+//! Long, because every step weighs what it moves, and writes it down, by the same few private ones.
+mod changes;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use lru::LruCache;
 
 use super::durable::{Log, Record, Snapshot};
-use crate::backend::change::{Change, Changes, Entry};
 use crate::backend::intent::{Intent, Wish};
 use crate::base::plant::Plant;
 use crate::base::stamp::Stamp;
@@ -113,7 +118,7 @@ impl Journal {
         let first = |shelf: &Shelf| shelf.peek_lru().map(|(_, intent)| intent.stamp);
         let cleared = self.invalidations.iter().map(|other| other.stamp);
         let changed =
-            self.changes.peek_lru().and_then(|(_, intent)| changes(intent)?.entries().first());
+            self.changes.peek_lru().and_then(|(_, intent)| changes::of(intent)?.entries().first());
         let changed = changed.map(|entry| entry.stamp);
         cleared.chain(first(&self.deletes)).chain(first(&self.sets)).chain(changed).min()
     }
@@ -121,11 +126,6 @@ impl Journal {
     /// The set or the delete that waits for this key.
     pub fn peek(&self, key: &[u8]) -> Option<&Intent> {
         self.sets.peek(key).or_else(|| self.deletes.peek(key))
-    }
-
-    /// Whether changes wait for this key.
-    pub fn changes(&self, key: &[u8]) -> bool {
-        self.changes.contains(key)
     }
 
     /// Whether anything waits for this key.
@@ -194,28 +194,6 @@ impl Journal {
             self.shed(self.limit);
             self.collapse(family);
         }
-    }
-
-    /// Whether there is room for a change; makes it.
-    pub fn has_room_for(&mut self, key: &[u8], change: &Change) -> bool {
-        let takes =
-            self.changes.peek(key).and_then(changes).is_none_or(|waiting| waiting.takes(change));
-        takes && self.make_room(key, Entry::weight(change))
-    }
-
-    /// Takes a change of a raw key, behind those that wait there. There is room for it.
-    pub fn change(&mut self, key: &Bytes, entry: Entry) {
-        self.write(|| Record::Change { key, entry: &entry });
-        let (stamp, one) = (entry.stamp, |entry| Changes::from_iter([entry]));
-        let Some(intent) = self.changes.get_mut(key) else {
-            return self.put(Intent { key: key.clone(), stamp, wish: Wish::Change(one(entry)) });
-        };
-        let before = weight(intent);
-        if let Wish::Change(changes) = &mut intent.wish {
-            changes.push(entry);
-        }
-        intent.stamp = stamp.max(intent.stamp);
-        self.bytes = self.bytes - before + weight(intent);
     }
 
     /// Takes an invalidation of a family; it settles every earlier set in it.
@@ -380,18 +358,6 @@ impl Journal {
         !self.invalidations.is_empty()
     }
 
-    /// Somebody else may send the changes that wait from now on, so they stay as they are.
-    pub fn share_changes(&mut self) {
-        for (key, intent) in &mut self.changes {
-            if let Wish::Change(changes) = &mut intent.wish {
-                changes.mark_sent();
-            }
-            if let Some(log) = &self.log {
-                log.write(&Record::Sent { key });
-            }
-        }
-    }
-
     /// Drops every intent under a prefix, on request.
     pub fn forget_prefix(&mut self, prefix: &[u8]) {
         self.write(|| Record::Forgotten { prefix });
@@ -454,61 +420,6 @@ impl Journal {
             stays || !key.starts_with(prefix)
         });
         self.forget_changes(&|key, other| key.starts_with(prefix) && other <= stamp, false);
-    }
-
-    fn forget_changes(&mut self, older: &dyn Fn(&[u8], Stamp) -> bool, told: bool) -> usize {
-        let is_old = |key: &[u8], entry: &Entry| older(key, entry.stamp);
-        let touched = self.changes.iter().filter(|(key, intent)| {
-            changes(intent).is_some_and(|all| all.entries().iter().any(|entry| is_old(key, entry)))
-        });
-        let mut forgotten = 0;
-        for key in touched.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
-            let Some(mut intent) = self.changes.pop(&key) else { continue };
-            self.unweigh(&intent);
-            let Wish::Change(changes) = &mut intent.wish else { continue };
-            for entry in changes.entries().iter().filter(|entry| told && is_old(&key, entry)) {
-                self.write(|| Record::Done { key: &key, id: entry.id() });
-            }
-            let before = changes.entries().len();
-            changes.forget(&|entry| is_old(&key, entry));
-            forgotten += before - changes.entries().len();
-            if !changes.is_empty() {
-                self.put(intent);
-            }
-        }
-        forgotten
-    }
-
-    /// Those that wait already, or are on their way, are not taken twice.
-    fn adopt_changes(&mut self, mut intent: Intent) {
-        let on_its_way = self.replaying.values().filter(|other| other.key == intent.key);
-        let known = on_its_way.chain(self.changes.peek(&intent.key)).filter_map(changes);
-        let known: Vec<_> = known.flat_map(Changes::entries).map(Entry::id).collect();
-        let Wish::Change(changes) = &mut intent.wish else { return };
-        let cleared = |stamp: Stamp| {
-            let mut over = self.invalidations.iter().chain(&self.under_way);
-            over.any(|other| intent.key.starts_with(&other.prefix) && other.stamp >= stamp)
-        };
-        changes.forget(&|entry| known.contains(&entry.id()) || cleared(entry.stamp));
-        if !changes.is_empty() {
-            self.write(|| Record::Intent(&intent));
-            self.put_before(intent);
-        }
-    }
-
-    /// Changes that may have reached the server go before those that came meanwhile.
-    fn put_before(&mut self, mut former: Intent) {
-        let later = self.changes.pop(&former.key);
-        if let Some(later) = &later {
-            self.unweigh(later);
-        }
-        let Wish::Change(changes) = &mut former.wish else { return };
-        if let Some(Intent { wish: Wish::Change(mut later), stamp, .. }) = later {
-            later.put_before(std::mem::take(changes));
-            *changes = later;
-            former.stamp = former.stamp.max(stamp);
-        }
-        self.put(former);
     }
 
     /// The oldest sets lose their values until no more than so many bytes are held.
@@ -614,13 +525,6 @@ impl Journal {
     }
 }
 
-fn changes(intent: &Intent) -> Option<&Changes> {
-    match &intent.wish {
-        Wish::Change(changes) => Some(changes),
-        Wish::Delete | Wish::Set { .. } => None,
-    }
-}
-
 fn payload(intent: &Intent) -> usize {
     match &intent.wish {
         Wish::Delete => 0,
@@ -639,136 +543,4 @@ fn sheddable(intent: &Intent) -> usize {
 
 fn weight(intent: &Intent) -> usize {
     OVERHEAD + intent.key.len() + payload(intent)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::backend::Value;
-    use proptest::prelude::*;
-    use std::collections::BTreeMap;
-
-    fn stamp(micros: u64) -> Stamp {
-        Stamp { micros, process: 1 }
-    }
-
-    fn set(key: u8, micros: u64, size: usize) -> Intent {
-        let value = Value { payload: vec![0; size].into(), format: 0, compress: true };
-        let key = Bytes::from(format!("f:{key}"));
-        Intent { key, stamp: stamp(micros), wish: Wish::Set { value, expires_at: None, since: 0 } }
-    }
-
-    fn family(key: &[u8]) -> Bytes {
-        Bytes::copy_from_slice(&key[..2])
-    }
-
-    fn delete(journal: &mut Journal, key: u8, micros: u64) {
-        journal.delete(Bytes::from(format!("f:{key}")), stamp(micros), &family);
-    }
-
-    proptest! {
-        #[test]
-        fn each_key_keeps_its_last_intent_and_every_byte_is_accounted_for(
-            steps in proptest::collection::vec((0u8..4, 0u8..6, 0usize..200), 0..60),
-        ) {
-            let mut journal = Journal::new(usize::MAX / 2);
-            let mut model: BTreeMap<u8, bool> = BTreeMap::new();
-            for (at, (kind, key, size)) in steps.into_iter().enumerate() {
-                let micros = at as u64 + 1;
-                match kind {
-                    0 => { delete(&mut journal, key, micros); model.insert(key, false); }
-                    1 => { prop_assert!(journal.set(set(key, micros, size))); model.insert(key, true); }
-                    2 => {
-                        let taken = journal.take(format!("f:{key}").as_bytes());
-                        prop_assert_eq!(taken.is_some(), model.contains_key(&key));
-                        if let Some(intent) = taken { journal.put_back(intent); }
-                    }
-                    _ => { journal.invalidate(Bytes::from_static(b"f:"), stamp(micros)); model.retain(|_, set| !*set); }
-                }
-            }
-            let sets = model.values().filter(|set| **set).count();
-            prop_assert_eq!(journal.sets.len(), sets);
-            prop_assert_eq!(journal.deletes.len(), model.len() - sets);
-            while let Some(intent) = journal.take_some(1, 1).pop() {
-                drop(intent);
-            }
-            prop_assert_eq!((journal.bytes(), journal.payloads), (0, 0));
-        }
-
-        #[test]
-        fn the_bound_holds_and_no_delete_is_forgotten(
-            steps in proptest::collection::vec((any::<bool>(), 0u8..40, 0usize..2_000), 0..120),
-        ) {
-            let limit = 8_000;
-            let mut journal = Journal::new(limit);
-            let mut deleted: BTreeMap<u8, u64> = BTreeMap::new();
-            for (at, (deletes, key, size)) in steps.into_iter().enumerate() {
-                let micros = at as u64 + 1;
-                if deletes {
-                    delete(&mut journal, key, micros);
-                    deleted.insert(key, micros);
-                } else if journal.set(set(key, micros, size)) {
-                    deleted.remove(&key);
-                }
-                prop_assert!(journal.bytes() <= limit, "{} bytes", journal.bytes());
-                for (key, micros) in &deleted {
-                    let newest = journal.newest(format!("f:{key}").as_bytes());
-                    prop_assert!(newest >= Some(stamp(*micros)), "delete of {} is forgotten", key);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_oldest_sets_lose_their_values_first() {
-        let mut journal = Journal::new(3 * (OVERHEAD + 3) + 200);
-        for key in 1..=3 {
-            assert!(journal.set(set(key, u64::from(key), 100)));
-        }
-        assert_eq!(journal.dropped(), 1);
-        assert!(matches!(journal.peek(b"f:1").unwrap().wish, Wish::Delete));
-        assert!(matches!(journal.peek(b"f:3").unwrap().wish, Wish::Set { .. }));
-        assert!(!journal.set(set(4, 4, 10_000)), "it would not fit though all others went");
-        assert_eq!((journal.dropped(), journal.depth()), (2, 3));
-    }
-
-    #[test]
-    fn deletes_beyond_the_bound_become_an_invalidation_of_their_family() {
-        let mut journal = Journal::new(10 * (OVERHEAD + 4));
-        for key in 0..100 {
-            delete(&mut journal, key, u64::from(key) + 1);
-        }
-        assert!(journal.has_invalidations());
-        assert!(journal.bytes() <= 10 * (OVERHEAD + 4));
-        assert!(journal.collapsed() > 80);
-        assert!(journal.newest(b"f:0") >= Some(stamp(1)));
-    }
-
-    #[test]
-    fn an_intent_is_no_larger_than_what_is_counted_for_it() {
-        // With the key that the map keeps beside it, and its two links.
-        assert!(size_of::<Intent>() + size_of::<Bytes>() + 16 <= 184, "{}", size_of::<Intent>());
-    }
-
-    #[test]
-    fn half_a_million_intents_of_a_hundred_bytes_fit_by_default() {
-        let each = OVERHEAD + "ai-chatbot:cache:some-key-of-the-app:0123456789".len() + 100;
-        let limit = crate::config::from_json("{}").unwrap().journal_limit_bytes;
-        assert!(500_000 * each <= limit, "{} of {limit} bytes", 500_000 * each);
-    }
-
-    #[test]
-    fn an_intent_that_comes_back_yields_to_a_newer_one_and_is_the_first_otherwise() {
-        let mut journal = Journal::new(usize::MAX / 2);
-        delete(&mut journal, 1, 5);
-        journal.put_back(set(1, 4, 10));
-        assert!(journal.sets.is_empty());
-        journal.set(set(2, 6, 1));
-        journal.put_back(set(3, 1, 1));
-        assert!(matches!(journal.take_some(1, 1)[0].wish, Wish::Delete));
-        assert_eq!(journal.take_some(1, 1)[0].key, "f:3");
-        journal.invalidate(Bytes::from_static(b"g:"), stamp(9));
-        journal.put_back(Intent { key: Bytes::from_static(b"g:1"), ..set(1, 8, 1) });
-        assert_eq!(journal.sets.len(), 1);
-    }
 }
