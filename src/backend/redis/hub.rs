@@ -30,9 +30,8 @@ pub(super) const MILLI: u64 = 1000;
 pub(super) enum SideJob {
     /// It kept the connection of this number busy.
     Kept(u64),
-    /// Whether all went well.
-    Invalidated(bool),
-    /// Clears by others were looked for.
+    /// Clears were heeded: those by others, and with them what waits to be invalidated here. Whether all
+    /// went well.
     Heeded(bool),
     Other,
 }
@@ -79,7 +78,7 @@ pub(super) struct Hub {
     /// When the server's time was asked for last.
     pub time_at: u64,
     pub spin: Spin,
-    /// Whether invalidations are being carried out beside live traffic.
+    /// Whether clears are being heeded beside live traffic.
     pub invalidating: bool,
     /// What others cleared was looked for since intents came up.
     pub knows_clears: bool,
@@ -292,20 +291,11 @@ impl Hub {
                 // It may have left an intent behind.
                 self.catch_up();
             }
-            SideJob::Invalidated(done) => {
-                self.invalidating = false;
-                self.knows_clears |= done;
-                if done {
-                    self.catch_up();
-                } else if self.state.live() {
-                    self.rest();
-                }
-            }
             SideJob::Heeded(done) => {
                 self.invalidating = false;
                 self.knows_clears |= done;
                 if done {
-                    self.pump_replay();
+                    self.catch_up();
                 } else if self.state.live() {
                     self.rest();
                 }

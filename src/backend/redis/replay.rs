@@ -1,9 +1,12 @@
 //! The journal's way back to the server, beside live traffic.
+use futures_util::future::BoxFuture;
+
 use super::hub::{Hub, MILLI, SideJob};
 use super::items::Item;
 use super::state::State;
-use super::{Owed, Replayer};
+use super::{Keeper, Owed, Replayer};
 use crate::backend::intent::{Intent, Outcome};
+use crate::base::error::Result;
 
 /// How many intents are on their way at once.
 const BATCH: usize = 512;
@@ -55,23 +58,11 @@ impl Hub {
     /// Carries out invalidations that a broken connection left behind, beside live traffic: each removes
     /// only what is older than itself.
     pub fn invalidate_beside(&mut self) {
-        let Some((keeper, link)) = self.shared.keeper().zip(self.links.first()) else { return };
         // A set that is on its way behind it could bring back what it removes.
         if self.invalidating || self.rest_until.is_some() || self.replaying > 0 {
             return;
         }
-        self.invalidating = true;
-        let connection = link.connection.clone();
-        let replayer = Replayer { connection, wire: self.shared.wire.clone() };
-        let mut outage = self.outage.subscribe();
-        self.side_jobs.push(Box::pin(async move {
-            let done = tokio::select! {
-                // What fails goes back to the journal.
-                done = keeper.invalidate(replayer) => done.is_ok(),
-                _ = outage.changed() => false,
-            };
-            SideJob::Invalidated(done)
-        }));
+        self.beside(|keeper, replayer| keeper.invalidate(replayer));
     }
 
     /// Replays the journal in batches, between live traffic.
@@ -111,16 +102,25 @@ impl Hub {
         self.start_lane();
     }
 
-    /// Looks what others cleared, before sets are replayed and after that. Its end leads here again.
+    /// Looks what others cleared, before sets are replayed and after that. Its end leads to the replay again.
     fn heed_clears(&mut self) {
+        self.beside(|keeper, replayer| keeper.heed_clears(replayer));
+    }
+
+    /// Runs something of the keeper's beside live traffic, until the server goes. Batches wait for its end.
+    fn beside(
+        &mut self,
+        work: impl FnOnce(&dyn Keeper, Replayer) -> BoxFuture<'static, Result<()>>,
+    ) {
         let Some((keeper, link)) = self.shared.keeper().zip(self.links.first()) else { return };
         self.invalidating = true;
         let connection = link.connection.clone();
-        let replayer = Replayer { connection, wire: self.shared.wire.clone() };
+        let work = work(&*keeper, Replayer { connection, wire: self.shared.wire.clone() });
         let mut outage = self.outage.subscribe();
         self.side_jobs.push(Box::pin(async move {
             let done = tokio::select! {
-                done = keeper.heed_clears(replayer) => done.is_ok(),
+                // What fails goes back to the journal.
+                done = work => done.is_ok(),
                 _ = outage.changed() => false,
             };
             SideJob::Heeded(done)
