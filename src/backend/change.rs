@@ -107,12 +107,16 @@ impl Change {
             },
             (Self::Fields(fields), Self::Fields(others)) => {
                 for part in others {
-                    gone += keep_newer(fields, part).map_or_else(Size::default, field_size);
+                    if let Some((field, (value, _))) = keep_newer(fields, part) {
+                        gone += field_size(&field, value.as_ref());
+                    }
                 }
             }
             (Self::Members(members), Self::Members(others)) => {
                 for part in others {
-                    gone += keep_newer(members, part).map_or_else(Size::default, member_size);
+                    if let Some((member, _)) = keep_newer(members, part) {
+                        gone += member_size(&member);
+                    }
                 }
             }
             (Self::Push { head, values }, Self::Push { head: same, values: others })
@@ -129,14 +133,9 @@ impl Change {
         match self {
             Self::Add(_) => Size { words: 1, bytes: 0 },
             Self::Fields(fields) => {
-                let size = |(field, (value, stamp)): (&Bytes, &(Option<Bytes>, Stamp))| {
-                    field_size((field.clone(), (value.clone(), *stamp)))
-                };
-                fields.iter().map(size).sum()
+                fields.iter().map(|(field, (value, _))| field_size(field, value.as_ref())).sum()
             }
-            Self::Members(members) => {
-                members.iter().map(|(member, &is)| member_size((member.clone(), is))).sum()
-            }
+            Self::Members(members) => members.keys().map(member_size).sum(),
             Self::Push { values, .. } => Size {
                 words: values.len(),
                 bytes: values.iter().map(|value| PART / 2 + value.len()).sum(),
@@ -170,11 +169,11 @@ impl std::iter::Sum for Size {
 
 type Part<T> = (Bytes, (T, Stamp));
 
-fn field_size((field, (value, _)): Part<Option<Bytes>>) -> Size {
-    Size { words: 5, bytes: PART + field.len() + value.map_or(0, |value| value.len()) }
+fn field_size(field: &Bytes, value: Option<&Bytes>) -> Size {
+    Size { words: 5, bytes: PART + field.len() + value.map_or(0, Bytes::len) }
 }
 
-fn member_size((member, _): Part<bool>) -> Size {
+fn member_size(member: &Bytes) -> Size {
     Size { words: 4, bytes: PART + member.len() }
 }
 
@@ -207,7 +206,8 @@ impl Changes {
         self.size.bytes
     }
 
-    /// The last one; its stamp is the newest.
+    /// The last one. Its stamp is the newest of what was folded into it, and not always the newest of all: what
+    /// others left behind stands before what came here, whatever its stamps.
     pub fn last(&self) -> Option<&Entry> {
         self.entries.last()
     }
