@@ -287,13 +287,6 @@ impl FromIterator<Entry> for Changes {
     }
 }
 
-/// Whether a raw command's name is of those that merge.
-pub fn is_change(args: &[Bytes]) -> bool {
-    const CHANGES: [&str; 10] =
-        ["DECR", "DECRBY", "HDEL", "HSET", "INCR", "INCRBY", "LPUSH", "RPUSH", "SADD", "SREM"];
-    is_one_of(args, &CHANGES)
-}
-
 fn is_one_of(args: &[Bytes], names: &[&str]) -> bool {
     let is = |name: &Bytes| names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
     args.first().is_some_and(is)

@@ -207,13 +207,11 @@ impl Fallback {
     /// A raw command that merges, as the change that it is.
     fn merging(&self, operation: Operation) -> Operation {
         let Operation::Command { args } = operation else { return operation };
-        let raw = args.get(1).filter(|_| change::is_change(&args)).map(|key| self.keys.raw(key));
-        let Some(key) = raw.filter(|key| self.keys.record(key).is_some()) else {
-            return Operation::Command { args };
-        };
         let stamp = self.stamps.next();
-        match Change::of(&args, stamp) {
-            Some(change) => {
+        let change = Change::of(&args, stamp);
+        let raw = args.get(1).filter(|_| change.is_some()).map(|key| self.keys.raw(key));
+        match change.zip(raw.filter(|key| self.keys.record(key).is_some())) {
+            Some((change, key)) => {
                 let number = self.stamps.numbers.next();
                 Operation::Change { key, args, change, stamp, number }
             }
