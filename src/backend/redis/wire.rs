@@ -144,7 +144,6 @@ impl Wire {
             _ => (remaining, self.mode()),
         };
         out.add_command(match (&intent.wish, remaining) {
-            // A value that expired while Redis was away leaves only "delete older than".
             (Wish::Set { value, .. }, Some(None | Some(1..))) => self.replay_set(
                 &intent.key,
                 value,
@@ -380,10 +379,6 @@ pub fn simple_answer(operation: &Operation, repeated: bool, mut replies: Vec<Res
     if let (Operation::Change { .. }, Resp::BulkString(text)) = (operation, &last) {
         let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
         return number.map(|number| Reply::Raw(Raw::Integer(number))).ok_or_else(unexpected);
-    }
-    if let (Operation::Change { .. }, Resp::Nil) = (operation, &last) {
-        // Its number is closed only when nobody waits for it.
-        return Err(unexpected());
     }
     if let Resp::ServerError(error) = &last {
         return Err(failure::from_server(error));
