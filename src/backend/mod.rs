@@ -104,6 +104,11 @@ impl Operation {
         }
     }
 
+    /// Whether it is passed on as it was given. Nobody here knows what it does, so it is never sent twice.
+    pub fn is_raw(&self) -> bool {
+        matches!(self, Self::Command { .. } | Self::Pipeline { .. })
+    }
+
     /// Whether it changes a managed value, so that a copy of its key is no longer to be trusted.
     pub fn writes(&self) -> bool {
         matches!(self, Self::Set { .. } | Self::Delete { .. } | Self::Fill { .. })

@@ -239,15 +239,10 @@ impl Fallback {
             let memory = call.memory || (raw && !self.belongs_to_redis(&local, &call.operation));
             let holds = memory && self.holds_back(&local, &call.operation);
             let answer = if memory {
-                {
-                    // Sent before, or now, and nobody knows what became of it.
-                    let sent = call.attempts > 0 || failure.error.applied != Applied::No;
-                    self.in_memory(&mut local, &call.operation, Some(&failure.error), sent)
-                }
-            } else if matches!(
-                call.operation,
-                Operation::Command { .. } | Operation::Pipeline { .. }
-            ) {
+                // Sent before, or now, and nobody knows what became of it.
+                let sent = call.attempts > 0 || failure.error.applied != Applied::No;
+                self.in_memory(&mut local, &call.operation, Some(&failure.error), sent)
+            } else if call.operation.is_raw() {
                 Err(failure.error)
             } else {
                 neutral(&call.operation)
@@ -287,10 +282,7 @@ impl Backend for Fallback {
         if self.redis.is_some() && !local.on_memory() {
             return Early::Pass(operation);
         }
-        let raw = matches!(
-            operation,
-            Operation::Command { .. } | Operation::Pipeline { .. } | Operation::Change { .. }
-        );
+        let raw = operation.is_raw() || matches!(operation, Operation::Change { .. });
         if !memory && !raw && self.redis.is_some() {
             return Early::Answer(neutral(&operation));
         }

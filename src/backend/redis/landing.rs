@@ -395,8 +395,7 @@ impl Hub {
     /// A server's error for one call.
     pub fn refuse(&self, call: Call, leasing: bool, seen: u32, error: Error, out: &mut Landing) {
         let forgot = failure::forgot_script(&error);
-        let raw = matches!(call.operation, Operation::Command { .. } | Operation::Pipeline { .. });
-        if !raw && (forgot || failure::means_unavailable(&error)) {
+        if !call.operation.is_raw() && (forgot || failure::means_unavailable(&error)) {
             let replies = 0;
             out.again.push(Item::Call { call, leasing, seen, replies });
             if forgot {

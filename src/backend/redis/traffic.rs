@@ -221,12 +221,8 @@ impl Hub {
                 }
                 Item::Call { mut call, leasing, seen, .. } => {
                     call.attempts += 1;
-                    let raw = matches!(
-                        call.operation,
-                        Operation::Command { .. } | Operation::Pipeline { .. }
-                    );
                     let late = now.saturating_sub(call.since) > timeout;
-                    if raw || late || call.attempts > most {
+                    if call.operation.is_raw() || late || call.attempts > most {
                         given_up.push(call);
                     } else if matches!(call.operation, Operation::Clear { .. }) {
                         cleared.push(call);
