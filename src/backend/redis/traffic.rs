@@ -1,6 +1,7 @@
 //! How calls are sent: one pipeline per connection for all that came together, in the order of each key.
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use super::hub::{Hub, micros};
 use super::items::{Batch, Item, is_large_write, runs_script};
 use super::state::State;
 use super::wire;
-use super::{failure, raw};
+use super::{Keeper, failure, raw};
 use crate::backend::change::is_read;
 use crate::backend::intent::{Intent, Wish};
 use crate::backend::{Call, Lease, Operation, settle_all};
@@ -37,22 +38,19 @@ impl Hub {
         let mut refused = Vec::new();
         let mut owed = Vec::new();
         let keeper = self.shared.keeper();
+        // Who knows what the server does not know yet: of managed keys, and of raw ones.
+        let owing = keeper.as_ref().filter(|_| self.state == State::Resyncing);
+        let owing_raw = owing.filter(|_| self.shared.config.merges_raw);
+        let resting = self.rest_until.is_some() || !self.knows_clears;
         for mut call in calls {
-            // What the server does not know yet is answered from what waits.
-            if self.state == State::Resyncing
-                && let Some((keeper, key)) = keeper.as_ref().zip(call.operation.key())
-                && keeper.answers_itself(key, self.rest_until.is_some() || !self.knows_clears)
+            // That is answered from what waits.
+            if let Some((keeper, key)) = owing.zip(call.operation.key())
+                && keeper.answers_itself(key, resting)
             {
                 owed.push(call);
                 continue;
             }
-            let mut intent = match call.operation.key() {
-                Some(key) if self.state == State::Resyncing => {
-                    keeper.as_ref().and_then(|keeper| keeper.take_intent(key))
-                }
-                _ => None,
-            };
-            self.replaying += usize::from(intent.is_some());
+            let mut intent = self.take_intent(owing, call.operation.key());
             let replays_in_lane =
                 intent.as_ref().is_some_and(|intent| self.replays_in_lane(intent));
             if self.lane.wants(&call.operation) || replays_in_lane {
@@ -68,15 +66,10 @@ impl Hub {
                 }
                 // A raw read of what the server does not know yet.
                 Operation::Command { args }
-                    if self.shared.config.merges_raw
-                        && self.state == State::Resyncing
+                    if owing_raw.is_some()
                         && is_read(args)
-                        && keeper.as_ref().zip(args.get(1)).is_some_and(|(keeper, key)| {
-                            let key = self.shared.wire.keys.raw(key);
-                            keeper.answers_itself(
-                                &key,
-                                self.rest_until.is_some() || !self.knows_clears,
-                            )
+                        && owing_raw.zip(args.get(1)).is_some_and(|(keeper, key)| {
+                            keeper.answers_itself(&self.shared.wire.keys.raw(key), resting)
                         }) =>
                 {
                     owed.push(call);
@@ -90,12 +83,8 @@ impl Hub {
                     Ok(prepared) => {
                         at = self.link_of(prepared.key.as_ref());
                         *args = prepared.args;
-                        if self.shared.config.merges_raw && self.state == State::Resyncing {
-                            // A raw read sees the changes that were made before it.
-                            let keeper = keeper.as_ref().zip(prepared.key.as_ref());
-                            intent = keeper.and_then(|(keeper, key)| keeper.take_intent(key));
-                            self.replaying += usize::from(intent.is_some());
-                        }
+                        // A raw read sees the changes that were made before it.
+                        intent = self.take_intent(owing_raw, prepared.key.as_ref());
                     }
                     Err(error) => {
                         refused.push((call.settler, Err(error)));
@@ -137,6 +126,17 @@ impl Hub {
         self.start_lane();
         self.start_clears();
         self.grow_if_busy();
+    }
+
+    /// What waits for a key, to be sent before the key's next operation.
+    fn take_intent(
+        &mut self,
+        keeper: Option<&Arc<dyn Keeper>>,
+        key: Option<&Bytes>,
+    ) -> Option<Intent> {
+        let intent = keeper.zip(key).and_then(|(keeper, key)| keeper.take_intent(key));
+        self.replaying += usize::from(intent.is_some());
+        intent
     }
 
     /// An empty pipeline for each connection, for so many calls in all.
