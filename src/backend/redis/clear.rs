@@ -83,14 +83,14 @@ async fn clear(
         Some(Err(error)) => swept.refused = Some(error),
         _ => swept.touched = true,
     }
+    let report = |touched, error| if touched { failure::maybe_applied(error) } else { error };
     for pattern in [scan_pattern(side), scan_pattern(prefix)] {
         let done = sweep(&mut connection, wire, &pattern, stamp, timeout, &mut swept).await;
-        done.map_err(|error| if swept.touched { failure::maybe_applied(error) } else { error })?;
+        done.map_err(|error| report(swept.touched, error))?;
     }
     match swept.refused {
         None => Ok(swept.removed),
-        Some(error) if swept.touched => Err(failure::maybe_applied(error)),
-        Some(error) => Err(error),
+        Some(error) => Err(report(swept.touched, error)),
     }
 }
 
