@@ -108,9 +108,8 @@ async function laterAfterFreeze(place) {
   return took.sort((a, b) => a - b)[place - 1];
 }
 
-async function flip() {
-  const { server, holdfast, end } = await frozen();
-  server.thaw();
+/** From a server that answers again to Redis answering calls. */
+async function flipOf({ server, holdfast, end }) {
   await server.answers();
   const began = performance.now();
   await until(() => holdfast.isRedisAvailable());
@@ -119,18 +118,19 @@ async function flip() {
   return took;
 }
 
+async function flip() {
+  const found = await frozen();
+  found.server.thaw();
+  return flipOf(found);
+}
+
 async function flipAfterRestart() {
-  const { server, holdfast, cache, end } = await scene();
-  server.kill();
-  await cache.get('key:1');
+  const found = await scene();
+  found.server.kill();
+  await found.cache.get('key:1');
   await new Promise((resolve) => setTimeout(resolve, 6_000));
-  server.restart(binary);
-  await server.answers();
-  const began = performance.now();
-  await until(() => holdfast.isRedisAvailable());
-  const took = performance.now() - began;
-  await end();
-  return took;
+  found.server.restart(binary);
+  return flipOf(found);
 }
 
 async function replay() {
