@@ -29,6 +29,14 @@ export function versionsOf(contenders) {
   return versions;
 }
 
+export function machineInWords({ processor, cores, memoryGb, system }) {
+  return `${processor}, ${cores} cores, ${memoryGb} GB, ${system}`;
+}
+
+export function versionsInWords(versions) {
+  return Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ');
+}
+
 /** Bytes of the native file built here, or null when there is none. */
 export function nativeFileBytes() {
   for (const folder of [root, `${root}dist/`]) {

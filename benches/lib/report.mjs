@@ -1,7 +1,9 @@
 // RESULTS.md: tables of medians and spreads, the ratios, where a rival wins, and the goals.
 import { goalsOf } from './goals.mjs';
+import { machineInWords, versionsInWords } from './machine.mjs';
 import { CONCURRENCIES, CPU_CONCURRENCY, SIZES } from './plan.mjs';
 import { ratioSummary, summary } from './statistics.mjs';
+import { spread, table } from './table.mjs';
 
 const HOLDFAST = 'holdfast';
 
@@ -48,12 +50,12 @@ export function report({
     'Written by `npm run bench`; do not edit. Every figure is the median of the rounds, with the smallest and the largest in parentheses. All contenders ran in one run, in turns, each in a fresh process per round. What an outage does to them stands in [RESULTS-outage.md](RESULTS-outage.md), what it costs in [RESULTS-figures.md](RESULTS-figures.md).',
     table(['', ''], [
       ['date', date],
-      ['machine', `${machine.processor}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}`],
+      ['machine', machineInWords(machine)],
       ['load average before the run', machine.loadBefore.toFixed(2)],
       ['Node', machine.node],
       ['Redis', `${redisVersion}, loopback, no persistence, same machine`],
       ['rounds', `${settings.rounds}, ${settings.seconds} s per cell after ${settings.warmupSeconds} s of warm-up`],
-      ['versions', Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')],
+      ['versions', versionsInWords(versions)],
     ]),
     '## Goals',
     table(['goal', 'measured', 'verdict'], goalsOf(measures, nativeBytes).map(({ text, found, unit, met, clear }) => [
@@ -156,16 +158,8 @@ function verdictText(met, clear) {
 
 const labels = (contenders) => contenders.map(({ label }) => label);
 
-function table(head, rows) {
-  const line = (entries) => `| ${entries.join(' | ')} |`;
-  const rule = head.map((_, index) => (index === 0 ? '---' : '---:'));
-  return [line(head), line(rule), ...rows.map(line)].join('\n');
-}
-
 function figure(found) {
-  if (found === null) return '–';
-  const [middle, least, most] = [found.median, found.min, found.max].map(digits);
-  return least === most ? middle : `${middle} (${least}–${most})`;
+  return spread(found, digits);
 }
 
 function digits(value) {

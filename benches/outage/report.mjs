@@ -1,5 +1,7 @@
 // RESULTS-outage.md: one table, a line per contender, and how each was set up.
+import { machineInWords, versionsInWords } from '../lib/machine.mjs';
 import { summary } from '../lib/statistics.mjs';
+import { spread, table } from '../lib/table.mjs';
 import { AWAY_MS, BACK_MS, DELETES, KNOWN_MS, LIMIT_MS, OUTSTANDING, WRITES } from './plan.mjs';
 
 const LIMIT = `${LIMIT_MS / 1000} s`;
@@ -10,11 +12,11 @@ export function report({ date, machine, redisVersion, rounds, versions, contende
     'Written by `npm run bench:outage`; do not edit. Every figure is the median of the rounds, with the smallest and the largest in parentheses. Each contender went through each outage in a fresh process, with a Redis of its own that keeps its data (`appendfsync always`).',
     table(['', ''], [
       ['date', date],
-      ['machine', `${machine.processor}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}`],
+      ['machine', machineInWords(machine)],
       ['Node', machine.node],
       ['Redis', `${redisVersion}, loopback, same machine`],
       ['rounds', rounds],
-      ['versions', Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')],
+      ['versions', versionsInWords(versions)],
     ]),
     '## Answers',
     `Lower is better. "Never" is: not within ${LIMIT}.`,
@@ -95,21 +97,9 @@ function crashes(results, id, rounds) {
 const of = (results, id, scenario) =>
   results.filter((one) => one.contenderId === id && one.scenario === scenario).map(({ result }) => result);
 
-function spread(found, show) {
-  if (found === null) return '–';
-  const [middle, least, most] = [found.median, found.min, found.max].map(show);
-  return least === most ? middle : `${middle} (${least}–${most})`;
-}
-
 /** In seconds when the median is one or more. */
 function timesIn(found) {
   const seconds = found.median >= 1_000;
   const digits = seconds || found.median < 1 ? 2 : 0;
   return `${spread(found, (ms) => (seconds ? ms / 1_000 : ms).toFixed(digits))} ${seconds ? 's' : 'ms'}`;
-}
-
-function table(head, rows) {
-  const line = (entries) => `| ${entries.join(' | ')} |`;
-  const rule = head.map((_, index) => (index === 0 ? '---' : '---:'));
-  return [line(head), line(rule), ...rows.map(line)].join('\n');
 }
