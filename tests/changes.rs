@@ -24,8 +24,8 @@ use holdfast::base::stamp::Stamps;
 use holdfast::config::{self, Target};
 use holdfast::resilience::fallback::Fallback;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
-use support::{Caller, Server};
+use proptest::test_runner::{Config, TestCaseError, TestError};
+use support::{Caller, Server, laws};
 
 #[derive(Clone, Debug)]
 enum Change {
@@ -365,19 +365,11 @@ fn any_step() -> impl Strategy<Value = Step> {
 
 #[test]
 fn every_change_is_carried_out_once() {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = laws::runtime();
     let server = Server::start();
-    let asked = std::env::var("HOLDFAST_LAW_CASES").ok().and_then(|text| text.parse().ok());
-    let cases = asked.unwrap_or(256);
-    let config =
-        Config { cases, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };
-    let mut runner = match asked {
-        Some(_) => TestRunner::new(config),
-        None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
-    };
+    let config = Config { max_shrink_iters: 400, ..laws::config(laws::cases()) };
     let steps = prop::collection::vec(any_step(), 1..50);
-    let done = runner.run(&steps, |steps| {
+    let done = laws::runner(config).run(&steps, |steps| {
         runtime
             .block_on(async { World::new(&server).await.run(&steps).await })
             .map_err(TestCaseError::fail)

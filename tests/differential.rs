@@ -29,9 +29,9 @@ use holdfast::base::random;
 use holdfast::base::stamp::Stamps;
 use holdfast::config::{self, Target};
 use proptest::prelude::*;
-use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
+use proptest::test_runner::TestError;
 use steps::{KEYS, NAMES, Name, Step, Word, any_step};
-use support::{Caller, Server};
+use support::{Caller, Server, laws};
 
 const PREFIX: &str = "law:";
 const MEMORY: usize = 64 << 20;
@@ -346,20 +346,10 @@ fn clean_up(keys: &Keys, place: &str) -> Vec<Bytes> {
 
 #[test]
 fn memory_answers_what_redis_answers() {
-    let cases = match std::env::var("HOLDFAST_LAW_CASES") {
-        Ok(text) => text.parse().expect("HOLDFAST_LAW_CASES is a number"),
-        Err(_) => 256,
-    };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = laws::runtime();
     let server = Server::start();
     let bench = RefCell::new(runtime.block_on(Bench::on(&server)));
-    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
-    // Always the same cases, unless many are asked for.
-    let mut runner = match std::env::var_os("HOLDFAST_LAW_CASES") {
-        Some(_) => TestRunner::new(config),
-        None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
-    };
+    let mut runner = laws::runner(laws::config(laws::cases()));
     let result = runner.run(&prop::collection::vec(any_step(), 1..=100), |steps| {
         runtime.block_on(bench.borrow_mut().agree(steps))
     });

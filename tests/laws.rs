@@ -20,26 +20,15 @@ mod world;
 
 use holdfast::base::plant::Plant;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use proptest::test_runner::{Config, TestCaseError, TestError};
 use rules::{KEYS, Step, TTL};
+use support::laws;
 use world::World;
 
 /// Lifetimes, ms. No sum of jumps ends near one: stamps and expiry run on clocks that drift a little apart.
 const LIVES: [u64; 2] = [TTL / 2 + 7_000, 3 * TTL + 7_000];
 /// On the average.
 const STEPS: usize = 50;
-
-fn cases() -> u32 {
-    std::env::var("HOLDFAST_LAW_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(256)
-}
-
-/// Always the same cases, unless many are asked for. A planted fault is looked for in the same ones too.
-fn runner(config: Config, planted: Option<Plant>) -> TestRunner {
-    if planted.is_none() && std::env::var_os("HOLDFAST_LAW_CASES").is_some() {
-        return TestRunner::new(config);
-    }
-    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
-}
 
 fn any_step() -> impl Strategy<Value = Step> {
     let process = || 0usize..2;
@@ -60,17 +49,14 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 fn run(cases: u32, planted: Option<Plant>) -> Result<(), TestError<Vec<Step>>> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = laws::runtime();
     let server = support::Server::start();
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        max_shrink_iters: if planted.is_some() { 0 } else { 400 },
-        ..Config::default()
-    };
+    let max_shrink_iters = if planted.is_some() { 0 } else { 400 };
+    let config = Config { max_shrink_iters, ..laws::config(cases) };
+    // A planted fault is looked for in the same cases always.
+    let runner = if planted.is_some() { laws::steady_runner } else { laws::runner };
     let steps = prop::collection::vec(any_step(), 1..=2 * STEPS);
-    runner(config, planted).run(&steps, |steps| {
+    runner(config).run(&steps, |steps| {
         runtime
             .block_on(async { World::new(&server, planted).await.run(&steps).await })
             .map_err(TestCaseError::fail)
@@ -79,7 +65,7 @@ fn run(cases: u32, planted: Option<Plant>) -> Result<(), TestError<Vec<Step>>> {
 
 #[test]
 fn the_server_holds_in_the_end_what_the_rules_say() {
-    if let Err(TestError::Fail(why, steps)) = run(cases(), None) {
+    if let Err(TestError::Fail(why, steps)) = run(laws::cases(), None) {
         panic!("{why}\n{steps:?}");
     }
 }
@@ -95,12 +81,11 @@ fn every_planted_fault_breaks_the_law() {
 /// A server that dies, at any moment, and comes back empty.
 #[test]
 fn a_server_that_dies_in_between_loses_nothing_that_is_journalled() {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let config = Config { cases: cases() / 16, failure_persistence: None, ..Config::default() };
+    let runtime = laws::runtime();
+    let config = laws::config(laws::cases() / 16);
     let some = || prop::collection::vec(any_step(), 10..30);
     let all = (some(), some());
-    let done = runner(config, None).run(&all, |(mut steps, after)| {
+    let done = laws::runner(config).run(&all, |(mut steps, after)| {
         let mut server = support::Server::start();
         steps.push(Step::Leave { process: 0 });
         runtime

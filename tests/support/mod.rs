@@ -1,5 +1,7 @@
 //! Real servers and a sink to wait on, for tests of the core.
 #![allow(dead_code, reason = "each test binary uses its part")]
+pub mod laws;
+
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
