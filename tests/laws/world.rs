@@ -224,12 +224,11 @@ impl World {
 
     /// Time passes on the server too, as far as it decides: what ends meanwhile is removed there.
     async fn jump(&mut self, micros: u64) {
-        let before: Vec<usize> = (0..KEYS).collect();
         self.clock.0.fetch_add(micros, Ordering::SeqCst);
         self.stamping.advance(micros);
         self.rules.jump(micros);
         let mut names = vec![self.keys.clears()];
-        for key in before {
+        for key in 0..KEYS {
             names.extend([self.key(key), self.keys.side(&self.key(key))]);
         }
         for name in names {
