@@ -1,8 +1,55 @@
 // The public types of holdfast. Written by scripts/build-js.mjs from js/. Not to be edited.
 /// <reference lib="esnext.disposable" />
 
-/** Seconds, or a whole number with a unit: `'90s'`, `'5m'`, `'1h'`, `'7d'`. */
-type Duration = number | `${number}${'s' | 'm' | 'h' | 'd'}`;
+/** Counts since the start of the process, or since `resetStats()`. */
+interface CacheCounts {
+    /** Reads that found a value, in whatever layer. */
+    hits: number;
+    misses: number;
+    /** Writes that were kept, loaded values among them. */
+    sets: number;
+    /** Deletes that removed something. */
+    deletes: number;
+    /** Calls that failed, and writes that neither Redis nor memory took. */
+    errors: number;
+    /** Hits of all reads; 0 when there were none. */
+    hitRate: number;
+    /** Hits by who answered: texts at hand, copies in this process, Redis, and memory where there is no Redis. */
+    layers: {
+        hot: number;
+        near: number;
+        redis: number;
+        memory: number;
+    };
+    /** Old values that served. */
+    stale: number;
+    /** Loaders that ran, and those of them that failed. */
+    loads: number;
+    loadErrors: number;
+    /** Callers who shared a load of this process. */
+    coalesced: number;
+    /** Loaded values that were not kept, because a delete, a write or an invalidation came first. */
+    fenced: number;
+    /** Writes that were not kept, and calls that were refused with `E_OVERLOADED`. */
+    refused: number;
+    /** Values that were dropped from this process' memory for room. */
+    evicted: number;
+    /** Values in this process' memory, and their bytes. */
+    entries: number;
+    bytes: number;
+    /** Loads that were not needed, and what they would have taken. */
+    savings: {
+        loadsAvoided: number;
+        timeSavedMs: number;
+    };
+}
+/** What `getStats` answers. */
+interface CacheStats extends CacheCounts {
+    /** Who serves: Redis, memory for good, or both (Redis with memory behind it). */
+    backend: 'redis' | 'memory' | 'hybrid';
+    /** The counts of each namespace, by its name: `{prefix}:{namespace}`. */
+    namespaces: Record<string, CacheCounts>;
+}
 
 /** An argument of a raw command. Numbers are sent as their decimal text. */
 type CommandArgument = string | number | Uint8Array;
@@ -84,111 +131,8 @@ declare class RedisClient {
     private state;
 }
 
-/** Options of a cache call. */
-interface CacheOptions {
-    /**
-     * Lifetime: seconds, or `'90s'`, `'5m'`, `'1h'`, `'7d'`; at most 100 years.
-     * Default, also for 0: 3600 s (`REDIS_CACHE_DEFAULT_TTL`).
-     */
-    ttl?: Duration | undefined;
-    /** The family of keys: the full key is `{keyPrefix}{prefix}:{key}`. Default: `'cache'`. */
-    prefix?: string | undefined;
-    /** Whether a large value may be stored compressed. Default: true. */
-    compress?: boolean | undefined;
-    /** Whether memory may answer and keep while Redis doesn't. Default: true. */
-    fallbackToMemory?: boolean | undefined;
-    /** Reads past the copies in this process, from Redis itself. Default: false. */
-    skipL1?: boolean | undefined;
-    /** The value never expires. Not together with `ttl`. Default: false. */
-    persist?: boolean | undefined;
-    /** Gives the call up. The error's `applied` tells whether it may have happened all the same. */
-    signal?: AbortSignal | undefined;
-}
-/** Counts since the start of the process, or since `resetStats()`. */
-interface CacheStats {
-    hits: number;
-    misses: number;
-    sets: number;
-    deletes: number;
-    errors: number;
-    /** Who serves: Redis, memory for good, or both (Redis with memory behind it). */
-    backend: 'redis' | 'memory' | 'hybrid';
-}
-/** A value with its age and lifetime, as apps hand it around. Not how it is stored. */
-interface CacheEntry<T> {
-    data: T;
-    /** When it was written, ms since 1970. */
-    timestamp: number;
-    /** Seconds. */
-    ttl: number;
-    compressed?: boolean;
-}
-/** What `getEntry` answers. */
-interface CachedEntry<T> {
-    value: T;
-    /** Who answered. */
-    source: 'redis' | 'memory';
-    /** What is left of its lifetime; null when it never expires. */
-    ttlMs: number | null;
-}
-/** What `getInfo` answers. */
-interface CacheInfo {
-    redis: {
-        available: boolean;
-        stats?: RedisHealth['details'];
-    };
-    /** The memory store: entries of all families, and their bytes. */
-    memory: {
-        entries: number;
-        size: number;
-    };
-    stats: CacheStats;
-}
-/**
- * The cache manager. No call rejects because Redis is down: a read is then a miss, a write answers
- * false, unless memory serves. Wrong arguments reject with `E_INVALID` and the path of the argument;
- * after a shutdown every call rejects with `E_CLOSED`; a foreign value of another Redis type under one
- * of our names, or one that is no JSON, rejects with `E_DATA`; with `journalSync: 'always'` a write that the
- * journal's disk does not take rejects with `E_FULL`.
- */
-declare class CacheManager {
-    private readonly connection;
-    private readonly client;
-    private closedIn;
-    /** The value of a key, or null for a miss. A cached null is null too; `exists` tells them apart. */
-    get<T = unknown>(key: string, options?: CacheOptions): Promise<T | null>;
-    /** The same with who answered and how long the value lives, or null for a miss. */
-    getEntry<T = unknown>(key: string, options?: CacheOptions): Promise<CachedEntry<T> | null>;
-    /**
-     * Stores a value that JSON can hold; null is one, undefined is not (`E_INVALID`). True when Redis or
-     * memory has it. Default lifetime: 3600 s.
-     */
-    set<T>(key: string, value: T, options?: CacheOptions): Promise<boolean>;
-    /** Removes a key from Redis and memory. True when there was something. */
-    delete(key: string, options?: CacheOptions): Promise<boolean>;
-    /** Whether the key holds a value, null included. */
-    exists(key: string, options?: CacheOptions): Promise<boolean>;
-    /**
-     * The value of a key, or what `factory` returns, which is then cached. Callers in this process who ask
-     * for the same key meanwhile get the same value (the same object) from the same factory call. null is
-     * cached; undefined is returned and not cached. What the factory throws reaches every caller unchanged.
-     * A key that is deleted while the factory runs is not cached again by it.
-     */
-    getOrSet<T>(key: string, factory: () => T | Promise<T>, options?: CacheOptions): Promise<T>;
-    /** Removes every key of a prefix: all of `{keyPrefix}{prefix}:`. Default: `'cache'`. */
-    clear(prefix?: string): Promise<void>;
-    /** A copy of the counts. */
-    getStats(): CacheStats;
-    /** Sets the counts to 0. */
-    resetStats(): void;
-    /** What Redis and memory hold, with the counts. Does not reject because Redis is down. */
-    getInfo(): Promise<CacheInfo>;
-    /** Refuses every later call of this manager with `E_CLOSED`, until the system is initialised anew. Nothing is removed. */
-    shutdown(): Promise<void>;
-    private read;
-    private reach;
-    private lifetime;
-}
+/** Seconds, or a whole number with a unit: `'90s'`, `'5m'`, `'1h'`, `'7d'`. */
+type Duration = number | `${number}${'s' | 'm' | 'h' | 'd'}`;
 
 /** What the connection is doing. */
 type BackendState = 'idle' | 'connecting' | 'online' | 'suspect' | 'degraded' | 'resyncing' | 'forced' | 'closed';
@@ -264,6 +208,12 @@ interface FallbackDataEntry {
     format?: number;
     /** Absent: it never expires. */
     expiry?: number;
+    /** Until when it is fresh; absent: as long as it lives. */
+    freshUntil?: number;
+    /** What its load took, ms. */
+    loadMs?: number;
+    /** Names of the markers that it depends on: `t:` before a tag, `n:` before a namespace. */
+    tags?: readonly string[];
     /** Its place in the order of writes; absent: as if it were written when it is imported. */
     stamp?: readonly [micros: number, process: number];
     /** Acknowledged, and not in Redis yet. */
@@ -295,6 +245,8 @@ interface FallbackData {
     removals: FallbackDataRemoval[];
     /** Absent: there are none. */
     changes?: FallbackDataChange[];
+    /** Invalidations of tags, namespaces and patterns, and keys made stale, as a journal file holds them, in hex digits. */
+    invalidations?: string[];
 }
 /** Values by key, without a version: each counts as written when it is imported. `expiry` is ms since 1970. */
 interface LooseFallbackData {
@@ -486,91 +438,114 @@ declare const isRedisAvailable: () => boolean;
 /** How the server is. Never rejects. */
 declare const getRedisHealth: () => Promise<RedisHealth>;
 
+/** What a caller should do about an error; one word per kind. */
+type HoldfastErrorCode = 'E_INVALID' | 'E_UNAVAILABLE' | 'E_TIMEOUT' | 'E_OVERLOADED' | 'E_FULL' | 'E_CONFLICT' | 'E_DATA' | 'E_AUTH' | 'E_UNSUPPORTED' | 'E_CLOSED' | 'E_INTERNAL';
+/** What an error is made of. */
+interface HoldfastErrorFields {
+    code: HoldfastErrorCode;
+    message: string;
+    /** Whether the same call may succeed later. Default: false. */
+    retryable?: boolean;
+    /** Whether a write can have happened although its call failed. Default: 'no'. */
+    applied?: 'no' | 'unknown';
+    /** The public call that failed, such as `cacheManager.set`. Default: ''. */
+    operation?: string;
+    /** The field that is wrong, for `E_INVALID`. */
+    path?: string | undefined;
+    cause?: unknown;
+}
+/**
+ * Every error of this package.
+ *
+ * | code | what to do |
+ * |---|---|
+ * | `E_INVALID` | fix the call; `path` names the field |
+ * | `E_UNAVAILABLE` | no server answers and memory can't; try again later |
+ * | `E_TIMEOUT` | a deadline passed or the call was aborted; read `applied` before trying again |
+ * | `E_OVERLOADED` | refused at once, nothing was sent; slow down |
+ * | `E_FULL` | no room, in Redis, in memory or on the journal's disk |
+ * | `E_CONFLICT` | somebody else was first |
+ * | `E_DATA` | what is stored is not what the call expects |
+ * | `E_AUTH` | the server refuses this user or password |
+ * | `E_UNSUPPORTED` | this server, platform or runtime can't do that |
+ * | `E_CLOSED` | the instance was closed before the call |
+ * | `E_INTERNAL` | a defect of this package; report it |
+ *
+ * No secret stands in any of its fields.
+ */
+declare class HoldfastError extends Error {
+    /** What kind of failure this is. */
+    readonly code: HoldfastErrorCode;
+    /** Whether the same call may succeed later. */
+    readonly retryable: boolean;
+    /** `'no'`: nothing was written. `'unknown'`: it was sent, and no answer came; or memory has it, and the journal's disk not. */
+    readonly applied: 'no' | 'unknown';
+    /** The public call that failed, such as `cacheManager.set`. */
+    readonly operation: string;
+    /** The field that is wrong, for `E_INVALID`; else undefined. */
+    readonly path?: string;
+    constructor(fields: HoldfastErrorFields);
+    /**
+     * Whether a value is an error of this package, whichever copy of the package made it: with bundlers
+     * and hot reload `instanceof` can be false for a true one.
+     */
+    static isInstance(value: unknown): value is HoldfastError;
+    /** The fields, for logs. The stack is left out. */
+    toJSON(): Record<string, unknown>;
+}
+
+/** A serializer of one's own. Both functions answer at once, never by a promise. */
+interface CustomSerializer {
+    /** What is stored of a value: well-formed text, or bytes. What it throws is the `cause` of an `E_INVALID`. */
+    serialize(value: unknown): string | Uint8Array;
+    /**
+     * The value again: from text where `serialize` made text, from bytes where it made bytes. The bytes are its to
+     * keep. What it throws is the `cause` of an `E_DATA`.
+     */
+    deserialize(data: string | Uint8Array): unknown;
+}
+/**
+ * How values are written.
+ *
+ * - `'json'`: JSON, by its own rules. Every program can read it.
+ * - `'structured'`: what structured clone can hold, in V8's own format. Beyond JSON that is Date, Map, Set, BigInt,
+ *   RegExp, Error, ArrayBuffer, typed arrays and Buffers, undefined inside a value, NaN, Infinity, -0, holes, and
+ *   objects that stand in several places or hold themselves. Functions, symbols, promises, proxies and weak
+ *   references are `E_INVALID`.
+ *
+ *   **An instance of a class comes back as a plain object** with its own enumerable fields: without its methods,
+ *   its accessors and what is private. So a `URL` or `Headers` comes back as `{}`. An Error keeps its message, stack
+ *   and cause, and its name where that is one of JavaScript's own (AggregateError becomes Error); `code` and other
+ *   fields of its own are lost. So are fields that are named by symbols, and the `lastIndex` of a RegExp.
+ *
+ *   Only Node reads it. A newer Node reads what an older one wrote, but for an Error with a cause that Node 20
+ *   wrote: to Node 22 and later that is `E_DATA`. What a newer one wrote can be `E_DATA` to an older one. Objects
+ *   may stand in each other 1,000 deep, and an Error must not be among its own causes: V8 can write more than it
+ *   can read again.
+ * - An object with `serialize` and `deserialize`: one's own.
+ */
+type Serializer = 'json' | 'structured' | CustomSerializer;
+
+/** Who answered. */
+type Source = 'redis' | 'near' | 'memory';
+
+/** A vector; it comes back as 32-bit floats. */
+type Vector = readonly number[] | Float32Array | Float64Array;
+/** A text with its vector. */
+interface EmbeddingEntry {
+    text: string;
+    vector: Vector;
+}
+
+/** What is asked: a text, messages, or an object such as `{ system, messages, tools }`. */
+type AIPrompt = string | object;
 /** What decides an answer besides prompt and model: temperature, system prompt, tools. */
 type AIParameters = Readonly<Record<string, unknown>>;
-/** A cached answer with where it came from. */
-interface CachedAIResponse<T> {
-    response: T;
-    model: string;
-    /** When it was stored, ms since 1970. */
-    timestamp: number;
-    /** Who answered. */
-    source: 'redis' | 'memory';
-    /** What is left of its lifetime; null when it never expires. */
-    ttlMs: number | null;
+/** What takes part in the key of an answer. */
+interface AIKeyOptions {
+    /** The headers that decide an answer, in any case. Default: none. */
+    headers?: readonly string[];
 }
-/** The AI cache. Like the cache, it never rejects because Redis is down. */
-interface AICache {
-    /**
-     * Stores a model's answer. True when Redis or memory has it.
-     * @param response Anything that JSON can hold.
-     * @param ttl Seconds, or a text such as `'7d'`. Default: 86400.
-     * @param parameters What else decides the answer; it is found again only with the same ones. Default: none.
-     */
-    cacheResponse(prompt: string, response: unknown, model: string, ttl?: Duration, parameters?: AIParameters): Promise<boolean>;
-    /** The stored answer, or null. */
-    getCachedResponse<T = unknown>(prompt: string, model: string, parameters?: AIParameters): Promise<T | null>;
-    /** The stored answer with its time and who answered, or null. */
-    getCachedEntry<T = unknown>(prompt: string, model: string, parameters?: AIParameters): Promise<CachedAIResponse<T> | null>;
-    /**
-     * Stores a conversation under its id. True when Redis or memory has it.
-     * @param context Anything that JSON can hold.
-     * @param ttl Seconds, or a text such as `'7d'`. Default: 86400.
-     */
-    cacheConversation(conversationId: string, context: unknown, ttl?: Duration): Promise<boolean>;
-    /** The stored conversation, or null. */
-    getCachedConversation<T = unknown>(conversationId: string): Promise<T | null>;
-    /** Removes all answers and conversations: every key under `ai:`. */
-    clearCache(): Promise<void>;
-}
-
-/** The cache of the shared instance. */
-declare const cacheManager: CacheManager;
-/** Cached answers of models, and conversations, of the shared instance. */
-declare const AICacheManager: AICacheManager;
-/** The AI cache of an instance. */
-type AICacheManager = AICache;
-/** Removes everything of the cache family; sessions, counters and AI answers stay. */
-declare const clearAllCache: () => Promise<void>;
-/** A copy of the cache's counts. */
-declare const getCacheStats: () => CacheStats;
-/** What Redis and memory hold, with the cache's counts. */
-declare const getCacheInfo: () => Promise<CacheInfo>;
-
-/** Options of `memoize`. */
-interface MemoizeOptions<Args extends readonly unknown[]> {
-    /**
-     * The part of the key that the arguments decide; the whole is `memoized:{generated}`. Default: the
-     * function's name and a hash of its text, and the arguments as canonical JSON. Needed where functions
-     * of the same text differ by what they close over.
-     */
-    keyGenerator?: ((...args: Args) => string) | undefined;
-    /** Lifetime: seconds or `'1h'`. Default, also for 0: none. */
-    ttl?: Duration | undefined;
-}
-/** Results that survive an outage. */
-interface MemoizingCache {
-    /**
-     * The function with a memory. Calls with the same key that run at the same time run it once; what it
-     * throws reaches them unchanged and is not kept; undefined is returned and not kept.
-     */
-    memoize<Args extends unknown[], Result>(fn: (...args: Args) => Result, options?: MemoizeOptions<Args>): (...args: Args) => Promise<Awaited<Result>>;
-    /** The value of a key of the fallback manager, or what `factory` returns, which is then stored. */
-    getOrSet<T>(key: string, factory: () => T | Promise<T>, ttlSeconds?: Duration): Promise<T>;
-}
-
-/** The fallback manager of the shared instance. */
-declare const fallbackManager: FallbackManager;
-/** Results of functions that survive an outage, of the shared instance. */
-declare const FallbackCache: FallbackCache;
-/** The fallback cache of an instance. */
-type FallbackCache = MemoizingCache;
-/** How memory and the journal stand. */
-declare const getFallbackStats: () => FallbackStats;
-/** Replays what was written while Redis was away. Resolves when that is done or has failed. */
-declare const syncWithRedis: () => Promise<void>;
-/** Forgets the fallback manager's values in memory. What Redis holds stays. */
-declare const clearFallback: () => void;
 
 /** How a TLS connection is checked. */
 interface TlsOptions {
@@ -594,6 +569,8 @@ interface FallbackSettings {
      * meanwhile: dropped and counted as a conflict, or written. Default: `'drop'`.
      */
     uncertain?: 'drop' | 'write' | undefined;
+    /** How long a value that was read before the outage answers in it: seconds, or a text. Default: 3600. */
+    maxStaleDegraded?: number | string | undefined;
     /**
      * What becomes of raw commands that change a counter, hash, set or list in a way that merges (`INCR`, `DECR`,
      * `INCRBY`, `DECRBY`, `HSET`, `HDEL`, `SADD`, `SREM`, `LPUSH`, `RPUSH`). `'merge'`: each has an id and is carried out
@@ -661,6 +638,14 @@ interface HoldfastOptions {
     breaker?: boolean | BreakerSettings | undefined;
     /** Whether live writes compare stamps too, for servers where `CLIENT KILL` is denied. Default: false (`REDIS_FENCED_WRITES`). */
     fencedWrites?: boolean | undefined;
+    /**
+     * Whether copies in this process answer while Redis is well, and how they learn of changes: `'tracking'` (the
+     * server tells), `'bus'` (processes tell each other), `'auto'` (the first where it is to be had), `'off'`.
+     * Default: `'auto'` (`REDIS_NEAR_CACHE`).
+     */
+    nearCache?: 'auto' | 'tracking' | 'bus' | 'off' | boolean | undefined;
+    /** How long such a copy answers at most: seconds, or a text. Default: 600. */
+    nearMaxAge?: number | string | undefined;
     /** The largest value that is taken. Default: 64 MB. */
     maxValueBytes?: number | undefined;
     /** Lifetime of a cache entry that names none: seconds, or a text such as `'1h'`. Default: 3600. */
@@ -672,6 +657,401 @@ interface HoldfastOptions {
     /** Lets tests provoke failures. Default: false. */
     testHooks?: boolean | undefined;
 }
+
+/** Milliseconds before each chunk, the same for all or by chunk. */
+type Pace<Chunk> = number | ((chunk: Chunk, index: number) => number);
+
+/** What gives an answer in chunks. */
+type StreamSource<Chunk> = (context: {
+    readonly signal: AbortSignal;
+}) => Chunks<Chunk> | Promise<Chunks<Chunk>>;
+type Chunks<Chunk> = AsyncIterable<Chunk> | Iterable<Chunk> | ReadableStream<Chunk>;
+/** Options of `cacheStream`. */
+interface StreamOptions<Chunk = unknown> {
+    /** Seconds, or a text such as `'7d'`. Default: 86400. */
+    ttl?: Duration | undefined;
+    /** What else decides the answer. Default: none. */
+    parameters?: AIParameters | undefined;
+    /** The headers among the parameters that decide the answer. Default: none. */
+    headers?: readonly string[] | undefined;
+    /** Names by which answers can be invalidated together. */
+    tags?: readonly string[] | undefined;
+    /** ms before each chunk of a cached answer, or what tells them. Default: no delay at all. */
+    pace?: Pace<Chunk> | undefined;
+    /** Whether chunks that came without an error are a whole answer. Default: what their finish reason says. */
+    isComplete?: ((chunks: readonly Chunk[]) => boolean) | undefined;
+    /** Whether the model goes on when nobody listens any more, so that its answer is cached. Default: false. */
+    continueUnheard?: boolean | undefined;
+    /** Ends this caller's stream; the others go on. */
+    signal?: AbortSignal | undefined;
+}
+/** A stream of chunks, from the model or from the cache. */
+interface CachedStream<Chunk> extends AsyncIterable<Chunk> {
+    /** Who gives it: the model, the stream of another caller, or a layer of the cache. */
+    readonly source: 'model' | 'tail' | Source;
+    /** The same as a web stream. Either this or the iterator, once. */
+    toReadableStream(): ReadableStream<Chunk>;
+}
+
+/** A cached answer with where it came from. */
+interface CachedAIResponse<T> {
+    response: T;
+    model: string;
+    /** When it was stored, ms since 1970. */
+    timestamp: number;
+    /** Who answered. */
+    source: Source;
+    /** What is left of its lifetime; null when it never expires. */
+    ttlMs: number | null;
+}
+/** The AI cache. Like the cache, it never rejects because Redis is down. */
+interface AICache {
+    /**
+     * Stores a model's answer. True when Redis or memory has it. One that says of itself that it failed or was aborted
+     * (an Error, an `error` field, a finish reason `error` or `abort`) is not stored: false.
+     * @param prompt A text, a list of messages, or an object with them.
+     * @param response Anything that JSON can hold.
+     * @param ttl Seconds, or a text such as `'7d'`. Default: 86400.
+     * @param parameters What else decides the answer; it is found again only with the same ones. Default: none.
+     */
+    cacheResponse(prompt: AIPrompt, response: unknown, model: string, ttl?: Duration, parameters?: AIParameters, options?: AIKeyOptions): Promise<boolean>;
+    /** The stored answer, or null. */
+    getCachedResponse<T = unknown>(prompt: AIPrompt, model: string, parameters?: AIParameters, options?: AIKeyOptions): Promise<T | null>;
+    /** The stored answer with its time and who answered, or null. */
+    getCachedEntry<T = unknown>(prompt: AIPrompt, model: string, parameters?: AIParameters, options?: AIKeyOptions): Promise<CachedAIResponse<T> | null>;
+    /**
+     * An answer as a stream of chunks. The first who asks runs `source`; whoever asks the same meanwhile, in any
+     * process, gets the same chunks as they come; whoever asks later gets them from the cache. Kept only when it ended
+     * well. What the source throws reaches everybody who listens, after the chunks before it.
+     */
+    cacheStream<Chunk>(prompt: AIPrompt, model: string, source: StreamSource<Chunk>, options?: StreamOptions<Chunk>): Promise<CachedStream<Chunk>>;
+    /** Stores the vector of a text, as 32-bit floats. Default lifetime: 604800 s, a week. */
+    cacheEmbedding(text: string, model: string, vector: Vector, ttl?: Duration, parameters?: AIParameters): Promise<boolean>;
+    /** The same for many texts, in one trip. Answers for each whether it was kept. */
+    cacheEmbeddings(entries: readonly EmbeddingEntry[], model: string, ttl?: Duration, parameters?: AIParameters): Promise<boolean[]>;
+    /** The stored vector of a text, or null. */
+    getCachedEmbedding(text: string, model: string, parameters?: AIParameters): Promise<Float32Array | null>;
+    /** The stored vectors of texts in their order, null where there is none; one trip for all. */
+    getCachedEmbeddings(texts: readonly string[], model: string, parameters?: AIParameters): Promise<(Float32Array | null)[]>;
+    /**
+     * Stores a conversation under its id. True when Redis or memory has it.
+     * @param context Anything that JSON can hold.
+     * @param ttl Seconds, or a text such as `'7d'`. Default: 86400.
+     */
+    cacheConversation(conversationId: string, context: unknown, ttl?: Duration): Promise<boolean>;
+    /** The stored conversation, or null. */
+    getCachedConversation<T = unknown>(conversationId: string): Promise<T | null>;
+    /** Removes all answers and conversations: every key under `ai:`. */
+    clearCache(): Promise<void>;
+}
+
+/** Options of a cache call. */
+interface CacheOptions {
+    /**
+     * Lifetime: seconds, or `'90s'`, `'5m'`, `'1h'`, `'7d'`; at most 100 years.
+     * Default, also for 0: 3600 s (`REDIS_CACHE_DEFAULT_TTL`).
+     */
+    ttl?: Duration | undefined;
+    /** The value never expires. Not together with `ttl`. Default: false. */
+    persist?: boolean | undefined;
+    /** A random time up to this is added to the lifetime, so that values don't end together. Default: none. */
+    jitter?: Duration | undefined;
+    /** For how long the value is kept beyond its lifetime, to serve when its loader fails or is slow. Default: none. */
+    grace?: Duration | undefined;
+    /** Names by which the value can be invalidated together with others; at most 64. Default: none. */
+    tags?: readonly string[] | undefined;
+    /** The family of keys: the full key is `{keyPrefix}{prefix}:{key}`. Default: `'cache'`. */
+    prefix?: string | undefined;
+    /** Whether a large value may be stored compressed. Default: true. */
+    compress?: boolean | undefined;
+    /** How values are written; reading needs it only for one of your own. Default: `'json'`. */
+    serializer?: Serializer | undefined;
+    /** Whether memory may answer and keep while Redis doesn't. Default: true. */
+    fallbackToMemory?: boolean | undefined;
+    /** Fails with `E_UNAVAILABLE` unless Redis itself answers. Default: false. */
+    requireRedis?: boolean | undefined;
+    /** Reads past the copies in this process, from Redis itself. Default: false. */
+    skipL1?: boolean | undefined;
+    /** Uses nothing but this process' memory: Redis is neither asked nor told. Default: false. */
+    l1Only?: boolean | undefined;
+    /** Reads also what is no longer fresh, where grace keeps it. Default: false. */
+    allowStale?: boolean | undefined;
+    /** Answers one frozen object for all who ask so, which spares its parsing. JSON only. Default: false. */
+    shared?: boolean | undefined;
+    /** Gives the call up. The error's `applied` tells whether it may have happened all the same. */
+    signal?: AbortSignal | undefined;
+}
+/** Options of a call that loads. */
+interface LoadOptions extends CacheOptions {
+    /** For how long an old value serves after its loader failed, before it is tried again. Default: 30 s. */
+    graceBackoff?: Duration | undefined;
+    /** After so many ms an old value serves while the loader goes on; 0: at once. Needs `grace`. Default: never. */
+    softTimeoutMs?: number | undefined;
+    /** After so many ms the loader is told to stop and its callers wait no longer. Default: never. */
+    hardTimeoutMs?: number | undefined;
+    /** After so many ms another process that loads the same key is not waited for. Default: never. */
+    lockTimeoutMs?: number | undefined;
+    /** From this part of its lifetime on (above 0, below 1) a value that is asked for is loaded anew beside. */
+    eagerRefresh?: number | undefined;
+    /** Loads anew, whatever is cached. Default: false. */
+    forceFresh?: boolean | undefined;
+}
+
+/** What is still there for a key, though it is not fresh. */
+interface StaleEntry<T> {
+    readonly value: T;
+    /** How long ago it was written. */
+    readonly ageMs: number;
+}
+/** What a loader gets. */
+interface LoadContext<T = unknown> {
+    /** Aborted when `hardTimeoutMs` is over: nobody waits for the result any more. */
+    readonly signal: AbortSignal;
+    /** The old entry, for a loader that can do with less; null when there is none. */
+    readonly stale: StaleEntry<T> | null;
+    /** Says that the result is not to be cached. Answers undefined, to be returned where there is none. */
+    skip(): undefined;
+    /** Ends the load as a failure: an old value serves where grace allows it, else every caller gets this error. */
+    fail(reason: unknown): never;
+    /** The lifetime of the result, in place of the option. */
+    setTtl(ttl: Duration): void;
+    /** The tags of the result, in place of the option. */
+    setTags(tags: readonly string[]): void;
+}
+
+/** Options of calls about many keys. */
+interface BatchOptions {
+    /**
+     * Hears of each key that failed; its answer is then what a miss or a write that was not kept answers. Without it the
+     * call rejects with the first error, once all keys are through; `failures` has the others.
+     */
+    onError?: ((key: string, error: Error) => void) | undefined;
+}
+/** One value of `setMany`. Its own options outrank those of the call. */
+interface CacheItem<T = unknown> {
+    key: string;
+    value: T;
+    options?: CacheOptions | undefined;
+}
+/** What a loader of many keys answers: values in the order of the keys, or by key. A key without one is not cached. */
+type LoadedMany<T> = readonly (T | undefined)[] | ReadonlyMap<string, T> | Readonly<Record<string, T>>;
+
+/** A value to be cached, or how it is loaded. */
+type WarmEntry<T = unknown> = {
+    key: string;
+    options?: LoadOptions | undefined;
+} & ({
+    value: T;
+    load?: undefined;
+} | {
+    load: (context: LoadContext<T>) => T | Promise<T>;
+    value?: undefined;
+});
+/** A list, or what comes one by one. */
+type WarmEntries = Iterable<WarmEntry> | AsyncIterable<WarmEntry>;
+/** How far a warm-up has come. */
+interface WarmProgress {
+    /** Entries that were looked at. */
+    done: number;
+    /** How many there are; null while nobody knows. */
+    total: number | null;
+    /** Those that were written, those that were there already, and those that failed. */
+    warmed: number;
+    skipped: number;
+    failed: number;
+}
+interface WarmOptions extends LoadOptions {
+    /** Entries at once, 1 to 1000. Default: 8. */
+    concurrency?: number | undefined;
+    /** Hears of each entry that is done. */
+    onProgress?: ((progress: WarmProgress) => void) | undefined;
+}
+/** What became of a warm-up. */
+interface WarmResult extends WarmProgress {
+    /** Whether its signal ended it before all was done. */
+    aborted: boolean;
+    /** What failed; the first 1,000. */
+    failures: {
+        key: string;
+        error: Error;
+    }[];
+}
+
+/** A value with its age and lifetime, as apps hand it around. Not how it is stored. */
+interface CacheEntry<T> {
+    data: T;
+    /** When it was written, ms since 1970. */
+    timestamp: number;
+    /** Seconds. */
+    ttl: number;
+    compressed?: boolean;
+}
+/** What `getEntry` answers. */
+interface CachedEntry<T> {
+    value: T;
+    /** Who answered: Redis, a copy in this process that Redis keeps informed, or memory where there is no Redis. */
+    source: Source;
+    /** What is left of its lifetime, grace included; null when it never expires. */
+    ttlMs: number | null;
+    /** How long ago it was written. */
+    ageMs: number;
+    /** Whether its time is over, and only grace keeps it. */
+    stale: boolean;
+}
+/** What `getInfo` answers. */
+interface CacheInfo {
+    redis: {
+        available: boolean;
+        stats?: RedisHealth['details'];
+    };
+    /** The memory store: entries of all families, and their bytes. */
+    memory: {
+        entries: number;
+        size: number;
+    };
+    stats: CacheStats;
+}
+/**
+ * The cache manager. No call rejects because Redis is down: a read is then a miss, a write answers
+ * false, unless memory serves; a call with `requireRedis` rejects with `E_UNAVAILABLE`. Wrong arguments reject
+ * with `E_INVALID` and the path of the argument; after a shutdown every call rejects with `E_CLOSED`; a foreign
+ * value of another Redis type under one of our names, or one that is no JSON, rejects with `E_DATA`; with
+ * `journalSync: 'always'` a write that the journal's disk does not take rejects with `E_FULL`.
+ */
+declare class CacheManager {
+    private readonly client;
+    private readonly scope;
+    private table;
+    private tableIn;
+    /** The value of a key, or null for a miss. A cached null is null too; `exists` tells them apart. */
+    get<T = unknown>(key: string, options?: CacheOptions): Promise<T | null>;
+    /** The same with who answered and how long the value lives, or null for a miss. */
+    getEntry<T = unknown>(key: string, options?: CacheOptions): Promise<CachedEntry<T> | null>;
+    /**
+     * Stores a value that its serializer can hold; null is one, undefined is not (`E_INVALID`). True when Redis or
+     * memory has it. Default lifetime: 3600 s.
+     */
+    set<T>(key: string, value: T, options?: CacheOptions): Promise<boolean>;
+    /** Removes a key from Redis and memory. True when there was something. */
+    delete(key: string, options?: CacheOptions): Promise<boolean>;
+    /**
+     * Makes a key stale: it is a miss from now on, and still serves where grace takes old values. True when there was
+     * something.
+     */
+    expire(key: string, options?: CacheOptions): Promise<boolean>;
+    /** Whether the key holds a fresh value, null included. */
+    exists(key: string, options?: CacheOptions): Promise<boolean>;
+    /**
+     * The value of a key, or what `factory` returns, which is then cached. Whoever asks for the same key meanwhile gets
+     * the same value from the same factory call; in other processes, too, while Redis answers. null is cached;
+     * undefined is returned and not cached. What the factory throws reaches every caller unchanged, unless an old value
+     * may serve (`grace`). A key that is deleted or invalidated while the factory runs is not cached by it.
+     */
+    getOrSet<T>(key: string, factory: (context: LoadContext<T>) => T | Promise<T>, options?: LoadOptions): Promise<T>;
+    /** The values of keys in their order, null for a miss; one trip for all. */
+    getMany<T = unknown>(keys: readonly string[], options?: CacheOptions & BatchOptions): Promise<(T | null)[]>;
+    /** Stores several values; one trip for all, not a transaction. Answers for each whether it was kept. */
+    setMany(items: readonly CacheItem[], options?: CacheOptions & BatchOptions): Promise<boolean[]>;
+    /** Removes several keys; one trip for all. Answers for each whether there was something. */
+    deleteMany(keys: readonly string[], options?: CacheOptions & BatchOptions): Promise<boolean[]>;
+    /**
+     * The values of keys in their order, those that are missing from one call of `loader`. In all else it is as
+     * `getOrSet`.
+     */
+    getOrSetMany<T>(keys: readonly string[], loader: (missing: readonly string[], context: LoadContext<T>) => LoadedMany<T> | Promise<LoadedMany<T>>, options?: LoadOptions & BatchOptions): Promise<(T | undefined)[]>;
+    /** Fills the cache ahead of time. Safe to repeat: what is there and fresh is left as it is. */
+    warm(entries: WarmEntries, options?: WarmOptions): Promise<WarmResult>;
+    /**
+     * Invalidates everything that has this tag, or one of these, however much it is: it is gone at once, for every
+     * process, and loads that are under way don't bring it back. True when Redis or memory took it.
+     */
+    deleteByTag(tags: string | readonly string[], options?: CacheOptions): Promise<boolean>;
+    /** The same, but what it covers still serves where grace takes old values. */
+    expireByTag(tags: string | readonly string[], options?: CacheOptions): Promise<boolean>;
+    /**
+     * Removes the keys of the prefix that match: `*` is any text, `?` one character, `[ab]` one of these, a backslash
+     * before a character means itself. Nothing beyond the prefix is touched. Answers how many went. Walks over all keys
+     * of the server; tags and namespaces don't.
+     */
+    deletePattern(pattern: string, options?: CacheOptions): Promise<number>;
+    /**
+     * A part of the cache with keys of its own, which can be cleared at once however much is in it. Namespaces can hold
+     * namespaces. `defaults` are the options of its calls.
+     */
+    namespace(name: string, defaults?: LoadOptions): CacheManager;
+    /**
+     * Removes every key of a prefix: all of `{keyPrefix}{prefix}:`. Default: `'cache'`. A namespace removes itself, with
+     * all namespaces in it, at once.
+     */
+    clear(prefix?: string): Promise<void>;
+    /** A copy of the counts: of the whole cache, or of this namespace with those in it counted for themselves. */
+    getStats(): CacheStats;
+    /** Sets the counts to 0: of the whole cache with its namespaces, or of this namespace alone. */
+    resetStats(): void;
+    /** What Redis and memory hold, with the counts. Does not reject because Redis is down. */
+    getInfo(): Promise<CacheInfo>;
+    /** Refuses every later call of this manager with `E_CLOSED`, until the system is initialised anew. Nothing is removed. */
+    shutdown(): Promise<void>;
+    private tableFamily;
+    private own;
+    private ownIn;
+    /** The number under which the native side counts; an instance that was opened afresh counts anew. */
+    private owner;
+    private countedAs;
+    private defaultMs;
+    /** The markers of what is stored: those of its tags, of its namespace and of those around it. */
+    private names;
+    private remove;
+    private invalidate;
+}
+
+/** The cache of the shared instance. */
+declare const cacheManager: CacheManager;
+/** Cached answers of models, and conversations, of the shared instance. */
+declare const AICacheManager: AICacheManager;
+/** The AI cache of an instance. */
+type AICacheManager = AICache;
+/** Removes everything of the cache family; sessions, counters and AI answers stay. */
+declare const clearAllCache: () => Promise<void>;
+/** A copy of the cache's counts. */
+declare const getCacheStats: () => CacheStats;
+/** What Redis and memory hold, with the cache's counts. */
+declare const getCacheInfo: () => Promise<CacheInfo>;
+
+/** Options of `memoize`. */
+interface MemoizeOptions<Args extends readonly unknown[]> {
+    /**
+     * The part of the key that the arguments decide; the whole is `memoized:{generated}`. Default: the
+     * function's name and a hash of its text, and the arguments as canonical JSON. Needed where functions
+     * of the same text differ by what they close over.
+     */
+    keyGenerator?: ((...args: Args) => string) | undefined;
+    /** Lifetime: seconds or `'1h'`. Default, also for 0: none. */
+    ttl?: Duration | undefined;
+}
+/** Results that survive an outage. */
+interface MemoizingCache {
+    /**
+     * The function with a memory. Calls with the same key that run at the same time run it once; what it
+     * throws reaches them unchanged and is not kept; undefined is returned and not kept.
+     */
+    memoize<Args extends unknown[], Result>(fn: (...args: Args) => Result, options?: MemoizeOptions<Args>): (...args: Args) => Promise<Awaited<Result>>;
+    /** The value of a key of the fallback manager, or what `factory` returns, which is then stored. */
+    getOrSet<T>(key: string, factory: () => T | Promise<T>, ttlSeconds?: Duration): Promise<T>;
+}
+
+/** The fallback manager of the shared instance. */
+declare const fallbackManager: FallbackManager;
+/** Results of functions that survive an outage, of the shared instance. */
+declare const FallbackCache: FallbackCache;
+/** The fallback cache of an instance. */
+type FallbackCache = MemoizingCache;
+/** How memory and the journal stand. */
+declare const getFallbackStats: () => FallbackStats;
+/** Replays what was written while Redis was away. Resolves when that is done or has failed. */
+declare const syncWithRedis: () => Promise<void>;
+/** Forgets the fallback manager's values in memory. What Redis holds stays. */
+declare const clearFallback: () => void;
 
 /**
  * An instance: a connection, a memory store and the managers over them. Instances with the same settings
@@ -729,62 +1109,6 @@ declare class Holdfast {
  */
 declare function createHoldfast(options?: HoldfastOptions): Holdfast;
 
-/** What a caller should do about an error; one word per kind. */
-type HoldfastErrorCode = 'E_INVALID' | 'E_UNAVAILABLE' | 'E_TIMEOUT' | 'E_OVERLOADED' | 'E_FULL' | 'E_CONFLICT' | 'E_DATA' | 'E_AUTH' | 'E_UNSUPPORTED' | 'E_CLOSED' | 'E_INTERNAL';
-/** What an error is made of. */
-interface HoldfastErrorFields {
-    code: HoldfastErrorCode;
-    message: string;
-    /** Whether the same call may succeed later. Default: false. */
-    retryable?: boolean;
-    /** Whether a write can have happened although its call failed. Default: 'no'. */
-    applied?: 'no' | 'unknown';
-    /** The public call that failed, such as `cacheManager.set`. Default: ''. */
-    operation?: string;
-    /** The field that is wrong, for `E_INVALID`. */
-    path?: string;
-    cause?: unknown;
-}
-/**
- * Every error of this package.
- *
- * | code | what to do |
- * |---|---|
- * | `E_INVALID` | fix the call; `path` names the field |
- * | `E_UNAVAILABLE` | no server answers and memory can't; try again later |
- * | `E_TIMEOUT` | a deadline passed or the call was aborted; read `applied` before trying again |
- * | `E_OVERLOADED` | refused at once, nothing was sent; slow down |
- * | `E_FULL` | no room, in Redis, in memory or on the journal's disk |
- * | `E_CONFLICT` | somebody else was first |
- * | `E_DATA` | what is stored is not what the call expects |
- * | `E_AUTH` | the server refuses this user or password |
- * | `E_UNSUPPORTED` | this server, platform or runtime can't do that |
- * | `E_CLOSED` | the instance was closed before the call |
- * | `E_INTERNAL` | a defect of this package; report it |
- *
- * No secret stands in any of its fields.
- */
-declare class HoldfastError extends Error {
-    /** What kind of failure this is. */
-    readonly code: HoldfastErrorCode;
-    /** Whether the same call may succeed later. */
-    readonly retryable: boolean;
-    /** `'no'`: nothing was written. `'unknown'`: it was sent, and no answer came; or memory has it, and the journal's disk not. */
-    readonly applied: 'no' | 'unknown';
-    /** The public call that failed, such as `cacheManager.set`. */
-    readonly operation: string;
-    /** The field that is wrong, for `E_INVALID`; else undefined. */
-    readonly path?: string;
-    constructor(fields: HoldfastErrorFields);
-    /**
-     * Whether a value is an error of this package, whichever copy of the package made it: with bundlers
-     * and hot reload `instanceof` can be false for a true one.
-     */
-    static isInstance(value: unknown): value is HoldfastError;
-    /** The fields, for logs. The stack is left out. */
-    toJSON(): Record<string, unknown>;
-}
-
 /**
  * Opens the shared instance and waits until it is known whether Redis answers. Never rejects over a
  * server, only over wrong options or variables (`E_INVALID`) and a missing platform package
@@ -798,4 +1122,4 @@ declare const shutdownRedisSystem: () => Promise<void>;
 declare const getSystemStatus: () => Promise<SystemStatus>;
 
 export { AICacheManager, FallbackCache, HoldfastError, cacheManager, clearAllCache, clearFallback, createHoldfast, fallbackManager, getCacheInfo, getCacheStats, getFallbackStats, getRedisHealth, getSystemStatus, initializeRedisSystem, isRedisAvailable, redisClient, shutdownRedisSystem, syncWithRedis };
-export type { AIParameters, AbsentPart, BackendState, BreakerSettings, CacheEntry, CacheInfo, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CommandArgument, Duration, FallbackData, FallbackDataChange, FallbackDataEntry, FallbackDataRemoval, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, LooseFallbackData, MemoizeOptions, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealth, SystemComponents, SystemStatus, TlsOptions };
+export type { AIKeyOptions, AIParameters, AIPrompt, AbsentPart, BackendState, BatchOptions, BreakerSettings, CacheCounts, CacheEntry, CacheInfo, CacheItem, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CachedStream, CommandArgument, CustomSerializer, Duration, EmbeddingEntry, FallbackData, FallbackDataChange, FallbackDataEntry, FallbackDataRemoval, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, LoadContext, LoadOptions, LoadedMany, LooseFallbackData, MemoizeOptions, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealth, Serializer, StaleEntry, StreamOptions, StreamSource, SystemComponents, SystemStatus, TlsOptions, Vector, WarmEntries, WarmEntry, WarmOptions, WarmProgress, WarmResult };

@@ -24,6 +24,11 @@ export declare class Environment {
   drain(inbox: Float64Array): Text | null
   /** What the last batch of answers could not put into its text. */
   takeExtras(): Array<unknown>
+  /**
+   * The marks of an instance's keys, as memory that both sides see: JS reads, this side writes. It stays
+   * valid however long it is kept.
+   */
+  marks(handle: number): Uint32Array | null
   /** A synchronous question or switch; JSON out. */
   inspect(handle: number, what: string, argument: string): string
   /** Lets go of an instance. What was handed over before is still sent and answered. */

@@ -8,10 +8,33 @@ import {
   REPLY_ERROR,
   REPLY_EVENT,
   REPLY_EXTRA,
+  REPLY_LOADING,
   REPLY_NULL,
   REPLY_TEXT,
 } from '../js/generated/operations'
 import type { NativeEnvironment, NativeModule } from '../js/native-module'
+
+/** A value as the fake answers it. */
+export interface FakeEntry {
+  /** Or `bytes`, which cross beside the text. */
+  text?: string
+  bytes?: Uint8Array
+  format?: number
+  source?: number
+  /** -1: for good. */
+  ttlMs?: number
+  /** -1: as long as it lives. */
+  freshMs?: number
+  ageMs?: number
+  loadMs?: number
+  /** For how long it may be kept; -1: no limit of its own. */
+  keepMs?: number
+  /** Where its mark stands; 0: it may not be kept. */
+  place?: number
+  mark?: number
+  /** -1: it has none. */
+  tags?: number
+}
 
 /** What the fake answers. */
 export type FakeReply =
@@ -19,7 +42,8 @@ export type FakeReply =
   | { kind: 'boolean'; value: boolean }
   | { kind: 'text'; value: string }
   | { kind: 'extra'; value: unknown }
-  | { kind: 'entry'; text: string; format?: number; source?: number; ttlMs?: number }
+  | ({ kind: 'entry' } & FakeEntry)
+  | { kind: 'loading'; waitMs?: number; degraded?: boolean; token?: string; holder?: string; stale?: FakeEntry }
   | { kind: 'error'; code: string; message?: string; applied?: 'no' | 'unknown' }
   | { kind: 'event'; type: string }
 
@@ -43,6 +67,8 @@ export class FakeAddon {
   closed: number[] = []
   /** Thrown by the next submit. */
   failure: Error | null = null
+  /** The marks of every instance; null where the two sides can't see the same memory. */
+  marks: Uint32Array | null = null
   private wake: () => void = () => {}
   private waiting: { id: number; reply: FakeReply }[] = []
   private extras: unknown[] = []
@@ -77,7 +103,12 @@ export class FakeAddon {
           fake.extras = []
           return taken
         }
-        inspect(): string {
+        marks() {
+          return fake.marks
+        }
+        inspect(_: number, what: string): string {
+          // By this word the other side sees whether it is the same memory.
+          if (what === 'echoMarks' && fake.marks !== null) fake.marks[2] = (fake.marks[2] as number) + 1
           return '{"ok":{"defaultTtl":3600}}'
         }
         close(handle: number): void {
@@ -127,21 +158,29 @@ export class FakeAddon {
     let at = 4
     for (const [index, { id, reply }] of rows.entries()) {
       const numbers: number[] = [id]
+      let said = ''
+      const write = (value: string): void => {
+        numbers.push(REPLY_TEXT, value.length)
+        said += value
+      }
+      const entry = (given: FakeEntry): void => {
+        const { source = 0, format = 0, ttlMs = -1, freshMs = -1, ageMs = 0, loadMs = 0 } = given
+        const { keepMs = -1, place = 0, mark = 0, tags = -1, bytes } = given
+        numbers.push(REPLY_ENTRY, source, format, ttlMs, freshMs, ageMs, loadMs, keepMs, place, mark, tags)
+        if (bytes === undefined) write(given.text ?? '')
+        else numbers.push(REPLY_EXTRA, this.extras.push(bytes) - 1)
+      }
       if (reply.kind === 'null') numbers.push(REPLY_NULL)
       else if (reply.kind === 'boolean') numbers.push(REPLY_BOOLEAN, reply.value ? 1 : 0)
-      else if (reply.kind === 'text') {
-        numbers.push(REPLY_TEXT, reply.value.length)
-        text += reply.value
-      } else if (reply.kind === 'entry') {
-        numbers.push(
-          REPLY_ENTRY,
-          reply.source ?? 0,
-          reply.format ?? 0,
-          reply.ttlMs ?? -1,
-          REPLY_TEXT,
-          reply.text.length,
-        )
-        text += reply.text
+      else if (reply.kind === 'text') write(reply.value)
+      else if (reply.kind === 'entry') entry(reply)
+      else if (reply.kind === 'loading') {
+        numbers.push(REPLY_LOADING, reply.waitMs ?? 0, reply.degraded === true ? 1 : 0)
+        if (reply.token === undefined) numbers.push(REPLY_NULL)
+        else write(reply.token)
+        write(reply.holder ?? '')
+        if (reply.stale === undefined) numbers.push(REPLY_NULL)
+        else entry(reply.stale)
       } else if (reply.kind === 'extra') numbers.push(REPLY_EXTRA, this.extras.push(reply.value) - 1)
       else if (reply.kind === 'event')
         numbers.push(REPLY_EVENT, this.extras.push(JSON.stringify({ type: reply.type })) - 1)
@@ -156,6 +195,7 @@ export class FakeAddon {
       }
       inbox.set(numbers, at)
       at += numbers.length
+      text += said
     }
     inbox[0] = at
     inbox[1] = this.extras.length > 0 ? 1 : 0
@@ -171,11 +211,8 @@ function decode(meta: Float64Array, used: number, text: string, extras: unknown[
   let cursor = 0
   const next = (): number => meta[at++] as number
   const cut = (): string => text.slice(cursor, (cursor += next()))
-  const list = (): unknown[] =>
-    Array.from({ length: next() }, () => {
-      if ((meta[at] as number) >= 0) return cut()
-      return extras?.[-next() - 1]
-    })
+  const value = (): unknown => ((meta[at] as number) >= 0 ? cut() : extras?.[-next() - 1])
+  const list = (): unknown[] => Array.from({ length: next() }, value)
   const operations: Crossed[] = []
   while (at < used) {
     const [name, types] = OPERATIONS[next()] as (typeof OPERATIONS)[number]
@@ -183,6 +220,7 @@ function decode(meta: Float64Array, used: number, text: string, extras: unknown[
     const fields = types.map((type) => {
       if (type === 'text') return cut()
       if (type === 'number') return next()
+      if (type === 'value') return value()
       if (type === 'args') return list()
       return Array.from({ length: next() }, list)
     })

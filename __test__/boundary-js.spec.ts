@@ -7,11 +7,22 @@ import { abortable } from '../js/abort'
 import { rawArguments, type CommandArgument } from '../js/arguments'
 import { Batch } from '../js/batch'
 import { Bridge, bridgeTo } from '../js/bridge'
-import { getEntry, setEntry } from '../js/entries'
+import { fillEntry, getEntry, getEntryFor, loadEntry, plainTerms, setEntry } from '../js/entries'
 import { HoldfastError } from '../js/errors'
-import { encodeCommand, FORMAT_TEXT, type RawArgument } from '../js/generated/operations'
-import { DECODE_ENTRY, DECODE_LENIENT, DECODE_RAW, DECODE_VALUE } from '../js/inbox'
-import { SOFT_NEVER } from '../js/slots'
+import {
+  encodeCommand,
+  FLAG_REQUIRE_REDIS,
+  FORMAT_JSON,
+  FORMAT_STRUCTURED,
+  FORMAT_TEXT,
+  SOURCE_MEMORY,
+  SOURCE_NEAR,
+  type RawArgument,
+} from '../js/generated/operations'
+import { Hot, type HotTable } from '../js/hot'
+import { DECODE_FOUND, DECODE_LENIENT, DECODE_RAW, DECODE_VALUE, Found, Loading } from '../js/inbox'
+import { encodeValue, type Serializer } from '../js/serializers'
+import { Failed, SOFT_NEVER } from '../js/slots'
 import { FakeAddon, type Crossed } from './boundary-js.fake-addon'
 
 let addon: FakeAddon
@@ -24,9 +35,13 @@ beforeEach(() => {
   batch = new Batch(bridge, 0, {})
 })
 
-const get = (key: string, decoder = DECODE_VALUE) => getEntry(batch, decoder, 'cache', key, 0, 'cacheManager.get')
-const set = (key: string, value: unknown) =>
-  setEntry(batch, 'cache', key, JSON.stringify(value), 0, 1000, 0, 'cacheManager.set')
+const at = (key: string, flags = 0) => ({ family: 'cache', key, flags })
+const get = (key: string, decoder = DECODE_VALUE, keeper: HotTable | null = null) =>
+  getEntry(batch, { decoder, keeper }, at(key), 'cacheManager.get')
+const set = (key: string, value: unknown, serializer: Serializer = 'json') =>
+  setEntry(batch, at(key), encodeValue(value, serializer, 'value', 'set'), plainTerms(1000), 'cacheManager.set')
+const load = (key: string) =>
+  loadEntry(batch, { decoder: DECODE_FOUND }, at(key), 10_000, { ...plainTerms(1000), tags: ['t:a'] }, 'cacheManager.getOrSet')
 
 function command(args: readonly RawArgument[], soft = SOFT_NEVER): Promise<unknown> {
   const slot = batch.begin(DECODE_RAW, soft, 'client.call', 0)
@@ -52,8 +67,24 @@ describe('collecting', () => {
     await tick()
     expect(last().map(({ name, fields }) => [name, fields])).toEqual([
       ['entryGet', ['cache', 'ключ', 0]],
-      ['entrySet', ['cache', 'k', '{"a":"é"}', 0, 1000, 0]],
+      ['entrySet', ['cache', 'k', FORMAT_JSON, 1000, -1, 0, '{"a":"é"}', []]],
       ['command', [['SET', 'n', '1'], 0]],
+    ])
+    await Promise.all(done)
+  })
+
+  it('writes values of bytes beside the text, and tags and tokens in it', async () => {
+    const terms = { ttlMs: 2000, freshMs: 1000, tags: ['t:é', 'n:cache:a'] }
+    const bytes = new Uint8Array([0, 255, 1])
+    const written = { data: bytes, format: FORMAT_STRUCTURED }
+    const done = [load('k'), fillEntry(batch, at('k', 4), 'a-b-c', written, terms, 7, 'fill'), get('next')]
+    bytes[0] = 9
+    await tick()
+    const fields = ['cache', 'k', 'a-b-c', FORMAT_STRUCTURED, 2000, 1000, 7, 4, new Uint8Array([0, 255, 1])]
+    expect(last().map(({ name, fields }) => [name, fields])).toEqual([
+      ['entryLoad', ['cache', 'k', 10_000, 1000, 0, ['t:a']]],
+      ['entryFill', [...fields, ['t:é', 'n:cache:a']]],
+      ['entryGet', ['cache', 'next', 0]],
     ])
     await Promise.all(done)
   })
@@ -143,11 +174,61 @@ describe('settling', () => {
     expect(addon.drains).toBe(10)
   })
 
-  it('shows where an entry came from and how long it lives', async () => {
-    addon.answer = () => ({ kind: 'entry', text: '1', source: 1, ttlMs: 500 })
-    expect(await get('k', DECODE_ENTRY)).toEqual({ value: 1, source: 'memory', ttlMs: 500 })
-    addon.answer = () => ({ kind: 'entry', text: '1', source: 0 })
-    expect(await get('k', DECODE_ENTRY)).toEqual({ value: 1, source: 'redis', ttlMs: null })
+  it('shows where an entry came from, how old it is, and how long it lives and is fresh', async () => {
+    const entry = { kind: 'entry', text: '1', ttlMs: 500, freshMs: 200, ageMs: 3, loadMs: 9 } as const
+    const common = { value: 1, ttlMs: 500, freshMs: 200, ageMs: 3, loadMs: 9, stale: false }
+    const found = async () => {
+      const { value, source, ttlMs, freshMs, ageMs, loadMs, stale } = (await get('k', DECODE_FOUND)) as Found
+      return { value, source, ttlMs, freshMs, ageMs, loadMs, stale }
+    }
+    addon.answer = () => ({ ...entry, source: SOURCE_MEMORY })
+    expect(await found()).toEqual({ ...common, source: 'memory' })
+    addon.answer = () => ({ ...entry, source: SOURCE_NEAR, freshMs: 0 })
+    expect(await found()).toEqual({ ...common, source: 'near', freshMs: 0, stale: true })
+    addon.answer = () => ({ kind: 'entry', text: '1' })
+    expect(await found()).toMatchObject({ source: 'redis', ttlMs: null, freshMs: null, stale: false })
+  })
+
+  it('tells a load what it found, what it may do and what is still there', async () => {
+    addon.answer = () => ({ kind: 'entry', text: '"fresh"', freshMs: 5 })
+    expect(await load('k')).toMatchObject({ value: 'fresh', freshMs: 5 })
+    addon.answer = () => ({ kind: 'loading', token: 'a-b-c', degraded: true })
+    expect(await load('k')).toEqual(new Loading(0, true, 'a-b-c', '', null))
+    addon.answer = () => ({ kind: 'loading', waitMs: 30, holder: 'somebody', stale: { text: '"old"', freshMs: 0, ageMs: 4 } })
+    const waiting = (await load('k')) as Loading
+    expect(waiting).toMatchObject({ waitMs: 30, degraded: false, token: null, holder: 'somebody' })
+    expect(waiting.stale).toMatchObject({ value: 'old', stale: true, ageMs: 4 })
+  })
+
+  it('keeps the text in step over loads, entries of bytes and values between them', async () => {
+    const bytes = encodeValue(new Map([['a', 1n]]), 'structured', 'value', 'set').data as Uint8Array
+    addon.answer = ({ fields }) =>
+      fields[1] === 'loading'
+        ? { kind: 'loading', token: 'token', stale: { text: '"stale"' } }
+        : fields[1] === 'bytes'
+          ? { kind: 'entry', bytes, format: FORMAT_STRUCTURED }
+          : { kind: 'entry', text: JSON.stringify(fields[1]) }
+    const answers = await Promise.all([get('a'), load('loading'), get('bytes'), get('b'), load('loading'), get('c')])
+    expect([answers[0], answers[3], answers[5]]).toEqual(['a', 'b', 'c'])
+    expect(answers[2]).toEqual(new Map([['a', 1n]]))
+    for (const loading of [answers[1], answers[4]] as Loading[]) {
+      expect([loading.token, loading.stale?.value]).toEqual(['token', 'stale'])
+    }
+  })
+
+  it('hands each of many that are awaited together its own answer or failure', async () => {
+    addon.answer = ({ fields }) =>
+      fields[1] === 'bad' ? { kind: 'error', code: 'E_DATA' } : { kind: 'entry', text: JSON.stringify(fields[1]) }
+    const taken: unknown[] = []
+    const reader = { decoder: DECODE_VALUE }
+    const all = ['a', 'bad', 'c'].map(
+      (key) => new Promise<void>((done) => getEntryFor(batch, reader, at(key), 'getMany', (answer) => done(void taken.push(answer)))),
+    )
+    await Promise.all(all)
+    expect(taken).toMatchObject(['a', { record: { code: 'E_DATA' } }, 'c'])
+    expect(taken[1]).toBeInstanceOf(Failed)
+    // The slot that failed so is one like any other now.
+    await expect(Promise.all([get('a'), get('bad')])).rejects.toMatchObject({ code: 'E_DATA' })
   })
 
   it('keeps the text in step over a value that is no JSON', async () => {
@@ -221,6 +302,8 @@ describe('failing', () => {
     expect(await get('k')).toBe(null)
     expect(await set('k', 1)).toBe(false)
     await expect(command(['GET', 'k'])).rejects.toMatchObject({ code: 'E_UNAVAILABLE' })
+    const required = getEntry(batch, { decoder: DECODE_VALUE }, at('k', FLAG_REQUIRE_REDIS), 'get')
+    await expect(required).rejects.toMatchObject({ code: 'E_UNAVAILABLE' })
     addon.answer = () => ({ kind: 'error', code: 'E_AUTH' })
     await expect(get('k')).rejects.toMatchObject({ code: 'E_AUTH' })
   })
@@ -268,6 +351,108 @@ describe('failing', () => {
         expect.objectContaining({ code: 'E_INVALID', path: 'args[1]' }),
       )
     }
+  })
+})
+
+describe('texts at hand', () => {
+  const HEAD = 3
+  const echo = () => void (addon.marks![2] = addon.marks![2]! + 1)
+  let marks: Uint32Array
+  let table: HotTable
+  beforeEach(() => {
+    marks = addon.marks = new Uint32Array(HEAD + 8)
+    marks[0] = 1
+    table = Hot.over(marks, echo)!.of('cache')
+    addon.answer = ({ fields }) => ({ kind: 'entry', text: JSON.stringify(fields[1]), place: 5, mark: 0 })
+  })
+  /** Asks for keys as often as it takes for their texts to be kept. */
+  const ask = async (keys: string[], decoder = DECODE_VALUE): Promise<unknown[]> => {
+    await Promise.all(keys.map((key) => get(key, decoder, table)))
+    const answers = await Promise.all(keys.map((key) => get(key, decoder, table)))
+    // The first read after a pause is left to the other side.
+    table.read(keys.at(-1) as string)
+    return answers
+  }
+  const keep = async (...keys: string[]) => expect(await ask(keys)).toEqual(keys)
+
+  it('are kept of answers that may be kept and come a second time, and of no others', async () => {
+    await get('k', DECODE_VALUE, table)
+    table.read('k')
+    expect(table.read('k')).toBeUndefined()
+    await get('k', DECODE_VALUE, table)
+    table.read('k')
+    expect(table.read('k')?.text).toBe('"k"')
+    addon.answer = () => ({ kind: 'entry', text: '1' })
+    await ask(['unmarked'])
+    expect(table.read('unmarked')).toBeUndefined()
+    addon.answer = () => ({ kind: 'loading', token: 'a', stale: { text: '1' } })
+    await ask(['loading'], DECODE_FOUND)
+    expect(table.read('loading')).toBeUndefined()
+    addon.answer = () => ({ kind: 'error', code: 'E_UNAVAILABLE' })
+    await ask(['failed'])
+    expect(table.read('failed')).toBeUndefined()
+  })
+
+  it('answer no more when the mark of their key, the word for all, or what is known of tags has changed', async () => {
+    for (const change of [() => marks[5]!++, () => (marks[0] = 0)]) {
+      await keep('k')
+      expect(table.read('k')).toBeDefined()
+      change()
+      expect(table.read('k')).toBeUndefined()
+      marks.fill(0)
+      marks[0] = 1
+      expect(table.read('k'), 'it is let go of, not only passed over').toBeUndefined()
+    }
+    await keep('plain')
+    addon.answer = () => ({ kind: 'entry', text: '1', place: 6, mark: 0, tags: 0 })
+    await ask(['tagged'])
+    marks[1]!++
+    expect([table.read('plain') !== undefined, table.read('tagged')]).toEqual([true, undefined])
+  })
+
+  it.each(['ttlMs', 'freshMs', 'keepMs'])('end with the %s of what they are a text of', async (name) => {
+    const long = { ttlMs: 60_000, freshMs: 60_000, keepMs: 60_000 }
+    addon.answer = ({ fields }) => ({ kind: 'entry', text: '1', place: 5, mark: 0, ...long, [name]: Number(fields[1]) })
+    await ask(['0', '50000'])
+    expect([table.read('0'), table.read('50000')?.text]).toEqual([undefined, '1'])
+    expect(table.read('50000')?.isOlderThan(0.9)).toBe(false)
+  })
+
+  it('hold no large text that they were cut from', async () => {
+    const texts = Array.from({ length: 200 }, (_, index) => `${index}:${'x'.repeat(100)}`)
+    addon.answer = ({ fields }) => ({ kind: 'entry', text: texts[Number(fields[1])]!, format: FORMAT_TEXT, place: 5, mark: 0 })
+    expect(await ask(texts.map((_, index) => String(index)))).toEqual(texts)
+    expect(texts.map((_, index) => table.read(String(index))?.text)).toEqual(texts)
+  })
+
+  it('are no more than the table has room for; the one that was kept longest goes first', async () => {
+    await keep(...Array.from({ length: 1100 }, (_, index) => `k${index}`))
+    const left = Array.from({ length: 1100 }, (_, index) => table.read(`k${index}`) !== undefined)
+    expect(left.filter(Boolean)).toHaveLength(1024)
+    expect(left.slice(1100 - 1024).every(Boolean)).toBe(true)
+    addon.answer = () => ({ kind: 'entry', text: JSON.stringify('x'.repeat(70_000)), place: 5, mark: 0 })
+    await ask(['large'])
+    expect(table.read('large')).toBeUndefined()
+  })
+
+  it('are none where the two sides do not see the same memory', () => {
+    expect(Hot.over(null, echo)).toBeNull()
+    expect(Hot.over(new Uint32Array(HEAD), echo)).toBeNull()
+  })
+
+  it('count among the answers after which the event loop is owed a turn', async () => {
+    await get('k')
+    let answers = 0
+    while (batch.mayAnswer()) answers++
+    expect(answers).toBeGreaterThanOrEqual(990)
+    expect(answers).toBeLessThan(1000)
+    // Then the native side is asked, after the turn.
+    const asked = get('k', DECODE_VALUE, table)
+    const before = addon.batches.length
+    await tick()
+    expect(addon.batches).toHaveLength(before)
+    await asked
+    expect(batch.mayAnswer()).toBe(true)
   })
 })
 

@@ -17,6 +17,15 @@ export function checkSignal(signal: AbortSignal | undefined, operation: string):
   if (signal.aborted) throw aborted(signal, 'no', operation)
 }
 
+/** The answer, unless the options' signal gives the call up. */
+export function answered<Value>(
+  answer: Promise<Value>,
+  options: { signal?: AbortSignal | undefined } | undefined,
+  operation: string,
+): Promise<Value> {
+  return options?.signal === undefined ? answer : abortable(answer, options.signal, operation)
+}
+
 /** The answer, or the error of an abort that comes first. */
 export async function abortable<Value>(answer: Promise<Value>, signal: AbortSignal, operation: string): Promise<Value> {
   let give = (): void => {}

@@ -29,6 +29,8 @@ export class Batch {
   private alone = false
   /** Whether a call was already handed over directly in this run of the caller's code. */
   private inRun = false
+  /** What is written next waits for the event loop, though more could be answered at once. */
+  private owed = false
   private inFlight = 0
   private closed = false
   private idle: (() => void) | null = null
@@ -39,6 +41,17 @@ export class Batch {
     readonly handle: number,
     readonly owner: object,
   ) {}
+
+  /** Counts an answer that was given without asking the native side. False when the event loop is owed a turn first. */
+  mayAnswer(): boolean {
+    const { bridge } = this
+    if (this.closed) return false
+    if (++bridge.streak <= ANSWERS_BEFORE_YIELD) return true
+    // This one waits for the event loop, and whoever awaits it; the others of its run don't have to.
+    bridge.streak = 0
+    this.owed = true
+    return false
+  }
 
   /** A slot for an operation that the caller writes next and then commits. Throws when closed. */
   begin(decoder: number, soft: number, operation: string, size: number): Slot {
@@ -59,17 +72,19 @@ export class Batch {
   /** Queues what was written. */
   commit(slot: Slot): Promise<unknown> {
     const promise = slot.open()
-    const outbox = this.outbox
-    this.count++
-    if (outbox.urgent) this.flush()
-    else if (this.count >= MOST_OPERATIONS || outbox.text.length + outbox.extraBytes >= MOST_TEXT) this.leaveEarly()
-    else if (!this.scheduled) this.schedule()
+    this.queue()
     return promise
+  }
+
+  /** Queues one of many that are awaited together. */
+  commitFor(slot: Slot, take: (value: unknown) => void): void {
+    slot.openFor(take)
+    this.queue()
   }
 
   /** The same for a read, which is handed over at once where that is likely to be answered at once. */
   commitRead(slot: Slot): Promise<unknown> {
-    if (!this.alone || this.inRun || this.count > 0 || this.bridge.streak >= ANSWERS_BEFORE_YIELD) {
+    if (!this.alone || this.inRun || this.count > 0 || this.isLate) {
       return this.commit(slot)
     }
     this.inRun = true
@@ -117,19 +132,33 @@ export class Batch {
     if (this.inFlight === 0 && this.idle !== null) this.idle()
   }
 
+  private queue(): void {
+    const outbox = this.outbox
+    this.count++
+    if (outbox.urgent) this.flush()
+    else if (this.count >= MOST_OPERATIONS || outbox.text.length + outbox.extraBytes >= MOST_TEXT) this.leaveEarly()
+    else if (!this.scheduled) this.schedule()
+  }
+
   private schedule(): void {
     this.scheduled = true
-    if (this.bridge.streak < ANSWERS_BEFORE_YIELD) process.nextTick(this.flush)
-    else setImmediate(this.flushLate)
+    if (this.isLate) setImmediate(this.flushLate)
+    else process.nextTick(this.flush)
   }
 
   private leaveEarly(): void {
-    if (this.bridge.streak < ANSWERS_BEFORE_YIELD) this.flush()
+    if (!this.isLate) this.flush()
     else if (!this.scheduled) this.schedule()
+  }
+
+  /** Whether the event loop is owed a turn. */
+  private get isLate(): boolean {
+    return this.owed || this.bridge.streak >= ANSWERS_BEFORE_YIELD
   }
 
   private readonly flushLate = (): void => {
     this.bridge.streak = 0
+    this.owed = false
     this.flush()
   }
 

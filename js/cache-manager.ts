@@ -22,5 +22,14 @@ export const getCacheStats = root.getCacheStats
 export const getCacheInfo = root.getCacheInfo
 
 export type { Duration } from './durations.js'
-export type { AIParameters, CachedAIResponse } from './managers/ai-cache.js'
-export type { CacheEntry, CacheInfo, CacheManager, CacheOptions, CacheStats, CachedEntry } from './managers/cache.js'
+export type { EmbeddingEntry, Vector } from './ai/embeddings.js'
+export type { AIKeyOptions, AIParameters, AIPrompt } from './ai/request.js'
+export type { CachedStream, StreamOptions, StreamSource } from './ai/streams.js'
+export type { CachedAIResponse } from './managers/ai-cache.js'
+export type { CacheOptions, LoadOptions } from './cache-options.js'
+export type { CacheCounts, CacheStats } from './cache-stats.js'
+export type { LoadContext, StaleEntry } from './load-context.js'
+export type { BatchOptions, CacheItem, LoadedMany } from './managers/cache-batches.js'
+export type { CacheEntry, CacheInfo, CacheManager, CachedEntry } from './managers/cache.js'
+export type { WarmEntries, WarmEntry, WarmOptions, WarmProgress, WarmResult } from './managers/warm.js'
+export type { CustomSerializer, Serializer } from './serializers.js'

@@ -7,7 +7,11 @@ import { HoldfastError, closed, fromRecord, fromThrown, type ErrorRecord } from 
 import { Emitter } from './events.js'
 import { nativeModule } from './native-module.js'
 import { configText, journalPathOf, type ConfigView, type FallbackSettings, type HoldfastOptions } from './options.js'
-import { SingleFlight } from './single-flight.js'
+import { Flights, LONGEST_LOAD_MS } from './flights.js'
+import { Hot } from './hot.js'
+import { Leases } from './leases.js'
+import { LoadLimits } from './load-limits.js'
+import { Tally } from './tally.js'
 
 /** What is open. */
 interface Open {
@@ -15,6 +19,7 @@ interface Open {
   readonly batch: Batch
   readonly config: string
   readonly view: ConfigView
+  readonly hot: Hot | null
 }
 
 /** Closes what an instance that was dropped without close() left open. */
@@ -28,7 +33,10 @@ const heard = new Set<Connection>()
 
 export class Connection implements EventReceiver {
   readonly events = new Emitter()
-  readonly flights = new SingleFlight()
+  readonly flights = new Flights()
+  readonly limits = new LoadLimits()
+  readonly leases = new Leases(() => this.batch('cacheManager.getOrSet'), LONGEST_LOAD_MS)
+  readonly tally = new Tally((rows) => void this.inspect('countCache', rows, 'cacheManager.getStats'))
   /** Counts how often the instance was opened for use; a manager that was shut down stays so within one. */
   generation = 0
   // Hidden from inspection, not only from the types: both hold the password.
@@ -44,6 +52,11 @@ export class Connection implements EventReceiver {
   /** Where operations are written. Opens the instance; throws when it is closed or the settings are wrong. */
   batch(operation: string): Batch {
     return (this.#open ?? this.reach(operation)).batch
+  }
+
+  /** The texts that are kept in front of the native side, if they can be. */
+  hot(operation: string): Hot | null {
+    return (this.#open ?? this.reach(operation)).hot
   }
 
   /** The decided settings. */
@@ -134,7 +147,9 @@ export class Connection implements EventReceiver {
     bridge.listen(handle, this)
     dropped.register(this, { bridge, handle }, bridge)
     const view = ask<ConfigView>(bridge, handle, 'config', '', operation)
-    return { bridge, batch: new Batch(bridge, handle, this), config, view }
+    const echo = (): void => void ask(bridge, handle, 'echoMarks', '', operation)
+    const hot = Hot.over(bridge.native.marks(handle), echo)
+    return { bridge, batch: new Batch(bridge, handle, this), config, view, hot }
   }
 
   private async leave({ bridge, batch }: Open): Promise<void> {

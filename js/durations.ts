@@ -9,6 +9,7 @@ export type Duration = number | `${number}${'s' | 'm' | 'h' | 'd'}`
 export const NO_EXPIRY = -1
 /** 100 years with their leap days. */
 const LONGEST_SECONDS = (100 * 365 + 25) * 86_400
+export const LONGEST_MS = LONGEST_SECONDS * 1000
 
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 }
 const ALLOWED = "0 for the default, seconds above 0 and up to 100 years, or a text such as '90s', '5m', '1h', '7d'"

@@ -25,7 +25,7 @@ export interface HoldfastErrorFields {
   /** The public call that failed, such as `cacheManager.set`. Default: ''. */
   operation?: string
   /** The field that is wrong, for `E_INVALID`. */
-  path?: string
+  path?: string | undefined
   cause?: unknown
 }
 

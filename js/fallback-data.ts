@@ -19,6 +19,12 @@ export interface FallbackDataEntry {
   format?: number
   /** Absent: it never expires. */
   expiry?: number
+  /** Until when it is fresh; absent: as long as it lives. */
+  freshUntil?: number
+  /** What its load took, ms. */
+  loadMs?: number
+  /** Names of the markers that it depends on: `t:` before a tag, `n:` before a namespace. */
+  tags?: readonly string[]
   /** Its place in the order of writes; absent: as if it were written when it is imported. */
   stamp?: readonly [micros: number, process: number]
   /** Acknowledged, and not in Redis yet. */
@@ -53,6 +59,8 @@ export interface FallbackData {
   removals: FallbackDataRemoval[]
   /** Absent: there are none. */
   changes?: FallbackDataChange[]
+  /** Invalidations of tags, namespaces and patterns, and keys made stale, as a journal file holds them, in hex digits. */
+  invalidations?: string[]
 }
 
 /** Values by key, without a version: each counts as written when it is imported. `expiry` is ms since 1970. */
@@ -66,6 +74,7 @@ export interface NativeRows {
   values: NativeRow[]
   removals: { family: string; key: string | null; stamp: readonly [number, number] | null }[]
   changes: FallbackDataChange[]
+  invalidations: string[]
 }
 
 interface NativeRow {
@@ -75,6 +84,9 @@ interface NativeRow {
   hex: boolean
   format: number
   ttl_ms: number | null
+  fresh_ms: number | null
+  load_ms: number
+  tags: readonly string[]
   stamp: readonly [number, number] | null
   pending: boolean
 }
@@ -88,6 +100,9 @@ export function exported(rows: NativeRows): FallbackData {
   const entries = rows.values.map((row) => {
     const entry: FallbackDataEntry = { family: row.family, key: row.key, ...readable(row), pending: row.pending }
     if (row.ttl_ms !== null) entry.expiry = now + row.ttl_ms
+    if (row.fresh_ms !== null) entry.freshUntil = now + row.fresh_ms
+    if (row.load_ms > 0) entry.loadMs = row.load_ms
+    if (row.tags.length > 0) entry.tags = row.tags
     if (row.stamp !== null) entry.stamp = row.stamp
     return entry
   })
@@ -96,9 +111,11 @@ export function exported(rows: NativeRows): FallbackData {
     ...(key === null ? {} : { key }),
     ...(stamp === null ? {} : { stamp }),
   }))
-  const { boot, changes } = rows
+  const { boot, changes, invalidations } = rows
   const data: FallbackData = { format: FORMAT, version: VERSION, exportedAt: now, boot, entries, removals }
-  return changes.length === 0 ? data : { ...data, changes }
+  if (changes.length > 0) data.changes = changes
+  if (invalidations.length > 0) data.invalidations = invalidations
+  return data
 }
 
 function readable({ payload, hex, format }: NativeRow): Pick<FallbackDataEntry, 'value' | 'encoding' | 'format'> {
@@ -119,7 +136,7 @@ function readable({ payload, hex, format }: NativeRow): Pick<FallbackDataEntry, 
 export function imported(data: unknown, family: string, operation: string): NativeRows {
   const root = object(data, 'data', operation)
   if (!('format' in root) || typeof (root as { format: unknown }).format === 'object') {
-    return { boot: '', values: loose(root, family, operation), removals: [], changes: [] }
+    return { boot: '', values: loose(root, family, operation), removals: [], changes: [], invalidations: [] }
   }
   if (root['format'] !== FORMAT) {
     throw wrong('data.format', root['format'], `'${FORMAT}'`, operation)
@@ -145,7 +162,12 @@ export function imported(data: unknown, family: string, operation: string): Nati
   const changes = list(root['changes'] ?? [], 'data.changes', operation).map((given, at) =>
     change(object(given, `data.changes[${at}]`, operation), `data.changes[${at}]`, operation),
   )
-  return { boot, values: values.filter((one) => one !== null), removals, changes }
+  const invalidations = list(root['invalidations'] ?? [], 'data.invalidations', operation).map((given, at) => {
+    const path = `data.invalidations[${at}]`
+    if (typeof given !== 'string' || !HEX.test(given)) throw wrong(path, given, 'hex digits', operation)
+    return given
+  })
+  return { boot, values: values.filter((one) => one !== null), removals, changes, invalidations }
 }
 
 function change(fields: Record<string, unknown>, path: string, operation: string): FallbackDataChange {
@@ -175,6 +197,9 @@ function loose(root: Record<string, unknown>, family: string, operation: string)
         hex: false,
         format: isText ? FORMAT_TEXT : FORMAT_JSON,
         ttl_ms: lifetime,
+        fresh_ms: null,
+        load_ms: 0,
+        tags: [],
         stamp: null,
         pending: true,
       },
@@ -206,6 +231,11 @@ function row(fields: Record<string, unknown>, path: string, now: number, operati
     hex: encoding === 'hex',
     format: (format as number | undefined) ?? (encoding === 'text' ? FORMAT_TEXT : FORMAT_JSON),
     ttl_ms: lifetime,
+    fresh_ms: ttl(fields['freshUntil'], `${path}.freshUntil`, now, operation),
+    load_ms: loadMs(fields['loadMs'], `${path}.loadMs`, operation),
+    tags: list(fields['tags'] ?? [], `${path}.tags`, operation).map((tag, at) =>
+      name(tag, `${path}.tags[${at}]`, operation),
+    ),
     stamp: stamp(fields['stamp'], `${path}.stamp`, operation),
     pending,
   }
@@ -216,6 +246,12 @@ function ttl(expiry: unknown, path: string, now: number, operation: string): num
   if (expiry === undefined || expiry === null) return null
   if (typeof expiry !== 'number' || !Number.isFinite(expiry)) throw wrong(path, expiry, 'ms since 1970', operation)
   return Math.max(0, Math.ceil(expiry - now))
+}
+
+function loadMs(given: unknown, path: string, operation: string): number {
+  if (given === undefined) return 0
+  if (typeof given === 'number' && Number.isInteger(given) && given >= 0 && given < 2 ** 32) return given
+  throw wrong(path, given, 'whole ms', operation)
 }
 
 function stamp(given: unknown, path: string, operation: string): readonly [number, number] | null {

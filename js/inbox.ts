@@ -4,6 +4,7 @@
 
 import { HoldfastError, fromRecord, type ErrorRecord } from './errors.js'
 import {
+  FORMAT_JSON,
   FORMAT_TEXT,
   REPLY_ARRAY,
   REPLY_BOOLEAN,
@@ -12,11 +13,14 @@ import {
   REPLY_ERROR,
   REPLY_EXTRA,
   REPLY_INTEGER,
+  REPLY_LOADING,
   REPLY_MAP,
   REPLY_NULL,
   REPLY_TEXT,
-  SOURCE_REDIS,
+  SOURCE_MEMORY,
+  SOURCE_NEAR,
 } from './generated/operations.js'
+import { decodeValue, type Serializer } from './serializers.js'
 
 /** Where the rows start. */
 export const FIRST_ROW = 4
@@ -25,23 +29,55 @@ export const FIRST_ROW = 4
 export const DECODE_RAW = 0
 /** The value of an entry; null for a miss. */
 export const DECODE_VALUE = 1
-/** An entry with its source and lifetime, as `CachedEntry`; null for a miss. */
-export const DECODE_ENTRY = 2
-/** A `Hit` or the token of a lease, a string. */
-export const DECODE_LOAD = 3
+/** A `Found`, for a load that goes on a `Loading`; null for a miss. */
+export const DECODE_FOUND = 2
 /** Added to one of the above: text that is no JSON is a value, not an error. */
 export const DECODE_LENIENT = 8
 
-/** A loaded value: an object of its own, so that no value can be taken for a token. */
-export class Hit {
-  constructor(readonly value: unknown) {}
+/** Who answered. */
+export type Source = 'redis' | 'near' | 'memory'
+
+const SOURCES: Readonly<Record<number, Source>> = { [SOURCE_MEMORY]: 'memory', [SOURCE_NEAR]: 'near' }
+
+/** A value with what is known of it. */
+export class Found {
+  value: unknown = undefined
+
+  constructor(
+    readonly source: Source,
+    /** What is left of its life; null: it never expires. */
+    readonly ttlMs: number | null,
+    /** What is left of its freshness; null: it is fresh as long as it lives. 0: it is stale. */
+    readonly freshMs: number | null,
+    readonly ageMs: number,
+    /** What its load took. */
+    readonly loadMs: number,
+  ) {}
+
+  get stale(): boolean {
+    return this.freshMs === 0
+  }
 }
 
-/** An entry with where it came from. */
-export interface DecodedEntry {
-  value: unknown
-  source: 'redis' | 'memory'
-  ttlMs: number | null
+/** A load that found nothing fresh. */
+export class Loading {
+  constructor(
+    /** For how long somebody else has the right to load. */
+    readonly waitMs: number,
+    /** Memory answered for a server that doesn't. */
+    readonly degraded: boolean,
+    /** The right to load, if it was given. */
+    readonly token: string | null,
+    /** By what somebody else is known who has it. */
+    readonly holder: string,
+    /** What is there, though not fresh. */
+    readonly stale: Found | null,
+  ) {}
+}
+
+/** Takes texts of answers that may be kept in front of the native side. */
+export interface Keeper {
+  keep(inbox: Inbox): void
 }
 
 const NO_EXTRAS: unknown[] = []
@@ -57,12 +93,31 @@ export class Inbox {
   private cursor = 0
   private extras: unknown[] = NO_EXTRAS
 
+  // What the last entry said of itself, for whoever keeps a copy of it.
+  /** Where its mark stands; 0: it may not be kept. */
+  place = 0
+  mark = 0
+  /** The mark of all that is known of tags; -1: it has none. */
+  tags = -1
+  format = 0
+  ageMs = 0
+  /** For how long it may be kept, ms; -1: no limit. */
+  lasts = -1
+  loadMs = 0
+  /** Its text, as it was stored; null where it is none. A slice of the answer's text: who keeps it copies it. */
+  stored: string | null = null
+
   /** Starts on the answer of one native call. */
   begin(text: string | null, extras: unknown[] | null): void {
     this.at = FIRST_ROW
     this.text = text ?? ''
     this.cursor = 0
     this.extras = extras ?? NO_EXTRAS
+  }
+
+  /** The text of the last entry, no longer tied to the answer it came in. */
+  storedAlone(): string {
+    return own(this.stored as string, this.text)
   }
 
   /** Lets go of the texts of the last answer. */
@@ -102,32 +157,61 @@ export class Inbox {
   }
 
   /** The value that comes next, as its decoder has it. Throws `E_DATA` for a value it can't read. */
-  decode(decoder: number): unknown {
-    if (this.kind !== REPLY_ENTRY) {
-      // A miss is null and a lease its token: both are what they are.
-      return this.readValue()
-    }
+  decode(decoder: number, serializer?: Serializer): unknown {
+    const { kind } = this
+    if (kind === REPLY_ENTRY) return this.readEntry(decoder, serializer)
+    if (kind !== REPLY_LOADING) return this.readValue()
     this.at++
-    const source = this.next()
-    const format = this.next()
-    const ttlMs = this.next()
-    const value = this.readStored(format, decoder >= DECODE_LENIENT)
-    const shape = decoder & (DECODE_LENIENT - 1)
-    if (shape === DECODE_VALUE) return value
-    if (shape === DECODE_LOAD) return new Hit(value)
-    const entry: DecodedEntry = {
-      value,
-      source: source === SOURCE_REDIS ? 'redis' : 'memory',
-      ttlMs: ttlMs < 0 ? null : ttlMs,
-    }
-    return entry
+    const waitMs = this.next()
+    const degraded = this.next() === 1
+    const token = this.readValue() as string | null
+    const holder = this.readValue() as string
+    const stale = this.kind === REPLY_ENTRY ? this.readEntry(decoder, serializer) : this.readValue()
+    return new Loading(waitMs, degraded, token, holder, stale as Found | null)
   }
 
-  private readStored(format: number, lenient: boolean): unknown {
+  /** An entry that is kept: `keeper` hears of its text, where it may be kept. */
+  decodeKept(decoder: number, serializer: Serializer | undefined, keeper: Keeper): unknown {
+    this.place = 0
+    const value = this.decode(decoder, serializer)
+    if (this.place > 0) keeper.keep(this)
+    this.stored = null
+    return value
+  }
+
+  private readEntry(decoder: number, serializer: Serializer | undefined): unknown {
+    this.at++
+    const source = this.next()
+    const format = (this.format = this.next())
+    const ttlMs = this.next()
+    const freshMs = this.next()
+    const ageMs = (this.ageMs = this.next())
+    this.loadMs = this.next()
+    const keepMs = this.next()
+    this.place = this.next()
+    this.mark = this.next()
+    this.tags = this.next()
+    this.lasts = shortest(shortest(freshMs, ttlMs), keepMs)
+    const value = this.readStored(format, decoder >= DECODE_LENIENT, serializer)
+    if ((decoder & (DECODE_LENIENT - 1)) === DECODE_VALUE) return value
+    const found = new Found(
+      SOURCES[source] ?? 'redis',
+      ttlMs < 0 ? null : ttlMs,
+      freshMs < 0 ? null : freshMs,
+      ageMs,
+      this.loadMs,
+    )
+    found.value = value
+    return found
+  }
+
+  private readStored(format: number, lenient: boolean, serializer: Serializer | undefined): unknown {
     const inText = this.kind === REPLY_TEXT
-    if (format === FORMAT_TEXT) return this.readValue()
+    if (format === FORMAT_TEXT) return (this.stored = this.readValue() as string | null)
     // JSON needs no copy: what is parsed from a slice does not hold it.
     const stored = inText ? this.slice() : this.readValue()
+    this.stored = typeof stored === 'string' ? stored : null
+    if (format !== FORMAT_JSON) return decodeValue(stored as string | Uint8Array, format, serializer)
     if (typeof stored === 'string') {
       try {
         return JSON.parse(stored)
@@ -180,7 +264,12 @@ export class Inbox {
         this.at--
         return fromRecord(this.readRecord(), '')
       case REPLY_ENTRY:
-        this.at += 3
+        this.at += 10
+        return this.readValue()
+      case REPLY_LOADING:
+        this.at += 2
+        this.readValue()
+        this.readValue()
         return this.readValue()
       default:
         throw new HoldfastError({ code: 'E_INTERNAL', message: 'a defect in holdfast: a reply of an unknown kind' })
@@ -196,8 +285,13 @@ export class Inbox {
   }
 }
 
+/** The shorter of two times; -1: none. */
+function shortest(one: number, other: number): number {
+  return one < 0 ? other : other < 0 ? one : Math.min(one, other)
+}
+
 /** The string, no longer tied to the text it was cut from. */
-function own(slice: string, text: string): string {
+export function own(slice: string, text: string): string {
   if (slice.length < SHORTEST_SLICE || text.length < PINNING_TEXT || slice.length * 2 > text.length) return slice
   // The native side puts one-byte text only into the answer's text.
   return Buffer.from(slice, 'latin1').toString('latin1')

@@ -17,16 +17,27 @@ export function checkKey(key: unknown, path: string, operation: string): asserts
   }
 }
 
+/** Between the parts of a family where it holds namespaces: ends each name, and stands for a colon in it. */
+export const NAMESPACE_END = '\u001f'
+export const NAMESPACE_COLON = '\u001e'
+
+/** Whether a text holds what tells namespaces apart. */
+export function holdsMarks(text: string): boolean {
+  return text.includes(NAMESPACE_END) || text.includes(NAMESPACE_COLON)
+}
+
 /** The same for a prefix, of at most 512 bytes. `h` is taken: what stands under it belongs to other keys. */
 export function checkPrefix(prefix: unknown, path: string, operation: string): asserts prefix is string {
   const problem =
     prefix === 'h' || (typeof prefix === 'string' && prefix.startsWith('h:'))
       ? 'is reserved'
-      : problemOf(prefix, MOST_PREFIX_BYTES)
+      : typeof prefix === 'string' && holdsMarks(prefix)
+        ? 'holds U+001E or U+001F'
+        : problemOf(prefix, MOST_PREFIX_BYTES)
   if (problem !== null) {
     throw invalid(
       path,
-      `${path} ${problem}; allowed: a text of 1 to 512 bytes that is not 'h' and does not begin with 'h:'`,
+      `${path} ${problem}; allowed: a text of 1 to 512 bytes without U+001E and U+001F that is not 'h' and does not begin with 'h:'`,
       operation,
     )
   }

@@ -19,6 +19,8 @@ export interface NativeEnvironment {
   drain(inbox: Float64Array): string | null
   /** What the last submit or drain could not put into numbers and one-byte text. */
   takeExtras(): unknown[]
+  /** The marks of an instance's keys: memory that the native side changes. */
+  marks(handle: number): Uint32Array | null
   /** A question or a switch, answered at once: JSON of `{ok}` or `{error}`. */
   inspect(handle: number, what: string, argument: string): string
   /** Lets go of an instance. What was handed over before is still sent and answered. */

@@ -27,6 +27,8 @@ export interface FallbackSettings {
    * meanwhile: dropped and counted as a conflict, or written. Default: `'drop'`.
    */
   uncertain?: 'drop' | 'write' | undefined
+  /** How long a value that was read before the outage answers in it: seconds, or a text. Default: 3600. */
+  maxStaleDegraded?: number | string | undefined
   /**
    * What becomes of raw commands that change a counter, hash, set or list in a way that merges (`INCR`, `DECR`,
    * `INCRBY`, `DECRBY`, `HSET`, `HDEL`, `SADD`, `SREM`, `LPUSH`, `RPUSH`). `'merge'`: each has an id and is carried out
@@ -96,6 +98,14 @@ export interface HoldfastOptions {
   breaker?: boolean | BreakerSettings | undefined
   /** Whether live writes compare stamps too, for servers where `CLIENT KILL` is denied. Default: false (`REDIS_FENCED_WRITES`). */
   fencedWrites?: boolean | undefined
+  /**
+   * Whether copies in this process answer while Redis is well, and how they learn of changes: `'tracking'` (the
+   * server tells), `'bus'` (processes tell each other), `'auto'` (the first where it is to be had), `'off'`.
+   * Default: `'auto'` (`REDIS_NEAR_CACHE`).
+   */
+  nearCache?: 'auto' | 'tracking' | 'bus' | 'off' | boolean | undefined
+  /** How long such a copy answers at most: seconds, or a text. Default: 600. */
+  nearMaxAge?: number | string | undefined
   /** The largest value that is taken. Default: 64 MB. */
   maxValueBytes?: number | undefined
   /** Lifetime of a cache entry that names none: seconds, or a text such as `'1h'`. Default: 3600. */

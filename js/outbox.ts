@@ -37,6 +37,11 @@ export class Outbox {
     this.text += text
   }
 
+  writeValue(value: RawArgument): void {
+    if (typeof value === 'string') this.writeText(value)
+    else this.writeNumber(-(this.addBytes(value) + 1))
+  }
+
   writeArguments(args: readonly RawArgument[]): void {
     const count = args.length
     const at = this.reserve(count + 1)

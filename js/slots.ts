@@ -5,6 +5,7 @@ import type { Batch } from './batch.js'
 import { HoldfastError, fromRecord, messageOf, toRecord, type ErrorRecord } from './errors.js'
 import { REPLY_ERROR } from './generated/operations.js'
 import type { Inbox } from './inbox.js'
+import type { Serializer } from './serializers.js'
 
 /** What a call answers when there is no server and memory can't: the error itself, */
 export const SOFT_NEVER = 0
@@ -17,6 +18,11 @@ export const SOFT_ZERO = 3
 
 const SOFT_ANSWERS: readonly unknown[] = [undefined, null, false, 0]
 
+/** Keeps texts of answers by key. */
+export interface KeepFor {
+  keep(key: string, inbox: Inbox): void
+}
+
 type Resolve = (value: unknown) => void
 
 const ignore: Resolve = () => {}
@@ -26,11 +32,20 @@ const grab = (resolve: Resolve): void => {
   grabbed = resolve
 }
 
+/** The error of one among many that are awaited together. */
+export class Failed {
+  constructor(readonly record: ErrorRecord) {}
+}
+
 export class Slot {
   batch: Batch | null = null
   /** The batch's turn in which the operation was written. */
   turn = 0
   decoder = 0
+  serializer: Serializer | undefined = undefined
+  /** Who may keep the text of the answer, and for which key. */
+  keeper: KeepFor | null = null
+  key = ''
   soft = SOFT_NEVER
   operation = ''
   /** Whether the caller takes the answer from here, in the same call, instead of by a promise. */
@@ -39,8 +54,15 @@ export class Slot {
   value: unknown = undefined
   failure: ErrorRecord | null = null
   private resolve: Resolve = ignore
+  private gathered = false
 
   constructor(readonly id: number) {}
+
+  /** Hands the answer to `take` instead of a promise: one of many that are awaited together. */
+  openFor(take: Resolve): void {
+    this.resolve = take
+    this.gathered = true
+  }
 
   /** The promise of the answer. */
   open(): Promise<unknown> {
@@ -59,7 +81,10 @@ export class Slot {
       else failure = record
     } else {
       try {
-        value = inbox.decode(this.decoder)
+        value =
+          this.keeper === null
+            ? inbox.decode(this.decoder, this.serializer)
+            : inbox.decodeKept(this.decoder, this.serializer, this)
       } catch (thrown) {
         failure = recordOf(thrown)
       }
@@ -74,9 +99,15 @@ export class Slot {
       this.done = true
       return
     }
-    const { resolve, operation } = this
+    const { resolve, operation, gathered } = this
     this.free()
-    resolve(failure === null ? value : failLater(failure, operation))
+    if (failure === null) resolve(value)
+    else resolve(gathered ? new Failed(failure) : failLater(failure, operation))
+  }
+
+  /** The text of the answer may be kept. */
+  keep(inbox: Inbox): void {
+    this.keeper?.keep(this.key, inbox)
   }
 
   /** Takes the answer that came in the same call. */
@@ -91,8 +122,11 @@ export class Slot {
     const batch = this.batch as Batch
     this.batch = null
     this.resolve = ignore
+    this.gathered = false
     this.value = undefined
     this.failure = null
+    this.serializer = undefined
+    this.keeper = null
     this.direct = false
     this.done = false
     batch.release(this)

@@ -2,7 +2,7 @@
 
 import { describe, invalid } from './errors.js'
 import type { Holdfast } from './holdfast.js'
-import type { CacheStats } from './managers/cache.js'
+import { noStats, type CacheStats } from './cache-stats.js'
 import type { RedisHealth } from './managers/client.js'
 import type { FallbackOptions, FallbackStats } from './managers/fallback.js'
 import type { FallbackSettings } from './options.js'
@@ -120,7 +120,7 @@ function nothing(): SystemStatus {
   const backend = 'memory'
   return {
     redis: { available: false },
-    cache: { backend, stats: { hits: 0, misses: 0, sets: 0, deletes: 0, errors: 0, backend } },
+    cache: { backend, stats: noStats(backend) },
     sessions: { backend: 'absent', stats: null },
     pubsub: { channels: 0, stats: [] },
     fallback: {

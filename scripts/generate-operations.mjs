@@ -10,10 +10,11 @@ import { fileURLToPath } from 'node:url'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const list = JSON.parse(readFileSync(join(root, 'src/node/operations.json'), 'utf8'))
 
-const RUST_FIELDS = { text: 'Text', number: 'Number', args: 'Args', argsList: 'ArgsList' }
+const RUST_FIELDS = { text: 'Text', number: 'Number', value: 'Value', args: 'Args', argsList: 'ArgsList' }
 const TYPESCRIPT_FIELDS = {
   text: 'string',
   number: 'number',
+  value: 'RawArgument',
   args: 'readonly RawArgument[]',
   argsList: 'readonly (readonly RawArgument[])[]',
 }
@@ -52,8 +53,8 @@ function encoder({ name, about, fields }) {
     `  meta[at] = OPCODE_${constant(name)}`,
     '  meta[at + 1] = id',
   ]
-  // A list has no fixed width: once one was written, everything after it is appended in order.
-  const firstList = entries.findIndex(([, type]) => type === 'args' || type === 'argsList')
+  // A list has no fixed width, and a value may be bytes: once one was written, everything after it is appended in order.
+  const firstList = entries.findIndex(([, type]) => type !== 'text' && type !== 'number')
   const head = firstList < 0 ? entries : entries.slice(0, firstList)
   const tail = firstList < 0 ? [] : entries.slice(firstList)
   head.forEach(([field, type], index) => {
@@ -64,6 +65,7 @@ function encoder({ name, about, fields }) {
   if (texts.length > 0) lines.push(`  to.text += ${texts.join(' + ')}`)
   for (const [field, type] of tail) {
     if (type === 'args') lines.push(`  to.writeArguments(${field})`)
+    else if (type === 'value') lines.push(`  to.writeValue(${field})`)
     else if (type === 'argsList') lines.push(`  to.writeArgumentLists(${field})`)
     else if (type === 'number') lines.push(`  to.writeNumber(${field})`)
     else lines.push(`  to.writeText(${field})`)
@@ -116,6 +118,8 @@ function rust() {
     '    Text,',
     '    /// The number itself.',
     '    Number,',
+    '    /// Its length in the text, or `-(i + 1)` for extra `i`.',
+    '    Value,',
     '    /// A count, then for each argument its length in the text, or `-(i + 1)` for extra `i`.',
     '    Args,',
     '    /// A count, then as many `Args`.',

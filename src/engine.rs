@@ -15,7 +15,8 @@ use crate::base::keys::Keys;
 use crate::base::random;
 use crate::base::stamp::Stamps;
 use crate::config::{self, Config, Target};
-use crate::managers::cache::{Cache, CacheStats};
+use crate::managers::cache::Cache;
+use crate::managers::stats::Stats;
 use crate::resilience::fallback::Fallback;
 
 /// Our own runtime, never shut down: it outlives every environment. One worker, for I/O alone.
@@ -59,7 +60,7 @@ pub struct Core {
     pub config: Arc<Config>,
     pub backend: Arc<Fallback>,
     pub cache: Cache,
-    pub stats: CacheStats,
+    pub stats: Stats,
     pub clock: Arc<dyn Clock>,
     listeners: Listeners,
     fingerprint: [u8; 32],
@@ -93,7 +94,7 @@ impl Core {
             config: config.clone(),
         };
         let clock = backend.clock.clone();
-        let stats = CacheStats::default();
+        let stats = Stats::default();
         Ok(Self { config, backend, cache, stats, clock, listeners, fingerprint })
     }
 
@@ -147,9 +148,15 @@ impl Parts {
 impl Drop for Core {
     fn drop(&mut self) {
         let Some(redis) = &self.backend.redis else { return };
-        if self.backend.local.lock().journal.depth() == 0 {
+        let mut local = self.backend.local.lock();
+        if local.journal.depth() == 0 {
+            // Something on its way may hold the layer for a moment more; its file goes now.
+            if let Some(log) = local.journal.leave_log() {
+                log.leave();
+            }
             return redis.close();
         }
+        drop(local);
         let parts = Parts { backend: self.backend.clone(), listeners: self.listeners.clone() };
         LINGERING.lock().insert(self.fingerprint, parts);
     }

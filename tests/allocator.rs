@@ -1,4 +1,4 @@
-//! What the memory store says that it holds, against what it has taken from the allocator.
+//! What the memory store and the journal say that they hold, against what they have taken from the allocator.
 //!
 //! The store's bound is a promise about memory, so its bytes must never be fewer than what was taken;
 //! and not more than 2.2 times as many, or much of the memory that was granted would lie idle. The most
@@ -17,8 +17,12 @@ use std::cell::Cell;
 use std::fmt::Arguments;
 
 use bytes::Bytes;
+use holdfast::backend::intent::{Intent, Wish};
 use holdfast::backend::memory::store::{Data, End, Entry, Hash, List, Set, Standing, Store};
+use holdfast::backend::{Meta, Policy, Removal, Tags, Value};
+use holdfast::base::keys::Keys;
 use holdfast::base::stamp::Stamp;
+use holdfast::resilience::journal::Journal;
 
 struct Counted;
 
@@ -72,9 +76,11 @@ impl Scale {
     }
 
     fn put(&mut self, key: &[u8], data: Data, expires_at: Option<u64>, standing: Standing) {
-        let stamp = Stamp { micros: 1, process: 1 };
-        let entry = Entry { data, format: 0, stamp, expires_at, standing };
-        self.store.set(key, entry, 0).unwrap();
+        self.put_with(key, data, &Meta { expires_at, ..plain() }, standing);
+    }
+
+    fn put_with(&mut self, key: &[u8], data: Data, meta: &Meta, standing: Standing) {
+        self.store.set(key, Entry::new(data, meta, standing), 0).unwrap();
     }
 
     fn change(&mut self, key: &[u8], change: impl FnOnce(&mut Data)) {
@@ -96,6 +102,10 @@ impl Scale {
         let (weight, taken) = self.read();
         assert!(weight * 10 <= taken * 22, "{what}: {weight} bytes stated, and {taken} taken");
     }
+}
+
+fn plain() -> Meta {
+    Meta { stamp: Stamp { micros: 1, process: 1 }, ..Meta::default() }
 }
 
 /// A key of exactly so many bytes.
@@ -281,4 +291,190 @@ fn an_empty_store_has_given_everything_back_but_its_tables() {
     let (weight, taken) = scale.read();
     assert_eq!(weight, 0);
     assert!(taken < 64 * 1024, "{taken} bytes are still taken");
+}
+
+/// How tags come into a process.
+#[derive(Clone, Copy, Debug)]
+enum Came {
+    /// From a caller.
+    Given,
+    /// From a caller, and somebody else keeps them too for a while.
+    Shared,
+    /// With a value that was read.
+    Read,
+}
+
+const CAME: [Came; 3] = [Came::Given, Came::Shared, Came::Read];
+
+/// So many tags of so many bytes each.
+fn tags(count: usize, length: usize, came: Came) -> Tags {
+    let names: Vec<String> = (0..count).map(|at| format!("{at:0length$}")).collect();
+    let tags = Tags::new(names.iter().map(String::as_str)).unwrap();
+    match came {
+        Came::Given => tags,
+        Came::Shared => {
+            drop(tags.clone());
+            tags
+        }
+        Came::Read => Tags::read(tags.stored()).unwrap(),
+    }
+}
+
+/// Numbers of tags, and their lengths.
+const TAGGED: [(usize, usize); 9] =
+    [(1, 1), (1, 12), (1, 13), (1, 30), (2, 7), (3, 20), (8, 40), (20, 100), (39, 100)];
+
+#[test]
+fn what_comes_with_an_entry_weighs_what_it_takes() {
+    for count in [1_009, 57_345] {
+        let fresh_until = Some(1);
+        let mut scale = Scale::new();
+        for at in 0..count {
+            let meta = Meta { fresh_until, ..plain() };
+            scale.put_with(&key(at, 9), text(1, true), &meta, Standing::Clean);
+        }
+        scale.fits(format_args!("{count} with an end of their freshness"));
+    }
+    for (many, length) in TAGGED {
+        for came in CAME {
+            let mut scale = Scale::new();
+            for at in 0..1_009 {
+                let meta = Meta { tags: tags(many, length, came), ..plain() };
+                scale.put_with(&key(at, 9), text(1, true), &meta, Standing::Clean);
+            }
+            scale.fits(format_args!("{many} tags of {length} bytes each, {came:?}"));
+        }
+    }
+}
+
+/// What one of many costs on top of one that is plain: stated, and taken.
+fn on_top(meta: impl Fn() -> Meta) -> (usize, usize) {
+    let measured = |meta: &dyn Fn() -> Meta| {
+        let mut scale = Scale::new();
+        for at in 0..1_000 {
+            scale.put_with(&key(at, 9), text(1, true), &meta(), Standing::Clean);
+        }
+        scale.read()
+    };
+    let ((weight, taken), (plain, taken_plain)) = (measured(&meta), measured(&plain));
+    ((weight - plain) / 1_000, (taken - taken_plain) / 1_000)
+}
+
+#[test]
+fn terms_and_tags_are_counted_closely() {
+    let (stated, taken) = on_top(|| Meta { fresh_until: Some(1), ..plain() });
+    assert!(closely(stated, taken), "terms: {stated} bytes stated, and {taken} taken");
+    for (many, length) in TAGGED {
+        for came in CAME {
+            let (stated, taken) = on_top(|| Meta { tags: tags(many, length, came), ..plain() });
+            let what = format_args!("{many} tags of {length} bytes each, {came:?}");
+            assert!(closely(stated, taken), "{what}: {stated} bytes stated, and {taken} taken");
+        }
+    }
+}
+
+/// Not less, and at most a quarter more; a block is a step of the allocator larger or smaller.
+fn closely(stated: usize, taken: usize) -> bool {
+    stated >= taken && stated <= (taken * 5 / 4).max(taken + 48)
+}
+
+/// What a journal says of what `fill` puts into it, and what that took.
+fn journal(fill: impl FnOnce(&mut Journal)) -> (usize, usize) {
+    let mut journal = Journal::new(usize::MAX / 2);
+    let before = taken();
+    fill(&mut journal);
+    (journal.bytes(), usize::try_from(taken() - before).unwrap())
+}
+
+fn journal_covers(what: Arguments<'_>, fill: impl FnOnce(&mut Journal)) {
+    let (weight, taken) = journal(fill);
+    assert!(weight >= taken, "{what}: {taken} bytes taken, and {weight} stated");
+    assert!(weight * 10 <= taken * 22, "{what}: {weight} bytes stated, and {taken} taken");
+}
+
+/// A table doubles beyond 7/8 of a power of two.
+const COUNTS: [usize; 2] = [1_009, 57_345];
+
+/// A key as it comes from a manager, which keeps it for its answer too.
+fn managed(keys: &Keys, at: usize) -> Bytes {
+    let key = keys.entry("cache", &at.to_string());
+    drop(key.clone());
+    key
+}
+
+#[test]
+fn a_journal_of_sets_weighs_what_it_takes() {
+    let keys = Keys::new("ai-chatbot:");
+    for count in COUNTS {
+        for (many, length) in [(0, 0), (1, 1), (1, 30), (8, 40), (39, 100)] {
+            for size in [0, 1, 100, 5_000] {
+                if count * (size + many * length) > 20_000_000 {
+                    continue;
+                }
+                journal_covers(
+                    format_args!("{count} sets of {size} bytes with {many} tags of {length}"),
+                    |journal| {
+                        for at in 0..count {
+                            let tags = tags(many, length, Came::Shared);
+                            let payload = Bytes::from(vec![7; size]);
+                            drop(payload.clone());
+                            let policy = Policy { tags, ..Policy::default() };
+                            let value = Value { payload, policy, ..Value::default() };
+                            let (expires_at, fresh_until, expired) = (None, Some(1), None);
+                            let wish =
+                                Wish::Set { value, expires_at, fresh_until, since: 0, expired };
+                            let key = managed(&keys, at);
+                            let stamp = Stamp { micros: at as u64, process: 1 };
+                            assert!(journal.set(Intent { key, stamp, wish }));
+                        }
+                    },
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_journal_of_deletes_weighs_what_it_takes() {
+    let keys = Keys::new("ai-chatbot:");
+    for count in COUNTS {
+        journal_covers(format_args!("{count} deletes"), |journal| {
+            for at in 0..count {
+                let stamp = Stamp { micros: at as u64, process: 1 };
+                journal.delete(managed(&keys, at), stamp, &keys);
+            }
+        });
+        journal_covers(format_args!("{count} that are stale"), |journal| {
+            for at in 0..count {
+                let stamp = Stamp { micros: at as u64, process: 1 };
+                journal.expire(managed(&keys, at), stamp, &keys);
+            }
+        });
+    }
+}
+
+#[test]
+fn a_journal_of_tag_invalidations_weighs_what_it_takes() {
+    let keys = Keys::new("ai-chatbot:");
+    for count in COUNTS {
+        for length in [6, 10, 16, 40, 200] {
+            for removals in [
+                &[Removal::Delete][..],
+                &[Removal::Delete, Removal::Expire],
+                &[Removal::Delete, Removal::Delete, Removal::Expire, Removal::Delete],
+            ] {
+                let what = format_args!("{count} tags of {length} bytes, {removals:?}");
+                journal_covers(what, |journal| {
+                    for at in 0..count {
+                        let marker = keys.marker(&key(at, length));
+                        for (step, removal) in removals.iter().enumerate() {
+                            let micros = (at * removals.len() + step) as u64;
+                            let stamp = Stamp { micros, process: 1 };
+                            journal.invalidate_tag(marker.clone(), *removal, stamp, &keys);
+                        }
+                    }
+                });
+            }
+        }
+    }
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast::backend::redis::Redis;
-use holdfast::backend::{Answer, Backend, Call, Early, Operation, Raw, Reply};
+use holdfast::backend::{Answer, Backend, Call, Early, Operation, Raw, Reach, Reply};
 use holdfast::base::clock::{BootClock, Clock, ManualClock};
 use holdfast::base::random;
 use holdfast::base::stamp::Stamps;
@@ -243,7 +243,7 @@ impl World {
             let Process { fallback, caller, away, .. } = &mut self.processes[process];
             let away = *away;
             let early = if calls.is_empty() {
-                fallback.now(operation, true)
+                fallback.now(operation, Reach::default())
             } else {
                 Early::Pass(fallback.behind(operation))
             };
@@ -251,7 +251,8 @@ impl World {
                 Early::Answer(answer) => caller.settler(0).settle(answer),
                 Early::Held(answer) => fallback.when_safe(vec![(caller.settler(0), answer)]),
                 Early::Pass(operation) => {
-                    calls.push(Call::new(operation, caller.settler(0), BootClock.micros(), true));
+                    let settler = caller.settler(0);
+                    calls.push(Call::new(operation, settler, BootClock.micros(), Reach::default()));
                 }
             }
             self.note(process, change, away, self.at);

@@ -16,33 +16,44 @@ mod steps;
 mod support;
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast::backend::memory::Memory;
-use holdfast::backend::redis::{NO_LEASE, Redis};
-use holdfast::backend::{Answer, Backend, Found, Lease, Operation, Raw, Reply, Source, Value};
+use holdfast::backend::policy::CLOCK_ERROR;
+use holdfast::backend::redis::Redis;
+use holdfast::backend::{
+    Answer, Ask, Backend, Found, Lease, Loading, Operation, Policy, Raw, Reply, Scope, Source,
+    Tags, Value,
+};
 use holdfast::base::clock::{BootClock, Clock};
 use holdfast::base::keys::Keys;
 use holdfast::base::random;
-use holdfast::base::stamp::Stamps;
+use holdfast::base::stamp::{Stamp, Stamps};
 use holdfast::config::{self, Target};
 use proptest::prelude::*;
 use proptest::test_runner::TestError;
-use steps::{KEYS, NAMES, Name, Step, Word, any_step};
+use steps::{Asking, Cleared, Fresh, KEYS, NAMES, Name, Step, TAGS, Terms, Word, any_step};
 use support::{Caller, Server, laws};
 
 const PREFIX: &str = "law:";
 const MEMORY: usize = 64 << 20;
 /// How far two clocks may be apart when they read what is left of a life of days, in seconds.
 const SLACK: u64 = 60;
+/// What is given for long, in ms.
+const DAYS: u64 = 1_000_000_000;
+const FLAG: fn(bool) -> Answer = |flag| Ok(Reply::Flag(flag));
+const NO_LEASE: Lease = Lease { token: 0, start: Stamp { micros: 0, process: 0 } };
 
 /// One of the two that are compared.
 struct Side {
     backend: Arc<dyn Backend>,
     caller: Caller,
     leases: HashMap<Name, Lease>,
+    /// Names that were written since their lease was given.
+    written: HashSet<Name>,
 }
 
 /// One case on one side.
@@ -58,7 +69,8 @@ struct Run<'a> {
 
 impl Side {
     fn new(backend: Arc<dyn Backend>) -> Self {
-        Self { backend, caller: Caller::new(), leases: HashMap::new() }
+        let (leases, written) = Default::default();
+        Self { backend, caller: Caller::new(), leases, written }
     }
 
     async fn ask(&mut self, operation: Operation) -> Answer {
@@ -127,46 +139,121 @@ impl Run<'_> {
     }
 
     async fn managed(&mut self, step: &Step) -> Answer {
+        match step {
+            Step::Set(name, ..) => {
+                self.side.written.insert(name);
+            }
+            // On the server a lease stands beside a write until its fill is refused.
+            Step::Load(name, ..) | Step::Hold(name, _) if self.side.written.remove(name) => {
+                let give_back = self.operation(&Step::Hold(name, false));
+                self.side.ask(give_back).await.unwrap();
+            }
+            _ => {}
+        }
         let operation = self.operation(step);
         let answer = self.side.ask(operation).await;
-        if let (Step::Load(name), Ok(Reply::Lease(lease))) = (step, &answer) {
-            self.side.leases.insert(*name, *lease);
+        if let (Step::Load(name, ..), Ok(Reply::Loading(Loading { lease: Some(lease), .. }))) =
+            (step, &answer)
+        {
+            self.side.leases.insert(name, *lease);
+        }
+        match step {
+            Step::Invalidate(..) => self.catch_up().await,
+            // A server that learns of its tags too late holds it, though nobody sees it.
+            Step::Fill(name, _, terms) if !terms.tags.is_empty() && answer == FLAG(false) => {
+                let remove = self.operation(&Step::Delete(name));
+                self.side.ask(remove).await.unwrap();
+            }
+            _ => {}
         }
         answer
+    }
+
+    /// An invalidation reaches as far beyond now as clocks may differ, and so do the writes after it.
+    async fn catch_up(&self) {
+        let last = self.stamps.next().micros;
+        while self.stamps.server_micros() <= last + CLOCK_ERROR {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     fn operation(&self, step: &Step) -> Operation {
         let stamp = self.stamps.next();
         match step {
             Step::Raw(_) => unreachable!("raw commands go in pipelines"),
-            Step::Set(name, payload, expires) => {
-                let (value, ttl_ms) = kept(payload, *expires);
+            Step::Set(name, payload, terms) => {
+                let (value, ttl_ms) = self.kept(payload, terms);
                 Operation::Set { key: self.key(name), value, ttl_ms, stamp }
             }
-            Step::Get(name) => Operation::Get { key: self.key(name) },
+            Step::Get(name, stale) => Operation::Get { key: self.key(name), stale: *stale },
             Step::Exists(name) => Operation::Exists { key: self.key(name) },
             Step::Delete(name) => Operation::Delete { key: self.key(name), stamp },
-            Step::Load(name) => Operation::Load { key: self.key(name), token: random::bits() },
-            Step::Fill(name, payload, expires) => {
-                let (value, ttl_ms) = kept(payload, *expires);
-                let lease = self.side.leases.get(name).copied().unwrap_or(NO_LEASE);
-                Operation::Fill { key: self.key(name), lease, value, ttl_ms }
+            Step::Expire(name) => Operation::Expire { key: self.key(name), stamp },
+            Step::Load(name, Asking { force, refresh, share, for_days }, terms) => {
+                let ask = Ask {
+                    token: random::bits(),
+                    force: *force,
+                    refresh: *refresh,
+                    share: *share,
+                    lease_ms: if *for_days { DAYS } else { 0 },
+                    tags: self.tags(terms),
+                    ..Ask::default()
+                };
+                Operation::Load { key: self.key(name), ask }
             }
-            Step::Clear => Operation::Clear { prefix: self.keys.family(self.place), stamp },
+            Step::Fill(name, payload, terms) => {
+                let (value, ttl_ms) = self.kept(payload, terms);
+                Operation::Fill { key: self.key(name), lease: self.lease(name), value, ttl_ms }
+            }
+            Step::Hold(name, kept) => {
+                let lease_ms = if *kept { DAYS } else { 0 };
+                Operation::Hold { key: self.key(name), token: self.lease(name).token, lease_ms }
+            }
+            Step::Invalidate(tag, removal) => {
+                let key = self.keys.marker(self.tag(tag).as_bytes());
+                Operation::Invalidate { key, removal: *removal, stamp }
+            }
+            Step::Clear(cleared) => {
+                let family = self.keys.family(self.place);
+                let scope = match cleared {
+                    Cleared::All => Scope::Prefix(family),
+                    Cleared::Tagged => Scope::Tagged(family),
+                    Cleared::Matching(pattern) => Scope::matching(self.keys, self.place, pattern),
+                };
+                Operation::Clear { scope, stamp }
+            }
         }
     }
 
     fn key(&self, name: &str) -> Bytes {
         self.keys.entry(self.place, name)
     }
-}
 
-/// A payload, for ever or for days.
-fn kept(payload: &Bytes, expires: bool) -> (Value, Option<u64>) {
-    let value = Value { payload: payload.clone(), format: 0, compress: true };
-    (value, expires.then_some(1_000_000_000))
-}
+    fn lease(&self, name: &str) -> Lease {
+        self.side.leases.get(name).copied().unwrap_or(NO_LEASE)
+    }
 
+    fn tag(&self, tag: &str) -> String {
+        format!("{}{tag}", self.place)
+    }
+
+    fn tags(&self, terms: &Terms) -> Tags {
+        let names: Vec<String> = terms.tags.iter().map(|tag| self.tag(tag)).collect();
+        Tags::new(names.iter().map(String::as_str)).unwrap()
+    }
+
+    /// A payload with its terms, for ever or for days.
+    fn kept(&self, payload: &Bytes, terms: &Terms) -> (Value, Option<u64>) {
+        let fresh_ms = match terms.fresh {
+            Fresh::Never => Some(0),
+            Fresh::ForDays => Some(DAYS),
+            Fresh::Always => None,
+        };
+        let policy = Policy { fresh_ms, load_ms: 7, tags: self.tags(terms) };
+        let value = Value { payload: payload.clone(), format: 3, compress: true, policy };
+        (value, terms.expires.then_some(DAYS))
+    }
+}
 /// The words of a command, as they are at this step of a case.
 fn spelled(words: &[Word], place: &str, step: usize) -> Vec<Bytes> {
     words
@@ -183,11 +270,18 @@ fn raw_key(place: &str, name: &str) -> Bytes {
     format!("{place}/{name}").into()
 }
 
+/// What makes the tags of a case known. A server that never heard of one takes no fill that learnt of it late.
+fn prepared() -> [Step; 2] {
+    let terms = Terms { expires: false, fresh: Fresh::Always, tags: TAGS.to_vec() };
+    [Step::Set(NAMES[0], Bytes::new(), terms), Step::Delete(NAMES[0])]
+}
+
 /// What looks at everything that a case may have left.
 fn looks() -> Vec<Step> {
     let lines = ["TYPE k", "TTL k", "GET k", "HGETALL k", "LRANGE k 0 -1", "SMEMBERS k"];
     let raw = KEYS.into_iter().flat_map(|key| lines.map(|line| look(key, line)));
-    raw.chain(NAMES.map(Step::Get)).collect()
+    let names = NAMES.into_iter().flat_map(|name| [Step::Get(name, true), Step::Exists(name)]);
+    raw.chain(names).collect()
 }
 
 fn look(key: &'static str, line: &'static str) -> Step {
@@ -202,13 +296,15 @@ fn look(key: &'static str, line: &'static str) -> Step {
 /// much of a long life is left to the last second.
 fn comparable(name: &str, answer: Answer) -> Answer {
     Ok(match answer? {
-        Reply::Entry(found) => Reply::Entry(Found {
-            ttl_ms: found.ttl_ms.map(|ttl| ttl.div_ceil(1000 * SLACK)),
-            source: Source::Memory,
-            ..found
-        }),
+        Reply::Entry(found) => Reply::Entry(rounded(found)),
         // The token is drawn, and the start is a reading of a clock.
-        Reply::Lease(_) => Reply::Lease(NO_LEASE),
+        Reply::Loading(loading) => Reply::Loading(Loading {
+            lease: loading.lease.map(|_| NO_LEASE),
+            wait_ms: coarse(loading.wait_ms),
+            holder: 0,
+            stale: loading.stale.map(|found| Box::new(rounded(*found))),
+            ..loading
+        }),
         Reply::Raw(raw) => Reply::Raw(match (name, raw) {
             ("HSCAN", Raw::Array(page)) => Raw::Array(page.into_iter().map(pairs).collect()),
             ("SSCAN", Raw::Array(page)) => Raw::Array(page.into_iter().map(sorted).collect()),
@@ -221,6 +317,21 @@ fn comparable(name: &str, answer: Answer) -> Answer {
         }),
         reply => reply,
     })
+}
+
+fn rounded(found: Found) -> Found {
+    Found {
+        ttl_ms: found.ttl_ms.map(coarse),
+        fresh_ms: found.fresh_ms.map(coarse),
+        age_ms: 0,
+        source: Source::Memory,
+        mark: None,
+        ..found
+    }
+}
+
+fn coarse(ms: u64) -> u64 {
+    ms.div_ceil(1000 * SLACK)
 }
 
 fn sorted(raw: Raw) -> Raw {
@@ -291,7 +402,7 @@ impl Bench {
         let runtime = tokio::runtime::Handle::current();
         let redis = Redis::new(endpoint, config, stamps.clone(), clock.clone(), &runtime);
         let mut redis = Side::new(Arc::new(redis));
-        // First contact, so that memory knows the date too.
+        // First contact, so that the date is known.
         redis.pipeline(vec![vec![Bytes::from_static(b"PING")]]).await;
         Self { clock, stamps, keys: Keys::new(PREFIX), redis, cases: 0 }
     }
@@ -299,17 +410,21 @@ impl Bench {
     async fn agree(&mut self, steps: Vec<Step>) -> Result<(), TestCaseError> {
         self.cases += 1;
         let place = format!("c{}", self.cases);
-        let steps: Vec<Step> = steps.into_iter().chain(looks()).collect();
-        let (clock, stamps) = (self.clock.clone(), self.stamps.clone());
-        let memory = Memory::new(MEMORY, stamps, clock, self.keys.clone());
+        let steps: Vec<Step> = prepared().into_iter().chain(steps).chain(looks()).collect();
+        let clock = self.clock.clone();
+        let stamps = Arc::new(Stamps::new(clock.clone(), random::bits()));
+        // Memory knows the date too, and how far it is in the order of writes is its own affair.
+        stamps.assume(self.stamps.offset());
+        let memory = Memory::new(MEMORY, stamps.clone(), clock, self.keys.clone());
         let mut memory = Side::new(Arc::new(memory));
-        let here = run(&mut memory, &self.stamps, &self.keys, &place, &steps).await;
+        let here = run(&mut memory, &stamps, &self.keys, &place, &steps).await;
         let there = run(&mut self.redis, &self.stamps, &self.keys, &place, &steps).await;
         let pattern = format!("{PREFIX}{place}/*");
         let names_here = memory.walk(&pattern).await;
         let names_there = self.redis.walk(&pattern).await;
         self.redis.pipeline(vec![clean_up(&self.keys, &place)]).await;
         self.redis.leases.clear();
+        self.redis.written.clear();
         prop_assert_eq!((here.len(), there.len()), (steps.len(), steps.len()));
         for (step, (here, there)) in steps.iter().zip(here.into_iter().zip(there)) {
             let name = name_of(step);
@@ -339,6 +454,8 @@ async fn run(
 fn clean_up(keys: &Keys, place: &str) -> Vec<Bytes> {
     let managed = NAMES.iter().map(|name| keys.entry(place, name));
     let whole = managed.flat_map(|key| [keys.side(&key), key]);
+    let markers = TAGS.iter().map(|tag| keys.marker(format!("{place}{tag}").as_bytes()));
+    let whole = whole.chain(markers);
     let names = whole.map(|key| key.slice(PREFIX.len()..));
     let raw = KEYS.iter().map(|name| raw_key(place, name));
     [Bytes::from_static(b"UNLINK")].into_iter().chain(names).chain(raw).collect()

@@ -16,7 +16,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast::backend::redis::Redis;
 use holdfast::backend::redis::gates::{Gate, Place};
-use holdfast::backend::{Answer, Backend, Call, Lease, Operation, Raw, Reply, Value};
+use holdfast::backend::{
+    Answer, Ask, Backend, Call, Lease, Loading, Operation, Policy, Raw, Reach, Removal, Reply,
+    Scope, Tags, Value,
+};
 use holdfast::base::clock::{BootClock, Clock};
 use holdfast::base::keys::Keys;
 use holdfast::base::random;
@@ -71,8 +74,30 @@ impl Process {
     }
 
     fn set(&self, name: &str, payload: Vec<u8>) -> Operation {
-        let value = Value { payload: payload.into(), format: 0, compress: false };
+        let value = Value { payload: payload.into(), ..Value::default() };
         Operation::Set { key: self.key(name), value, ttl_ms: None, stamp: self.stamps.next() }
+    }
+
+    /// A value whose tag has its name.
+    fn tagged(&self, name: &str) -> Operation {
+        let tags = Tags::new([name]).unwrap();
+        let value = Value { policy: Policy { tags, ..Policy::default() }, ..Value::default() };
+        Operation::Set { key: self.key(name), value, ttl_ms: None, stamp: self.stamps.next() }
+    }
+
+    fn invalidate(&self, tag: &str) -> Operation {
+        let (key, stamp) = (self.keys.marker(tag.as_bytes()), self.stamps.next());
+        Operation::Invalidate { key, removal: Removal::Delete, stamp }
+    }
+
+    fn load(&self, name: &str, token: u64) -> Operation {
+        let ask = Ask { token, lease_ms: 60_000, ..Ask::default() };
+        Operation::Load { key: self.key(name), ask }
+    }
+
+    fn clear(&self) -> Operation {
+        let scope = Scope::Prefix(self.keys.family("g"));
+        Operation::Clear { scope, stamp: self.stamps.next() }
     }
 
     fn delete(&self, name: &str) -> Operation {
@@ -88,16 +113,16 @@ impl Process {
         let gone = Caller::new();
         let operations = [
             self.set("abandoned", b"x".to_vec()),
-            Operation::Get { key: self.key("kept") },
-            Operation::Load { key: self.key("loading"), token: 5 },
-            Operation::Clear { prefix: self.keys.family("g"), stamp: self.stamps.next() },
+            Operation::Get { key: self.key("kept"), stale: false },
+            self.load("loading", 5),
+            self.clear(),
         ];
         for operation in operations {
             self.fallback.submit(vec![Call::new(
                 operation,
                 gone.settler(0),
                 BootClock.micros(),
-                true,
+                Reach::default(),
             )]);
         }
     }
@@ -120,12 +145,28 @@ impl Process {
         if self.run(delete).await.is_ok() {
             acknowledged.push((doomed, false));
         }
-        let load = Operation::Load { key: self.key(&format!("loaded:{round}")), token: 9 };
-        if let Ok(Reply::Lease(lease)) = self.run(load).await {
-            self.fill(&format!("loaded:{round}"), lease).await;
+        let name = format!("tagged:{round}");
+        let set = self.tagged(&name);
+        let _ = self.run(set).await;
+        let invalidate = self.invalidate(&name);
+        if self.run(invalidate).await.is_ok() {
+            acknowledged.push((name, false));
         }
-        let prefix = self.keys.family("g");
-        let clear = Operation::Clear { prefix, stamp: self.stamps.next() };
+        let name = format!("expired:{round}");
+        let set = self.set(&name, b"1".to_vec());
+        let _ = self.run(set).await;
+        let expire = Operation::Expire { key: self.key(&name), stamp: self.stamps.next() };
+        if self.run(expire).await.is_ok() {
+            acknowledged.push((name, false));
+        }
+        let name = format!("loaded:{round}");
+        let load = self.load(&name, 9);
+        if let Ok(Reply::Loading(Loading { lease: Some(lease), .. })) = self.run(load).await {
+            let (key, token) = (self.key(&name), lease.token);
+            let _ = self.run(Operation::Hold { key, token, lease_ms: 60_000 }).await;
+            self.fill(&name, lease).await;
+        }
+        let clear = self.clear();
         let _ = self.run(clear).await;
         for words in [vec!["INCR", "counter"], vec!["BLPOP", "list", "0.05"]] {
             let args = words.iter().map(|word| Bytes::from(word.to_string())).collect();
@@ -135,7 +176,7 @@ impl Process {
     }
 
     async fn fill(&mut self, name: &str, lease: Lease) {
-        let value = Value { payload: Bytes::from_static(b"v"), format: 0, compress: false };
+        let value = Value { payload: Bytes::from_static(b"v"), ..Value::default() };
         let fill = Operation::Fill { key: self.key(name), lease, value, ttl_ms: None };
         let _ = self.run(fill).await;
     }
@@ -174,7 +215,7 @@ async fn closed(server: &Server, place: Place, gate: Gate) {
     acknowledged.extend(process.everything("after").await);
     process.healed(&what).await;
     assert!(process.exists("kept").await, "{what}");
-    assert!(acknowledged.len() >= 8, "{what}: acknowledged is {acknowledged:?}");
+    assert!(acknowledged.len() >= 16, "{what}: acknowledged is {acknowledged:?}");
     for (name, stays) in acknowledged {
         assert_eq!(process.exists(&name).await, stays, "{what}: {name}");
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast::backend::redis::Redis;
-use holdfast::backend::{Answer, Operation, Raw, Reply, Value};
+use holdfast::backend::{Answer, Ask, Loading, Operation, Raw, Reply, Scope, Value};
 use holdfast::base::clock::{BootClock, Clock};
 use holdfast::base::keys::Keys;
 use holdfast::base::random;
@@ -42,7 +42,7 @@ impl Process {
         let runtime = tokio::runtime::Handle::current();
         let redis = Redis::new(endpoint, config.clone(), stamps.clone(), clock.clone(), &runtime);
         let fallback = Fallback::new(Some(redis), config, clock, stamps.clone(), Box::new(|_| {}));
-        Self { fallback, stamps, caller: Caller::new(), keys: Keys::new("r:") }
+        Self { fallback, stamps, caller: Caller::without_copies(), keys: Keys::new("r:") }
     }
 
     fn key(&self, name: &str) -> Bytes {
@@ -55,8 +55,11 @@ impl Process {
     }
 
     async fn set(&mut self, name: &str, text: &str, ttl_ms: Option<u64>) {
-        let value =
-            Value { payload: Bytes::copy_from_slice(text.as_bytes()), format: 0, compress: true };
+        let value = Value {
+            payload: Bytes::copy_from_slice(text.as_bytes()),
+            compress: true,
+            ..Value::default()
+        };
         let operation =
             Operation::Set { key: self.key(name), value, ttl_ms, stamp: self.stamps.next() };
         assert_eq!(self.run(operation).await, Ok(Reply::Flag(true)));
@@ -68,13 +71,15 @@ impl Process {
     }
 
     async fn clear(&mut self) {
-        let operation =
-            Operation::Clear { prefix: self.keys.family("f"), stamp: self.stamps.next() };
+        let operation = Operation::Clear {
+            scope: Scope::Prefix(self.keys.family("f")),
+            stamp: self.stamps.next(),
+        };
         self.run(operation).await.unwrap();
     }
 
     async fn get(&mut self, name: &str) -> Option<Bytes> {
-        match self.run(Operation::Get { key: self.key(name) }).await.unwrap() {
+        match self.run(Operation::Get { key: self.key(name), stale: false }).await.unwrap() {
             Reply::Entry(found) => Some(found.payload),
             _ => None,
         }
@@ -219,12 +224,11 @@ scene!(a_family_that_was_cleared_while_away_is_cleared_and_newer_values_stay, |s
 });
 
 scene!(a_clear_voids_loads_that_are_under_way, |server, a, b| {
-    let Reply::Lease(lease) = a.run(Operation::Load { key: a.key("k"), token: 5 }).await.unwrap()
-    else {
-        panic!("no lease")
-    };
+    let ask = Ask { token: 5, lease_ms: 60_000, ..Ask::default() };
+    let loading = a.run(Operation::Load { key: a.key("k"), ask }).await.unwrap();
+    let Reply::Loading(Loading { lease: Some(lease), .. }) = loading else { panic!("no lease") };
     b.clear().await;
-    let value = Value { payload: Bytes::from_static(b"old"), format: 0, compress: false };
+    let value = Value { payload: Bytes::from_static(b"old"), ..Value::default() };
     let fill = Operation::Fill { key: a.key("k"), lease, value, ttl_ms: None };
     assert_eq!(a.run(fill).await, Ok(Reply::Flag(false)));
     assert_eq!(b.get("k").await, None);

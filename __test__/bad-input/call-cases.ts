@@ -48,6 +48,9 @@ export const callCases: Record<string, Case> = {
   },
   'a ttl of 30 days — `cacheManager.set`': { means: (context) => livesFor(context, 30 * day, 30 * day) },
   'a ttl of 100 years — `cacheManager.set`': { means: (context) => livesFor(context, 100 * 365 * day, 100 * 365 * day) },
+  'a ttl, jitter and grace of more than 100 years together — `cacheManager.set`': {
+    refused: ({ holdfast, key }) => [() => holdfast.cacheManager.set(key, 1, { ttl: '36500d', grace: '60d' })],
+  },
   'a ttl together with `persist` — `cacheManager.set`': {
     refused: ({ holdfast, key }) => [() => holdfast.cacheManager.set(key, 1, { ttl: 60, persist: true })],
   },

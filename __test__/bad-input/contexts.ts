@@ -39,12 +39,23 @@ export function callsWithKey({ holdfast }: Pick<Context, 'holdfast'>, key: unkno
     () => cacheManager.set(bad, 1),
     () => cacheManager.delete(bad),
     () => cacheManager.exists(bad),
+    () => cacheManager.expire(bad),
     () => cacheManager.getOrSet(bad, async () => 1),
     () => fallbackManager.get(bad),
     () => fallbackManager.set(bad, 1),
     () => fallbackManager.delete(bad),
     () => fallbackManager.exists(bad),
     () => FallbackCache.getOrSet(bad, async () => 1),
+  ]
+}
+
+/** Every call of the cache that takes a list of keys. */
+export function callsWithKeys({ holdfast: { cacheManager } }: Pick<Context, 'holdfast'>, keys: unknown, options?: object): (() => Promise<unknown>)[] {
+  const bad = keys as string[]
+  return [
+    () => cacheManager.getMany(bad, options),
+    () => cacheManager.deleteMany(bad, options),
+    () => cacheManager.getOrSetMany(bad, (missing) => missing, options),
   ]
 }
 

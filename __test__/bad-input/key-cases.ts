@@ -70,8 +70,8 @@ export const keyCases: Record<string, Case> = {
   'an empty model, a model that is no text — `AICacheManager.cacheResponse`': {
     refused: ({ holdfast }) => ['', 42, undefined].map((model) => () => holdfast.AICacheManager.cacheResponse('p', 'r', model as string)),
   },
-  'a prompt that is no text — `AICacheManager.getCachedResponse`': {
-    refused: ({ holdfast }) => [42, null, undefined, {}].map((prompt) => () => holdfast.AICacheManager.getCachedResponse(prompt as string, 'm')),
+  'a prompt that is neither a text nor an object: a number, null, undefined, a function — `AICacheManager.getCachedResponse`': {
+    refused: ({ holdfast }) => [42, null, undefined, () => 'p', 1n].map((prompt) => () => holdfast.AICacheManager.getCachedResponse(prompt as unknown as string, 'm')),
   },
   'an empty prompt — `AICacheManager.cacheResponse`': {
     means: async ({ holdfast }) => {

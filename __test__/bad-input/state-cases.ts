@@ -4,7 +4,7 @@ import { expect } from 'vitest'
 import { RedisServer } from '../support/redis-server'
 import type { InstanceOptions } from '../cache/stores'
 import * as root from 'holdfast'
-import { callsWithKey, type Case, type Context } from './contexts'
+import { callsWithKey, callsWithKeys, type Case, type Context } from './contexts'
 
 /** A list that something else wrote under a name of the cache. */
 async function withList({ outside, keyPrefix, key }: Context): Promise<{ isIntact: () => Promise<boolean> }> {
@@ -35,6 +35,18 @@ async function withShared({ store, keyPrefix, key, outside }: Context, body: () 
     Object.assign(process.env, before)
   }
 }
+
+/** The calls of the cache about many keys that name none. */
+const callsOnMany = (cache: Context['holdfast']['cacheManager'], key: string): (() => unknown)[] => [
+  () => cache.clear(),
+  () => cache.setMany([{ key, value: 1 }]),
+  () => cache.deletePattern('*'),
+  () => cache.deleteByTag('tag'),
+  () => cache.expireByTag(['tag']),
+  () => cache.namespace('space').get(key),
+  () => cache.namespace('space').clear(),
+  () => cache.warm([{ key, value: 1 }]),
+]
 
 async function portOf(outside: Context['outside']): Promise<string> {
   const info = String(await outside().call('INFO', 'server'))
@@ -122,7 +134,7 @@ export const stateCases: Record<string, Case> = {
       const holdfast = open()
       await holdfast.cacheManager.set(key, 1)
       await holdfast.close()
-      return [...callsWithKey({ holdfast }, key), () => holdfast.cacheManager.clear(), () => holdfast.fallbackManager.mget([key]), () => holdfast.cacheManager.getStats(), () => holdfast.fallbackManager.getStats()]
+      return [...callsWithKey({ holdfast }, key), ...callsWithKeys({ holdfast }, [key]), ...callsOnMany(holdfast.cacheManager, key), () => holdfast.fallbackManager.mget([key]), () => holdfast.cacheManager.getStats(), () => holdfast.fallbackManager.getStats()]
     },
   },
   'any call after `close()` — `redisClient.getClient().call`': {
@@ -179,6 +191,8 @@ export const stateCases: Record<string, Case> = {
   'a pool of 0 or 65 — `createHoldfast`': { refused: () => made({ poolSize: 0 }, { poolSize: 65 }) },
   'a timeout of 0 or Infinity — `createHoldfast`': { refused: () => made({ commandTimeoutMs: 0 }, { commandTimeoutMs: Number.POSITIVE_INFINITY }) },
   'memory below 1 MB — `createHoldfast`': { refused: () => made({ fallback: { maxMemoryMb: 0 } }, { fallback: { maxMemoryMb: -1 } }) },
+  'a near cache that does not exist — `createHoldfast`': { refused: () => made({ nearCache: 'l1' }, { nearCache: 5 }) },
+  'copies of no age — `createHoldfast`': { refused: () => made({ nearMaxAge: 0 }, { nearMaxAge: -1 }, { nearMaxAge: 'soon' }) },
   'a sync mode that does not exist — `createHoldfast`': { refused: () => made({ fallback: { syncMode: 'oldest' } }) },
   'an option that does not exist — `createHoldfast`': { refused: () => made({ potr: 6379 }) },
   'a URL of another protocol — `createHoldfast`': { refused: () => made({ url: 'http://127.0.0.1:6379' }) },

@@ -2,6 +2,7 @@
 import { HoldfastError } from 'holdfast'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { onStore, stores } from '../cache/stores'
+import { cacheCases } from './cache-cases'
 import { callCases } from './call-cases'
 import { contextOf, maxValueBytes, type Case } from './contexts'
 import { keyCases } from './key-cases'
@@ -9,14 +10,14 @@ import { stateCases } from './state-cases'
 import { codeOf, readRows, type Row } from './table'
 
 const rows = readRows()
-const cases: Record<string, Case> = { ...keyCases, ...callCases, ...stateCases }
+const cases: Record<string, Case> = { ...keyCases, ...callCases, ...cacheCases, ...stateCases }
 const nameOf = (row: Row): string => `${row.input} — ${row.call}`
 
 describe('docs/bad-input.md', () => {
   it('has one case for every row and one row for every case', () => {
     expect(rows.map(nameOf).sort()).toEqual(Object.keys(cases).sort())
     expect(new Set(rows.map(nameOf)).size).toBe(rows.length)
-    const counts = [keyCases, callCases, stateCases].map((some) => Object.keys(some).length)
+    const counts = [keyCases, callCases, cacheCases, stateCases].map((some) => Object.keys(some).length)
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(rows.length)
   })
 

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import { onStore, stores, type Instance } from '../cache/stores'
-import { counters, range, since } from './inside'
+import { counters, range, since, untilHot } from './inside'
 
 describe.each(stores)('the calls of one tick, on %s', (store) => {
   const { holdfast, open } = onStore(store)
@@ -17,8 +17,9 @@ describe.each(stores)('the calls of one tick, on %s', (store) => {
   afterAll(() => other.close())
 
   it('100 gets in a tick make one submit and at most one wake', async () => {
+    const get = (key: string) => holdfast.cacheManager.get(key, { skipL1: true })
     const before = counters(other)
-    const answers = range(100).map((n) => holdfast.cacheManager.get(n % 2 === 0 ? 'there' : `absent:${n}`))
+    const answers = range(100).map((n) => get(n % 2 === 0 ? 'there' : `absent:${n}`))
     // After a read that memory answered at once, the first one of a tick crosses by itself, also at once.
     const direct = store === 'memory' ? 1 : 0
     expect(since(before, other)).toMatchObject({ submits: direct, operations: direct })
@@ -26,6 +27,18 @@ describe.each(stores)('the calls of one tick, on %s', (store) => {
     const { submits, wakes, operations, pending } = since(before, other)
     expect({ submits, operations, pending }).toEqual({ submits: 1 + direct, operations: 100, pending: 0 })
     expect(wakes).toBeLessThanOrEqual(store === 'memory' ? 0 : 1)
+  })
+
+  it('gets of texts that are at hand make no submit, and those among them that are not share one', async () => {
+    await untilHot(holdfast, 'there')
+    // Two in company: the next read of a tick crosses by itself only after one that was alone.
+    await Promise.all(['beside:1', 'beside:2'].map((key) => holdfast.cacheManager.set(key, 1)))
+    const before = counters(other)
+    expect(await Promise.all(range(100).map(() => holdfast.cacheManager.get('there')))).toEqual(range(100).map(() => 'yes'))
+    expect(since(before, other)).toEqual({ submits: 0, wakes: 0, operations: 0, pending: 0 })
+    const answers = range(100).map((n) => holdfast.cacheManager.get(n % 2 === 0 ? 'there' : `missing:${n}`))
+    expect(await Promise.all(answers)).toEqual(range(100).map((n) => (n % 2 === 0 ? 'yes' : null)))
+    expect(since(before, other)).toMatchObject({ submits: 1, operations: 50, pending: 0 })
   })
 
   it('calls of all kinds share that submit, in the order in which they were made', async () => {

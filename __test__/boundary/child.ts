@@ -34,9 +34,9 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** Starts a script of `children/`, without the environment's own Redis settings. */
-export function start(script: string, { args = [], node = [], env = {} }: ChildOptions = {}): Child {
-  const path = fileURLToPath(new URL(`./children/${script}`, import.meta.url))
+/** Starts a script, of `children/` where it has only a name, without the environment's own Redis settings. */
+export function start(script: string | URL, { args = [], node = [], env = {} }: ChildOptions = {}): Child {
+  const path = fileURLToPath(new URL(script, new URL('./children/', import.meta.url)))
   const child = spawn(process.execPath, [...node, path, ...args], {
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -58,7 +58,7 @@ export function start(script: string, { args = [], node = [], env = {} }: ChildO
   })
   const printed = async (line: string): Promise<void> => {
     await waitFor(`the line '${line}'`, () => over || lines.includes(line), { withinMs: HUNG_MS })
-    if (!lines.includes(line)) throw new Error(`${script} ended without printing '${line}'; it said:\n${stderr}`)
+    if (!lines.includes(line)) throw new Error(`${String(script)} ended without printing '${line}'; it said:\n${stderr}`)
   }
   return { process: child, printed, ended }
 }

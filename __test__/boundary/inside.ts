@@ -4,6 +4,7 @@
 import { createRequire } from 'node:module'
 
 import type { Instance } from '../cache/stores'
+import { waitFor } from '../support/wait-for'
 
 export interface Counters {
   /** Batches handed over. */
@@ -51,6 +52,16 @@ export function slotsTaken(): number {
   const bridge = bridges?.get(addon) as { slots: unknown[]; unused: unknown[] } | undefined
   if (bridge === undefined) throw new Error('nothing was called in this environment yet')
   return bridge.slots.length - bridge.unused.length
+}
+
+/** Waits until the instance has the text of this key at hand, so that reading it crosses nothing. */
+export async function untilHot({ cacheManager }: Instance, key: string): Promise<void> {
+  const hits = (): number => cacheManager.getStats().layers.hot
+  await waitFor(`the text of ${key} at hand`, async () => {
+    const before = hits()
+    await cacheManager.get(key)
+    return hits() > before
+  })
 }
 
 export const range = (length: number): number[] => Array.from({ length }, (_, index) => index)

@@ -102,7 +102,8 @@ try {
 
   async function sameAnswer(question, source) {
     const again = await chat.ask(question)
-    equal(again.source, source, 'source')
+    // What is asked often is answered by a copy in the app's process, which Redis keeps informed.
+    equal(again.source === 'near' ? 'redis' : again.source, source, 'source')
     equal(again.badge, { model: 'Modellocal', redis: 'Redis', memory: 'Memory' }[source], 'badge')
     equal(/^\d+(\.\d)? m?s$/.test(again.time), true, `whether ${again.time} is a time`)
     if (question === first && told) equal(again.text, told.text, 'text')

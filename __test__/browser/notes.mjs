@@ -4,7 +4,7 @@ import { equal } from './support.mjs'
 
 const written = 200
 const deleted = 50
-const headerBytes = 28
+const headerBytes = 42
 
 /**
  * Of 200 notes written during an outage 20 have been there before, with another value. Of the 50 deleted

@@ -100,6 +100,27 @@ describe.each(stores)('getOrSet on %s', (store) => {
     expect(await cacheManager.get('again')).toBe('second')
   })
 
+  it('leaves a loader that keeps failing alone for a moment, and gives its error meanwhile', async () => {
+    const loader = vi.fn(async (): Promise<string> => Promise.reject(new Error(`time ${loader.mock.calls.length}`)))
+    const ask = () => cacheManager.getOrSet('keeps failing', loader).catch((reason: Error) => reason.message)
+    // Some failures in a row are no stampede.
+    for (let time = 1; time <= 5; time++) expect(await ask()).toBe(`time ${time}`)
+    const asked: string[] = []
+    for (let time = 0; time < 200; time++) asked.push(await ask())
+    expect(loader.mock.calls.length).toBeLessThan(50)
+    expect(asked).toContain('time 6')
+    // Whoever writes the key, or deletes it, wants it loaded again.
+    await cacheManager.delete('keeps failing')
+    expect(await cacheManager.getOrSet('keeps failing', async () => 'at last')).toBe('at last')
+  })
+
+  it('does not let the failures of one key hold up another', async () => {
+    const failing = async () => Promise.reject(new Error('no'))
+    for (let time = 0; time < 20; time++) await cacheManager.getOrSet('fails alone', failing).catch(() => {})
+    expect(await cacheManager.getOrSet('fails not', async () => 'loaded')).toBe('loaded')
+    expect(await cacheManager.getOrSet('fails alone', async () => 'other prefix', { prefix: 'views' })).toBe('other prefix')
+  })
+
   it('does not bring back what was deleted while it loaded', async () => {
     const started = gate()
     const answer = gate<string>()

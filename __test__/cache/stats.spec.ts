@@ -1,5 +1,6 @@
 // The counts are exact.
 import { describe, expect, it } from 'vitest'
+import { untilHot } from '../boundary/inside'
 import { onStore, stores } from './stores'
 
 describe.each(stores)('statistics on %s', (store) => {
@@ -39,6 +40,59 @@ describe.each(stores)('statistics on %s', (store) => {
     expect(counts()).toMatchObject({ hits: 1, misses: 1, sets: 1 })
   })
 
+  it('say which layer answered: together they are the hits', async () => {
+    await cacheManager.set('layers', 1)
+    await untilHot(holdfast, 'layers')
+    cacheManager.resetStats()
+    await cacheManager.get('layers')
+    await cacheManager.get('layers', { skipL1: true })
+    await cacheManager.get('none')
+    const { hits, misses, hitRate, layers } = cacheManager.getStats()
+    const behind = store === 'redis' ? { redis: 1, memory: 0 } : { redis: 0, memory: 1 }
+    expect({ hits, misses, layers }).toEqual({ hits: 2, misses: 1, layers: { hot: 1, near: 0, ...behind } })
+    expect(hitRate).toBeCloseTo(2 / 3)
+    if (store === 'memory') return
+    await cacheManager.getEntry('layers')
+    expect(cacheManager.getStats().layers).toEqual({ hot: 1, near: 1, redis: 1, memory: 0 })
+  })
+
+  it('count loads, those who shared one, and those that failed', async () => {
+    cacheManager.resetStats()
+    const slow = () => new Promise<string>((resolve) => setTimeout(resolve, 30, 'loaded'))
+    await Promise.all(Array.from({ length: 50 }, () => cacheManager.getOrSet('shared load', slow)))
+    expect(cacheManager.getStats()).toMatchObject({ loads: 1, loadErrors: 0, coalesced: 49, savings: { loadsAvoided: 49 } })
+    await cacheManager.getOrSet('shared load', slow, { skipL1: true })
+    const { savings } = cacheManager.getStats()
+    expect(savings.loadsAvoided).toBe(50)
+    expect(savings.timeSavedMs).toBeGreaterThanOrEqual(25)
+    await cacheManager.getOrSet('failing load', async () => Promise.reject(new Error('no'))).catch(() => {})
+    expect(cacheManager.getStats()).toMatchObject({ loads: 2, loadErrors: 1 })
+  })
+
+  it('count loaded values that came too late', async () => {
+    cacheManager.resetStats()
+    await cacheManager.getOrSet('fenced', async () => (await cacheManager.delete('fenced'), 'late'))
+    expect(cacheManager.getStats()).toMatchObject({ fenced: 1, loads: 1, sets: 0 })
+  })
+
+  it('say what this process holds', async () => {
+    await cacheManager.set('held', 'x'.repeat(5_000), { compress: false })
+    await cacheManager.get('held')
+    const { entries, bytes, evicted } = cacheManager.getStats()
+    expect(entries).toBeGreaterThanOrEqual(1)
+    expect(bytes).toBeGreaterThanOrEqual(5_000)
+    expect(evicted).toBe(0)
+  })
+
+  it('of a namespace are reset without those of the others', async () => {
+    const [space, beside] = [cacheManager.namespace('reset'), cacheManager.namespace('beside')]
+    await Promise.all([space.set('a', 1), beside.set('a', 1), cacheManager.set('a', 1)])
+    const before = beside.getStats().sets
+    space.resetStats()
+    expect([space.getStats().sets, beside.getStats().sets]).toEqual([0, before])
+    expect(before).toBeGreaterThan(0)
+  })
+
   it('are copies, the same from every name, and say which store answers', async () => {
     const stats = cacheManager.getStats()
     expect(['redis', 'memory', 'hybrid']).toContain(stats.backend)
@@ -62,8 +116,19 @@ describe.each(stores)('statistics on %s', (store) => {
     expect({ ...again, redis: again.redis.available }).toEqual({ ...info, redis: info.redis.available })
   })
 
-  it('are zero after a reset', () => {
+  it('are zero after a reset, all that count', async () => {
+    await cacheManager.namespace('zero').set('a', 1)
     cacheManager.resetStats()
-    expect(counts()).toEqual({ hits: 0, misses: 0, sets: 0, deletes: 0, errors: 0 })
+    const { backend, namespaces, entries, bytes, evicted, ...rest } = cacheManager.getStats()
+    const zero = {
+      ...{ hits: 0, misses: 0, sets: 0, deletes: 0, errors: 0, hitRate: 0, stale: 0, loads: 0, loadErrors: 0 },
+      ...{ coalesced: 0, fenced: 0, refused: 0 },
+      layers: { hot: 0, near: 0, redis: 0, memory: 0 },
+      savings: { loadsAvoided: 0, timeSavedMs: 0 },
+    }
+    expect(rest).toEqual(zero)
+    expect(namespaces['cache:zero']).toMatchObject(zero)
+    expect(backend).toBe(store === 'memory' ? 'memory' : 'hybrid')
+    for (const held of [entries, bytes, evicted]) expect(held).toBeGreaterThanOrEqual(0)
   })
 })

@@ -14,7 +14,7 @@ import { freePort } from '../support/ports'
 import { RedisServer } from '../support/redis-server'
 
 const program = fileURLToPath(new URL('writer.mjs', import.meta.url))
-const HEADER_BYTES = 28
+const HEADER_BYTES = 42
 
 interface Acknowledged {
   kind: 's' | 'd'

@@ -60,6 +60,6 @@ describe('a server that goes up and down', () => {
     expect(last.filter((value) => value === null).length).toBe(Math.max(0, 100 - calls))
     expect(await scene.stored(['before', 'deleted', 'last'])).toEqual([1, null, 1])
     expect(holdfast.fallbackManager.getStats()).toMatchObject({ dropped: 0, journalDepth: 0 })
-    await waitFor('one connection', () => proxy.counts.open === 1)
+    await waitFor('one connection for commands and one that tells of changes', () => proxy.counts.open === 2)
   }, 60_000)
 })

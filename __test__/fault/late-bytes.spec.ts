@@ -8,8 +8,9 @@ import { waitFor } from '../support/wait-for'
 import { Scene } from './outage'
 
 describe('bytes that are delivered after their connection was given up', () => {
+  // The connection that tells of changes carries no writes: this is about those that do.
   async function start(): Promise<Scene> {
-    const scene = await Scene.start()
+    const scene = await Scene.start({ nearCache: 'off' })
     const { cache, holdfast } = scene
     await Promise.all([cache.set('written', 'first'), cache.set('deleted', 'first'), cache.set('cleared', 'first')])
     await holdfast.redisClient.getClient().call('SET', 'counter', 0)
@@ -86,7 +87,7 @@ describe('bytes that are delivered after their connection was given up', () => {
   })
 
   it('change nothing with fencedWrites where the server lets nobody close connections', async () => {
-    const fenced = { username: 'app', password: 'of-the-app', fencedWrites: true } as InstanceOptions
+    const fenced = { username: 'app', password: 'of-the-app', fencedWrites: true, nearCache: 'off' } as InstanceOptions
     await using scene = await Scene.start(fenced)
     using judge = await scene.server.client()
     await judge.call('ACL', 'SETUSER', 'app', 'on', '>of-the-app', '~*', '&*', '+@all', '-client|kill')

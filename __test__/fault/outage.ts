@@ -10,7 +10,7 @@ import { RespClient } from '../support/resp-client'
 import { waitFor } from '../support/wait-for'
 
 /** The bytes in front of a stored value; docs/decisions/0004 has their meaning. */
-const HEADER_BYTES = 28
+const HEADER_BYTES = 42
 
 export class Scene implements AsyncDisposable {
   readonly events: string[] = []

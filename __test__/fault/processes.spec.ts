@@ -57,11 +57,12 @@ describe('the processes of node:cluster', () => {
     // The primary's is the same before and after the forks.
     expect(new Set(said.map(({ client }) => client)).size).toBe(4)
     expect(said[0]?.client).toBe(said[4]?.client)
+    await waitFor('the connections that tell of changes', async () => (await outside.links()) === 4)
     expect(await outside.otherConnections()).toBe(4)
     goOn()
     expect(await ended).toEqual(clean)
     expect(lines.at(-1)).toBe('exit codes: 0,0,0')
-    await waitFor('the connections to end', async () => (await outside.otherConnections()) === 0)
+    await waitFor('the connections to end', async () => (await outside.otherConnections()) + (await outside.links()) === 0)
   })
 })
 
@@ -85,7 +86,7 @@ describe('two copies of the package in one process', () => {
         [true, false],
         [true, true],
       ],
-      connections: 2,
+      connections: { commands: 2, changes: 2 },
       worker: 0,
     })
   })

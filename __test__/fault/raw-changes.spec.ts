@@ -199,7 +199,7 @@ describe("with rawChanges: 'merge'", () => {
   })
 
   it('changes whose bytes arrive long after they were sent again are known, where nobody may close connections', async () => {
-    await using scene = await Scene.start({ ...merge(), username: 'app', password: 'of-the-app' })
+    await using scene = await Scene.start({ ...merge(), username: 'app', password: 'of-the-app', nearCache: 'off' })
     const { holdfast, proxy, server } = scene
     using judge = await server.client()
     await judge.call('ACL', 'SETUSER', 'app', 'on', '>of-the-app', '~*', '&*', '+@all', '-client|kill')

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 
 import type { InstanceOptions } from '../cache/stores'
+import { waitFor } from '../support/wait-for'
 import { Scene } from './outage'
 
 const text = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8')
@@ -35,12 +36,19 @@ async function denied(scene: Scene): Promise<string[]> {
 
 describe('the documented rights are enough', () => {
   it('for the cache, an outage, and what is owed after it', async () => {
-    await using scene = await allowed(['everything', 'a database number', 'the [notes of clears]', 'closing old connections'], { db: 1 })
+    const features = ['the [notes of clears]', 'closing old connections', 'tags and namespaces', 'copies in this process']
+    const lines = ['everything', 'a database number', ...features]
+    await using scene = await allowed(lines, { db: 1 })
     const { cache, holdfast, proxy } = scene
     expect(await cache.set('a', 1)).toBe(true)
     expect(await cache.getEntry('a')).toMatchObject({ value: 1, source: 'redis' })
+    await waitFor('a copy to answer', async () => (await cache.getEntry('a'))?.source === 'near')
     expect(await cache.exists('a')).toBe(true)
     expect(await cache.delete('a')).toBe(true)
+    expect(await cache.set('tagged', 1, { tags: ['t'], ttl: 60, grace: 60 })).toBe(true)
+    expect(await cache.set('tagged for good', 1, { tags: ['t'], persist: true })).toBe(true)
+    expect([await cache.expire('tagged'), await cache.expireByTag('t'), await cache.deleteByTag('t')]).toEqual([true, true, true])
+    expect(await cache.deletePattern('none*')).toBe(0)
     expect(await cache.getOrSet('loaded', () => 2)).toBe(2)
     await cache.clear()
     expect((await holdfast.getRedisHealth()).status).toBe('healthy')
@@ -49,7 +57,7 @@ describe('the documented rights are enough', () => {
     await Promise.all([cache.set('a', 1), cache.delete('loaded'), holdfast.AICacheManager.clearCache()])
     await proxy.set('pass')
     await scene.healed()
-    expect(await cache.getEntry('a')).toMatchObject({ value: 1, source: 'redis' })
+    expect(await cache.getEntry('a', { skipL1: true })).toMatchObject({ value: 1, source: 'redis' })
     expect(holdfast.fallbackManager.getStats()).toMatchObject({ conflicts: 0, dropped: 0 })
     expect(await denied(scene)).toEqual([])
   })

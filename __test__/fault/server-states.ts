@@ -96,6 +96,8 @@ export const wholeServer: ServerState[] = [
   {
     name: 'LOADING while connections stand',
     says: /LOADING/,
+    // The command below empties the server before it loads, and whoever tracks is told so: then nothing is kept.
+    instance: { nearCache: 'off' },
     server: { args: ['--enable-debug-command', 'yes'] },
     begin: async (scene, judge) => {
       await judge.call('EVAL', FILLER, 0)

@@ -88,7 +88,7 @@ describe('a TLS handshake', () => {
     expect(redisClient.getConnectionState().lastError).toMatchObject({ name: 'HoldfastError' })
     await scene.proxy.set('pass')
     await heals(scene.holdfast)
-    await waitFor('one connection', () => scene.proxy.counts.open === 1)
+    await waitFor('one connection for commands and one that tells of changes', () => scene.proxy.counts.open === 2)
   })
 
   it.each([1, 100, 800])('that stops after %i bytes of the server is given up too', async (bytes) => {

@@ -11,6 +11,9 @@ export type RespReply = string | number | null | RespError | RespReply[]
 
 type Argument = string | number | Uint8Array
 
+/** Whether a line of CLIENT LIST is of a connection that is told of changes: tracking, by broadcast. */
+const isLink = (line: string): boolean => /\bflags=\w*[tB]/.test(line)
+
 export interface RespClientOptions {
   host?: string
   port: number
@@ -78,9 +81,14 @@ export class RespClient {
     this.#socket.write(bytes)
   }
 
-  /** How many connections the server counts, without this one. */
+  /** How many connections for commands the server counts, without this one. */
   async otherConnections(): Promise<number> {
-    return (await this.connections()).length - 1
+    return (await this.connections()).filter((line) => !isLink(line)).length - 1
+  }
+
+  /** How many connections it tells of changes on: near caches have one each, once something was read. */
+  async links(): Promise<number> {
+    return (await this.connections()).filter(isLink).length
   }
 
   /** The lines of CLIENT LIST, this connection's own included. */

@@ -10,15 +10,19 @@ export type RawArgument = string | Uint8Array
 export const OPCODE_ENTRY_GET = 0
 export const OPCODE_ENTRY_SET = 1
 export const OPCODE_ENTRY_DELETE = 2
-export const OPCODE_ENTRY_EXISTS = 3
-export const OPCODE_ENTRY_LOAD = 4
-export const OPCODE_ENTRY_FILL = 5
-export const OPCODE_ENTRY_CLEAR = 6
-export const OPCODE_COMMAND = 7
-export const OPCODE_PIPELINE = 8
-export const OPCODE_VERDICT = 9
-export const OPCODE_RECONNECT = 10
-export const OPCODE_RESYNC = 11
+export const OPCODE_ENTRY_EXPIRE = 3
+export const OPCODE_ENTRY_EXISTS = 4
+export const OPCODE_ENTRY_LOAD = 5
+export const OPCODE_ENTRY_FILL = 6
+export const OPCODE_ENTRY_HOLD = 7
+export const OPCODE_ENTRY_CLEAR = 8
+export const OPCODE_ENTRY_CLEAR_PATTERN = 9
+export const OPCODE_TAG_INVALIDATE = 10
+export const OPCODE_COMMAND = 11
+export const OPCODE_PIPELINE = 12
+export const OPCODE_VERDICT = 13
+export const OPCODE_RECONNECT = 14
+export const OPCODE_RESYNC = 15
 
 // bits of a `flags` field
 export const FLAG_NO_MEMORY = 1
@@ -26,10 +30,20 @@ export const FLAG_HASH_KEY = 2
 export const FLAG_NO_COMPRESS = 4
 export const FLAG_SKIP_L1 = 8
 export const FLAG_UNCOUNTED = 16
+export const FLAG_STALE = 32
+export const FLAG_REQUIRE_REDIS = 64
+export const FLAG_L1_ONLY = 128
+export const FLAG_FORCE = 256
+export const FLAG_SHARE = 512
+export const FLAG_REFRESH = 1024
+export const FLAG_OWNER = 65536
 
 // how a value is written
 export const FORMAT_JSON = 0
 export const FORMAT_TEXT = 1
+export const FORMAT_STRUCTURED = 2
+export const FORMAT_FLOATS = 3
+export const FORMAT_CUSTOM = 4
 
 // what a value of a reply is
 export const REPLY_NULL = 0
@@ -43,20 +57,26 @@ export const REPLY_EXTRA = 7
 export const REPLY_ERROR = 8
 export const REPLY_ENTRY = 9
 export const REPLY_EVENT = 10
+export const REPLY_LOADING = 11
 
 // who answered
 export const SOURCE_REDIS = 0
 export const SOURCE_MEMORY = 1
+export const SOURCE_NEAR = 2
 
 /** Each operation with its fields in order, as the native side reads them. */
 export const OPERATIONS: readonly (readonly [name: string, fields: readonly string[]])[] = [
   ['entryGet', ['text', 'text', 'number']],
-  ['entrySet', ['text', 'text', 'text', 'number', 'number', 'number']],
+  ['entrySet', ['text', 'text', 'number', 'number', 'number', 'number', 'value', 'args']],
   ['entryDelete', ['text', 'text', 'number']],
+  ['entryExpire', ['text', 'text', 'number']],
   ['entryExists', ['text', 'text', 'number']],
-  ['entryLoad', ['text', 'text', 'number']],
-  ['entryFill', ['text', 'text', 'text', 'text', 'number', 'number', 'number']],
+  ['entryLoad', ['text', 'text', 'number', 'number', 'number', 'args']],
+  ['entryFill', ['text', 'text', 'text', 'number', 'number', 'number', 'number', 'number', 'value', 'args']],
+  ['entryHold', ['text', 'text', 'text', 'number', 'number']],
   ['entryClear', ['text', 'number']],
+  ['entryClearPattern', ['text', 'text', 'number']],
+  ['tagInvalidate', ['text', 'number', 'number']],
   ['command', ['args', 'number']],
   ['pipeline', ['argsList', 'number']],
   ['verdict', []],
@@ -78,19 +98,21 @@ export function encodeEntryGet(to: Outbox, id: number, family: string, key: stri
 }
 
 /** writes a managed value. */
-export function encodeEntrySet(to: Outbox, id: number, family: string, key: string, value: string, format: number, ttlMs: number, flags: number): void {
-  const at = to.reserve(8)
+export function encodeEntrySet(to: Outbox, id: number, family: string, key: string, format: number, ttlMs: number, freshMs: number, flags: number, value: RawArgument, tags: readonly RawArgument[]): void {
+  const at = to.reserve(10)
   const meta = to.meta
   meta[at] = OPCODE_ENTRY_SET
   meta[at + 1] = id
   meta[at + 2] = family.length
   meta[at + 3] = key.length
-  meta[at + 4] = value.length
-  meta[at + 5] = format
-  meta[at + 6] = ttlMs
+  meta[at + 4] = format
+  meta[at + 5] = ttlMs
+  meta[at + 6] = freshMs
   meta[at + 7] = flags
   to.used = at + 8
-  to.text += family + key + value
+  to.text += family + key
+  to.writeValue(value)
+  to.writeArguments(tags)
 }
 
 /** removes a managed value and leaves a tombstone. */
@@ -98,6 +120,19 @@ export function encodeEntryDelete(to: Outbox, id: number, family: string, key: s
   const at = to.reserve(5)
   const meta = to.meta
   meta[at] = OPCODE_ENTRY_DELETE
+  meta[at + 1] = id
+  meta[at + 2] = family.length
+  meta[at + 3] = key.length
+  meta[at + 4] = flags
+  to.used = at + 5
+  to.text += family + key
+}
+
+/** makes a managed value stale. */
+export function encodeEntryExpire(to: Outbox, id: number, family: string, key: string, flags: number): void {
+  const at = to.reserve(5)
+  const meta = to.meta
+  meta[at] = OPCODE_ENTRY_EXPIRE
   meta[at + 1] = id
   meta[at + 2] = family.length
   meta[at + 3] = key.length
@@ -120,33 +155,54 @@ export function encodeEntryExists(to: Outbox, id: number, family: string, key: s
 }
 
 /** reads a managed value, or takes the lease to load it. */
-export function encodeEntryLoad(to: Outbox, id: number, family: string, key: string, flags: number): void {
-  const at = to.reserve(5)
+export function encodeEntryLoad(to: Outbox, id: number, family: string, key: string, leaseMs: number, lastsMs: number, flags: number, tags: readonly RawArgument[]): void {
+  const at = to.reserve(8)
   const meta = to.meta
   meta[at] = OPCODE_ENTRY_LOAD
   meta[at + 1] = id
   meta[at + 2] = family.length
   meta[at + 3] = key.length
-  meta[at + 4] = flags
-  to.used = at + 5
+  meta[at + 4] = leaseMs
+  meta[at + 5] = lastsMs
+  meta[at + 6] = flags
+  to.used = at + 7
   to.text += family + key
+  to.writeArguments(tags)
 }
 
 /** writes a loaded value if its lease still stands. */
-export function encodeEntryFill(to: Outbox, id: number, family: string, key: string, token: string, value: string, format: number, ttlMs: number, flags: number): void {
-  const at = to.reserve(9)
+export function encodeEntryFill(to: Outbox, id: number, family: string, key: string, token: string, format: number, ttlMs: number, freshMs: number, loadMs: number, flags: number, value: RawArgument, tags: readonly RawArgument[]): void {
+  const at = to.reserve(12)
   const meta = to.meta
   meta[at] = OPCODE_ENTRY_FILL
   meta[at + 1] = id
   meta[at + 2] = family.length
   meta[at + 3] = key.length
   meta[at + 4] = token.length
-  meta[at + 5] = value.length
-  meta[at + 6] = format
-  meta[at + 7] = ttlMs
-  meta[at + 8] = flags
-  to.used = at + 9
-  to.text += family + key + token + value
+  meta[at + 5] = format
+  meta[at + 6] = ttlMs
+  meta[at + 7] = freshMs
+  meta[at + 8] = loadMs
+  meta[at + 9] = flags
+  to.used = at + 10
+  to.text += family + key + token
+  to.writeValue(value)
+  to.writeArguments(tags)
+}
+
+/** keeps a lease for longer, or gives it back. */
+export function encodeEntryHold(to: Outbox, id: number, family: string, key: string, token: string, leaseMs: number, flags: number): void {
+  const at = to.reserve(7)
+  const meta = to.meta
+  meta[at] = OPCODE_ENTRY_HOLD
+  meta[at + 1] = id
+  meta[at + 2] = family.length
+  meta[at + 3] = key.length
+  meta[at + 4] = token.length
+  meta[at + 5] = leaseMs
+  meta[at + 6] = flags
+  to.used = at + 7
+  to.text += family + key + token
 }
 
 /** removes every managed value of a family. */
@@ -159,6 +215,32 @@ export function encodeEntryClear(to: Outbox, id: number, family: string, flags: 
   meta[at + 3] = flags
   to.used = at + 4
   to.text += family
+}
+
+/** removes the managed values of a family whose keys match. */
+export function encodeEntryClearPattern(to: Outbox, id: number, family: string, pattern: string, flags: number): void {
+  const at = to.reserve(5)
+  const meta = to.meta
+  meta[at] = OPCODE_ENTRY_CLEAR_PATTERN
+  meta[at + 1] = id
+  meta[at + 2] = family.length
+  meta[at + 3] = pattern.length
+  meta[at + 4] = flags
+  to.used = at + 5
+  to.text += family + pattern
+}
+
+/** removes what has a tag, or makes it stale. */
+export function encodeTagInvalidate(to: Outbox, id: number, tag: string, expire: number, flags: number): void {
+  const at = to.reserve(5)
+  const meta = to.meta
+  meta[at] = OPCODE_TAG_INVALIDATE
+  meta[at + 1] = id
+  meta[at + 2] = tag.length
+  meta[at + 3] = expire
+  meta[at + 4] = flags
+  to.used = at + 5
+  to.text += tag
 }
 
 /** one raw Redis command. */

@@ -1,47 +1,61 @@
-// The cache: values by key, from Redis or from memory, whichever can answer.
+// The cache: values by key, from Redis or from memory, whichever can answer. `CacheBatches` has the calls that are
+// about many keys at once.
 
-import { abortable, checkSignal } from '../abort.js'
+import { answered } from '../abort.js'
+import {
+  checkOptions,
+  flagsOf,
+  isSet,
+  keptOf,
+  patienceOf,
+  prefixOf,
+  serializerOf,
+  type CacheOptions,
+  type LoadOptions,
+} from '../cache-options.js'
+import { statsOf, type CacheStats, type NativeStats } from '../cache-stats.js'
 import type { Connection } from '../connection.js'
-import { NO_EXPIRY, lifetimeMs, type Duration } from '../durations.js'
-import { clearFamily, deleteEntry, flightKey, getEntry, hasEntry, loadEntry, setEntry } from '../entries.js'
-import { closed, describe, invalid } from '../errors.js'
-import { FLAG_HASH_KEY, FLAG_NO_COMPRESS, FLAG_NO_MEMORY, FLAG_SKIP_L1, FORMAT_JSON } from '../generated/operations.js'
-import { DECODE_ENTRY, DECODE_VALUE } from '../inbox.js'
-import { checkKey, checkPrefix } from '../keys.js'
-import { toJson } from '../values.js'
+import {
+  clearFamily,
+  deleteEntry,
+  expireEntry,
+  flightKey,
+  getEntry,
+  hasEntry,
+  invalidateTag,
+  setEntry,
+  type Place,
+  type Reader,
+  type Written,
+} from '../entries.js'
+import { HoldfastError, closed, describe, invalid } from '../errors.js'
+import {
+  FLAG_HASH_KEY,
+  FLAG_OWNER,
+  FLAG_STALE,
+  FORMAT_JSON,
+} from '../generated/operations.js'
+import type { HotEntry, HotTable } from '../hot.js'
+import { DECODE_FOUND, DECODE_VALUE, type Found, type Source } from '../inbox.js'
+import { NAMESPACE_COLON, NAMESPACE_END, checkKey, checkPrefix, holdsMarks } from '../keys.js'
+import type { LoadContext } from '../load-context.js'
+import { loadThrough, refresh, termsOf, type Plan } from '../load.js'
+import { encodeValue } from '../serializers.js'
+import { frozen, frozenCopy } from '../shared.js'
+import { checkTag, checkTags, namespaceName, tagName } from '../tags.js'
+import type { Counts } from '../tally.js'
+import {
+  checkKeys,
+  forEach,
+  getMany,
+  getOrSetMany,
+  setMany,
+  type BatchOptions,
+  type CacheItem,
+  type LoadedMany,
+} from './cache-batches.js'
 import type { RedisClient, RedisHealth } from './client.js'
-
-/** Options of a cache call. */
-export interface CacheOptions {
-  /**
-   * Lifetime: seconds, or `'90s'`, `'5m'`, `'1h'`, `'7d'`; at most 100 years.
-   * Default, also for 0: 3600 s (`REDIS_CACHE_DEFAULT_TTL`).
-   */
-  ttl?: Duration | undefined
-  /** The family of keys: the full key is `{keyPrefix}{prefix}:{key}`. Default: `'cache'`. */
-  prefix?: string | undefined
-  /** Whether a large value may be stored compressed. Default: true. */
-  compress?: boolean | undefined
-  /** Whether memory may answer and keep while Redis doesn't. Default: true. */
-  fallbackToMemory?: boolean | undefined
-  /** Reads past the copies in this process, from Redis itself. Default: false. */
-  skipL1?: boolean | undefined
-  /** The value never expires. Not together with `ttl`. Default: false. */
-  persist?: boolean | undefined
-  /** Gives the call up. The error's `applied` tells whether it may have happened all the same. */
-  signal?: AbortSignal | undefined
-}
-
-/** Counts since the start of the process, or since `resetStats()`. */
-export interface CacheStats {
-  hits: number
-  misses: number
-  sets: number
-  deletes: number
-  errors: number
-  /** Who serves: Redis, memory for good, or both (Redis with memory behind it). */
-  backend: 'redis' | 'memory' | 'hybrid'
-}
+import { warm, type WarmEntries, type WarmOptions, type WarmResult } from './warm.js'
 
 /** A value with its age and lifetime, as apps hand it around. Not how it is stored. */
 export interface CacheEntry<T> {
@@ -56,10 +70,14 @@ export interface CacheEntry<T> {
 /** What `getEntry` answers. */
 export interface CachedEntry<T> {
   value: T
-  /** Who answered. */
-  source: 'redis' | 'memory'
-  /** What is left of its lifetime; null when it never expires. */
+  /** Who answered: Redis, a copy in this process that Redis keeps informed, or memory where there is no Redis. */
+  source: Source
+  /** What is left of its lifetime, grace included; null when it never expires. */
   ttlMs: number | null
+  /** How long ago it was written. */
+  ageMs: number
+  /** Whether its time is over, and only grace keeps it. */
+  stale: boolean
 }
 
 /** What `getInfo` answers. */
@@ -70,51 +88,97 @@ export interface CacheInfo {
   stats: CacheStats
 }
 
+/** Where a manager works: the whole cache, or one namespace of it. */
+export interface Scope {
+  /** The names of the namespaces, each with its end, joined by colons; `''`: the whole cache. */
+  readonly path: string
+  /** What calls of this namespace start from. */
+  readonly defaults: LoadOptions | undefined
+  /** Its number among those that are counted, once it is known. */
+  owner: number
+  /** The generation of the instance in which the cache was shut down, with all its namespaces. */
+  readonly closed: { in: number }
+}
+
 const FAMILY = 'cache'
+const MOST_NAMESPACE = 128
+const VALUE: Reader = { decoder: DECODE_VALUE }
+const EACH_END = new RegExp(NAMESPACE_END, 'g')
 
 /**
  * The cache manager. No call rejects because Redis is down: a read is then a miss, a write answers
- * false, unless memory serves. Wrong arguments reject with `E_INVALID` and the path of the argument;
- * after a shutdown every call rejects with `E_CLOSED`; a foreign value of another Redis type under one
- * of our names, or one that is no JSON, rejects with `E_DATA`; with `journalSync: 'always'` a write that the
- * journal's disk does not take rejects with `E_FULL`.
+ * false, unless memory serves; a call with `requireRedis` rejects with `E_UNAVAILABLE`. Wrong arguments reject
+ * with `E_INVALID` and the path of the argument; after a shutdown every call rejects with `E_CLOSED`; a foreign
+ * value of another Redis type under one of our names, or one that is no JSON, rejects with `E_DATA`; with
+ * `journalSync: 'always'` a write that the journal's disk does not take rejects with `E_FULL`.
  */
 export class CacheManager {
-  private readonly connection: Connection
+  /** @internal */
+  readonly connection: Connection
   private readonly client: RedisClient
-  private closedIn = -1
+  private readonly scope: Scope
+  private table: HotTable | null = null
+  private tableIn: unknown = null
 
   /** @internal */
-  constructor(connection: Connection, client: RedisClient) {
+  constructor(connection: Connection, client: RedisClient, scope?: Scope) {
     this.connection = connection
     this.client = client
+    this.scope = scope ?? { path: '', defaults: undefined, owner: 0, closed: { in: -1 } }
   }
 
   /** The value of a key, or null for a miss. A cached null is null too; `exists` tells them apart. */
   get<T = unknown>(key: string, options?: CacheOptions): Promise<T | null> {
-    return this.read(DECODE_VALUE, key, options, 'cacheManager.get') as Promise<T | null>
+    const operation = 'cacheManager.get'
+    try {
+      checkKey(key, 'key', operation)
+      const batch = this.reach(operation)
+      const all = this.options(options)
+      const family = this.family(all, operation)
+      const place = this.place(family, key, all, operation)
+      const table = this.hot(family, all)
+      const reader = this.reader(DECODE_VALUE, table, all, operation)
+      const hot = table?.read(key)
+      if (hot !== undefined && batch.mayAnswer()) return Promise.resolve(this.served(hot, all) as T)
+      const answer = getEntry(batch, reader, place, operation)
+      return answered(all?.shared === true ? answer.then(frozen) : answer, all, operation) as Promise<T | null>
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
   }
 
   /** The same with who answered and how long the value lives, or null for a miss. */
-  getEntry<T = unknown>(key: string, options?: CacheOptions): Promise<CachedEntry<T> | null> {
-    return this.read(DECODE_ENTRY, key, options, 'cacheManager.getEntry') as Promise<CachedEntry<T> | null>
+  async getEntry<T = unknown>(key: string, options?: CacheOptions): Promise<CachedEntry<T> | null> {
+    const operation = 'cacheManager.getEntry'
+    checkKey(key, 'key', operation)
+    const batch = this.reach(operation)
+    const all = this.options(options)
+    const place = this.place(this.family(all, operation), key, all, operation)
+    const answer = getEntry(batch, this.reader(DECODE_FOUND, null, all, operation), place, operation)
+    const found = (await answered(answer, all, operation)) as Found | null
+    if (found === null) return null
+    const { source, ttlMs, ageMs, stale } = found
+    const value = (all?.shared === true ? frozen(found.value) : found.value) as T
+    return { value, source, ttlMs, ageMs, stale }
   }
 
   /**
-   * Stores a value that JSON can hold; null is one, undefined is not (`E_INVALID`). True when Redis or
+   * Stores a value that its serializer can hold; null is one, undefined is not (`E_INVALID`). True when Redis or
    * memory has it. Default lifetime: 3600 s.
    */
   set<T>(key: string, value: T, options?: CacheOptions): Promise<boolean> {
     const operation = 'cacheManager.set'
     try {
-      const ttlMs = this.lifetime(options, operation)
-      const family = familyOf(options, operation)
+      const all = this.options(options)
+      const { ttlMs, jitterMs, graceMs, tags } = keptOf(all, this.defaultMs(operation), operation)
+      const family = this.family(all, operation)
       checkKey(key, 'key', operation)
-      const text = toJson(value, 'value', operation)
+      const written = encodeValue(value, serializerOf(all, operation) ?? 'json', 'value', operation)
       const batch = this.reach(operation)
-      this.connection.flights.detach(flightKey(family, key))
-      const answer = setEntry(batch, family, key, text, FORMAT_JSON, ttlMs, flagsOf(options, operation), operation)
-      return answered(answer, options, operation) as Promise<boolean>
+      const terms = termsOf(ttlMs, jitterMs, graceMs, this.names(family, tags))
+      this.forget(family, key)
+      const answer = setEntry(batch, this.place(family, key, all, operation), written, terms, operation)
+      return answered(answer, all, operation) as Promise<boolean>
     } catch (error) {
       return Promise.reject(error as Error)
     }
@@ -122,71 +186,198 @@ export class CacheManager {
 
   /** Removes a key from Redis and memory. True when there was something. */
   delete(key: string, options?: CacheOptions): Promise<boolean> {
-    const operation = 'cacheManager.delete'
-    try {
-      const family = familyOf(options, operation)
-      checkKey(key, 'key', operation)
-      const batch = this.reach(operation)
-      this.connection.flights.detach(flightKey(family, key))
-      const answer = deleteEntry(batch, family, key, flagsOf(options, operation), operation)
-      return answered(answer, options, operation) as Promise<boolean>
-    } catch (error) {
-      return Promise.reject(error as Error)
-    }
+    return this.remove(deleteEntry, key, options, 'cacheManager.delete')
   }
 
-  /** Whether the key holds a value, null included. */
+  /**
+   * Makes a key stale: it is a miss from now on, and still serves where grace takes old values. True when there was
+   * something.
+   */
+  expire(key: string, options?: CacheOptions): Promise<boolean> {
+    return this.remove(expireEntry, key, options, 'cacheManager.expire')
+  }
+
+  /** Whether the key holds a fresh value, null included. */
   exists(key: string, options?: CacheOptions): Promise<boolean> {
     const operation = 'cacheManager.exists'
     try {
-      const family = familyOf(options, operation)
+      const all = this.options(options)
+      const family = this.family(all, operation)
       checkKey(key, 'key', operation)
-      const answer = hasEntry(this.reach(operation), family, key, flagsOf(options, operation), operation)
-      return answered(answer, options, operation) as Promise<boolean>
+      const answer = hasEntry(this.reach(operation), this.place(family, key, all, operation), operation)
+      return answered(answer, all, operation) as Promise<boolean>
     } catch (error) {
       return Promise.reject(error as Error)
     }
   }
 
   /**
-   * The value of a key, or what `factory` returns, which is then cached. Callers in this process who ask
-   * for the same key meanwhile get the same value (the same object) from the same factory call. null is
-   * cached; undefined is returned and not cached. What the factory throws reaches every caller unchanged.
-   * A key that is deleted while the factory runs is not cached again by it.
+   * The value of a key, or what `factory` returns, which is then cached. Whoever asks for the same key meanwhile gets
+   * the same value from the same factory call; in other processes, too, while Redis answers. null is cached;
+   * undefined is returned and not cached. What the factory throws reaches every caller unchanged, unless an old value
+   * may serve (`grace`). A key that is deleted or invalidated while the factory runs is not cached by it.
    */
-  async getOrSet<T>(key: string, factory: () => T | Promise<T>, options?: CacheOptions): Promise<T> {
+  getOrSet<T>(
+    key: string,
+    factory: (context: LoadContext<T>) => T | Promise<T>,
+    options?: LoadOptions,
+  ): Promise<T> {
     const operation = 'cacheManager.getOrSet'
-    const ttlMs = this.lifetime(options, operation)
-    const family = familyOf(options, operation)
-    checkKey(key, 'key', operation)
-    if (typeof factory !== 'function') {
-      throw invalid('factory', `factory is ${describe(factory)}; allowed: a function`, operation)
+    try {
+      checkKey(key, 'key', operation)
+      if (typeof factory !== 'function') {
+        throw invalid('factory', `factory is ${describe(factory)}; allowed: a function`, operation)
+      }
+      const batch = this.reach(operation)
+      const all = this.options(options)
+      const family = this.family(all, operation)
+      const table = this.hot(family, all)
+      const plan = this.plan(family, key, factory, all, table, operation)
+      const hot = plan.forceFresh ? undefined : table?.read(key)
+      if (hot !== undefined && batch.mayAnswer()) {
+        if (plan.eagerRefresh !== null && hot.isOlderThan(plan.eagerRefresh)) refresh(this.connection, plan)
+        this.counts().avoided(hot.loadMs)
+        return Promise.resolve(this.served(hot, all) as T)
+      }
+      const loaded = loadThrough(this.connection, plan)
+      // Others may have asked for the same load, and its loader may keep what it answered.
+      const answer = all?.shared === true ? loaded.then((value) => frozenCopy(value)) : loaded
+      return answered(answer, all, operation) as Promise<T>
+    } catch (error) {
+      return Promise.reject(error as Error)
     }
-    this.reach(operation)
-    const place = { family, key, flags: flagsOf(options, operation) }
-    const write = (value: unknown) => ({ text: toJson(value, 'value', operation), format: FORMAT_JSON })
-    const answer = loadEntry(this.connection, place, ttlMs, factory, write, false, operation)
-    return (await answered(answer, options, operation)) as T
   }
 
-  /** Removes every key of a prefix: all of `{keyPrefix}{prefix}:`. Default: `'cache'`. */
+  /** The values of keys in their order, null for a miss; one trip for all. */
+  getMany<T = unknown>(keys: readonly string[], options?: CacheOptions & BatchOptions): Promise<(T | null)[]> {
+    return getMany<T>(this, keys, options)
+  }
+
+  /** Stores several values; one trip for all, not a transaction. Answers for each whether it was kept. */
+  setMany(items: readonly CacheItem[], options?: CacheOptions & BatchOptions): Promise<boolean[]> {
+    return setMany(this, items, options)
+  }
+
+  /** Removes several keys; one trip for all. Answers for each whether there was something. */
+  async deleteMany(keys: readonly string[], options?: CacheOptions & BatchOptions): Promise<boolean[]> {
+    const operation = 'cacheManager.deleteMany'
+    checkKeys(keys, operation)
+    return await forEach(keys, options, false, operation, (index) => this.delete(keys[index] as string, options))
+  }
+
+  /**
+   * The values of keys in their order, those that are missing from one call of `loader`. In all else it is as
+   * `getOrSet`.
+   */
+  getOrSetMany<T>(
+    keys: readonly string[],
+    loader: (missing: readonly string[], context: LoadContext<T>) => LoadedMany<T> | Promise<LoadedMany<T>>,
+    options?: LoadOptions & BatchOptions,
+  ): Promise<(T | undefined)[]> {
+    return getOrSetMany(this, keys, loader, options)
+  }
+
+  /** Fills the cache ahead of time. Safe to repeat: what is there and fresh is left as it is. */
+  warm(entries: WarmEntries, options?: WarmOptions): Promise<WarmResult> {
+    return warm(this, entries, options)
+  }
+
+  /**
+   * Invalidates everything that has this tag, or one of these, however much it is: it is gone at once, for every
+   * process, and loads that are under way don't bring it back. True when Redis or memory took it.
+   */
+  deleteByTag(tags: string | readonly string[], options?: CacheOptions): Promise<boolean> {
+    return this.invalidate(tags, false, options, 'cacheManager.deleteByTag')
+  }
+
+  /** The same, but what it covers still serves where grace takes old values. */
+  expireByTag(tags: string | readonly string[], options?: CacheOptions): Promise<boolean> {
+    return this.invalidate(tags, true, options, 'cacheManager.expireByTag')
+  }
+
+  /**
+   * Removes the keys of the prefix that match: `*` is any text, `?` one character, `[ab]` one of these, a backslash
+   * before a character means itself. Nothing beyond the prefix is touched. Answers how many went. Walks over all keys
+   * of the server; tags and namespaces don't.
+   */
+  async deletePattern(pattern: string, options?: CacheOptions): Promise<number> {
+    const operation = 'cacheManager.deletePattern'
+    checkKey(pattern, 'pattern', operation)
+    const all = this.options(options)
+    const family = this.family(all, operation)
+    const batch = this.reach(operation)
+    const { flights, limits } = this.connection
+    flights.detachAll(`${family}:`)
+    limits.forgetAll(`${family}:`)
+    this.table?.clear()
+    const removed = clearFamily(batch, family, pattern, flagsOf(all, operation), operation)
+    return (await answered(removed, all, operation)) as number
+  }
+
+  /**
+   * A part of the cache with keys of its own, which can be cleared at once however much is in it. Namespaces can hold
+   * namespaces. `defaults` are the options of its calls.
+   */
+  namespace(name: string, defaults?: LoadOptions): CacheManager {
+    const operation = 'cacheManager.namespace'
+    const isText = typeof name === 'string'
+    if (!isText || name === '' || name.length > MOST_NAMESPACE || !name.isWellFormed() || holdsMarks(name)) {
+      const shown = isText ? (name === '' ? 'empty' : 'too long or of wrong characters') : describe(name)
+      const allowed = `a text of 1 to ${MOST_NAMESPACE} characters without U+001E and U+001F`
+      throw invalid('name', `name is ${shown}; allowed: ${allowed}`, operation)
+    }
+    checkOptions(defaults, operation)
+    const own = name.replaceAll(':', NAMESPACE_COLON) + NAMESPACE_END
+    const path = this.scope.path === '' ? own : `${this.scope.path}:${own}`
+    const merged = defaults === undefined ? this.scope.defaults : { ...this.scope.defaults, ...defaults }
+    return new (this.constructor as typeof CacheManager)(this.connection, this.client, {
+      path,
+      defaults: merged,
+      owner: 0,
+      closed: this.scope.closed,
+    })
+  }
+
+  /**
+   * Removes every key of a prefix: all of `{keyPrefix}{prefix}:`. Default: `'cache'`. A namespace removes itself, with
+   * all namespaces in it, at once.
+   */
   async clear(prefix?: string): Promise<void> {
     const operation = 'cacheManager.clear'
     if (prefix !== undefined) checkPrefix(prefix, 'prefix', operation)
-    const family = prefix ?? FAMILY
     const batch = this.reach(operation)
-    this.connection.flights.detachAll(`${family}:`)
-    await clearFamily(batch, family, 0, operation)
+    const { flights, limits } = this.connection
+    const { path, defaults } = this.scope
+    const base = prefix ?? defaults?.prefix ?? FAMILY
+    const family = path === '' ? base : `${base}:${path}`
+    flights.detachAll(`${family}:`)
+    limits.forgetAll(`${family}:`)
+    this.connection.hot(operation)?.clear()
+    if (path === '') {
+      await clearFamily(batch, family, null, 0, operation)
+      return
+    }
+    if ((await invalidateTag(batch, namespaceName(base, path), false, 0, operation)) === true) return
+    const message = 'neither Redis nor memory took the invalidation; the namespace is as it was'
+    throw new HoldfastError({ code: 'E_FULL', message, retryable: true, operation })
   }
 
-  /** A copy of the counts. */
+  /** A copy of the counts: of the whole cache, or of this namespace with those in it counted for themselves. */
   getStats(): CacheStats {
-    return this.connection.inspect<CacheStats>('cacheStats', '', 'cacheManager.getStats')
+    const operation = 'cacheManager.getStats'
+    const native = this.connection.inspect<NativeStats>('cacheStats', this.connection.tally.take(), operation)
+    const stats = statsOf(native)
+    if (this.scope.path === '') return stats
+    this.owner()
+    const name = this.countedAs()
+    return { ...stats, ...stats.namespaces[name], namespaces: {} }
   }
 
-  /** Sets the counts to 0. */
+  /** Sets the counts to 0: of the whole cache with its namespaces, or of this namespace alone. */
   resetStats(): void {
-    this.connection.inspect('resetCacheStats', '', 'cacheManager.resetStats')
+    const { tally } = this.connection
+    this.connection.inspect('countCache', tally.take(), 'cacheManager.resetStats')
+    this.connection.inspect('resetCacheStats', String(this.owner()), 'cacheManager.resetStats')
   }
 
   /** What Redis and memory hold, with the counts. Does not reject because Redis is down. */
@@ -204,97 +395,208 @@ export class CacheManager {
 
   /** Refuses every later call of this manager with `E_CLOSED`, until the system is initialised anew. Nothing is removed. */
   async shutdown(): Promise<void> {
-    this.closedIn = this.connection.generation
+    this.scope.closed.in = this.connection.generation
   }
 
-  /** @internal Stores JSON under the hash of a text instead of the text. */
-  async setHashed(family: string, text: string, json: string, ttlMs: number, operation: string): Promise<boolean> {
-    const answer = setEntry(this.reach(operation), family, text, json, FORMAT_JSON, ttlMs, FLAG_HASH_KEY, operation)
-    return (await answer) as boolean
+  /** @internal Stores under the hash of a text instead of the text. */
+  async setHashed(
+    family: string,
+    text: string,
+    written: Written,
+    ttlMs: number,
+    tags: readonly string[],
+    operation: string,
+  ): Promise<boolean> {
+    const place = { family, key: text, flags: FLAG_HASH_KEY }
+    const terms = termsOf(ttlMs, 0, 0, tags.map(tagName))
+    return (await setEntry(this.reach(operation), place, written, terms, operation)) as boolean
   }
 
   /** @internal Reads what `setHashed` stored. */
-  getHashed(decoder: number, family: string, text: string, operation: string): Promise<unknown> {
-    return getEntry(this.reach(operation), decoder, family, text, FLAG_HASH_KEY, operation)
+  getHashed(reader: Reader, family: string, text: string, operation: string): Promise<unknown> {
+    return getEntry(this.reach(operation), reader, { family, key: text, flags: FLAG_HASH_KEY }, operation)
   }
 
   /** @internal Stores for another manager, in its family. */
   async setNamed(family: string, key: string, json: string, ttlMs: number, operation: string): Promise<boolean> {
     const batch = this.reach(operation)
-    this.connection.flights.detach(flightKey(family, key))
-    return (await setEntry(batch, family, key, json, FORMAT_JSON, ttlMs, 0, operation)) as boolean
+    this.forget(family, key)
+    const written = { data: json, format: FORMAT_JSON }
+    return (await setEntry(batch, { family, key, flags: 0 }, written, termsOf(ttlMs, 0, 0, []), operation)) as boolean
   }
 
   /** @internal Reads for another manager, from its family. */
   getNamed(family: string, key: string, operation: string): Promise<unknown> {
-    return getEntry(this.reach(operation), DECODE_VALUE, family, key, 0, operation)
+    return getEntry(this.reach(operation), VALUE, { family, key, flags: 0 }, operation)
   }
 
-  private read(decoder: number, key: string, options: CacheOptions | undefined, operation: string): Promise<unknown> {
+  /** @internal What a load of a key is. */
+  plan<T>(
+    family: string,
+    key: string,
+    load: (context: LoadContext<T>) => T | Promise<T>,
+    options: LoadOptions | undefined,
+    table: HotTable | null,
+    operation: string,
+  ): Plan<T> {
+    const { tags, ...kept } = keptOf(options, this.defaultMs(operation), operation)
+    const serializer = serializerOf(options, operation) ?? 'json'
+    return {
+      place: this.place(family, key, options, operation),
+      counts: this.counts(),
+      reader: this.reader(DECODE_FOUND, table, options, operation),
+      ...kept,
+      ...patienceOf(options, operation),
+      tags: this.names(family, tags),
+      namesOf: (later) => this.names(family, later),
+      load,
+      write: (value) => encodeValue(value, serializer, 'value', operation),
+      operation,
+    }
+  }
+
+  /** @internal The options of a call over those of the namespace. */
+  options<Options extends CacheOptions>(options: Options | undefined): Options | undefined {
+    const { defaults } = this.scope
+    if (defaults === undefined) return options
+    return options === undefined ? (defaults as Options) : { ...(defaults as Options), ...options }
+  }
+
+  /** @internal The family of a call, the namespace included. */
+  family(options: CacheOptions | undefined, operation: string): string {
+    const base = prefixOf(options, FAMILY, operation)
+    return this.scope.path === '' ? base : `${base}:${this.scope.path}`
+  }
+
+  /** @internal */
+  place(family: string, key: string, options: CacheOptions | undefined, operation: string): Place {
+    const stale = isSet(options?.allowStale, false, 'options.allowStale', operation) ? FLAG_STALE : 0
+    return { family, key, flags: flagsOf(options, operation) + stale + this.owner() * FLAG_OWNER }
+  }
+
+  /** @internal How answers are read, and who keeps their texts. */
+  reader(decoder: number, keeper: HotTable | null, options: CacheOptions | undefined, operation: string): Reader {
+    return { decoder, serializer: serializerOf(options, operation), keeper }
+  }
+
+  /** @internal The texts at hand, where the options let them answer. */
+  hot(family: string, options: CacheOptions | undefined): HotTable | null {
+    if (options !== undefined) {
+      const { skipL1, l1Only, requireRedis, serializer, allowStale } = options
+      const plain = skipL1 === undefined && l1Only === undefined && requireRedis === undefined
+      if (!plain || allowStale !== undefined || (serializer !== undefined && serializer !== 'json')) return null
+    }
+    const hot = this.connection.hot('cacheManager.get')
+    if (hot === null) return null
+    if (this.tableIn === hot && this.tableFamily === family) return this.table
+    this.table = hot.of(family)
+    this.tableIn = hot
+    this.tableFamily = family
+    return this.table
+  }
+  private tableFamily = ''
+
+  /** @internal */
+  reach(operation: string) {
+    if (this.scope.closed.in === this.connection.generation) throw closed(operation)
+    return this.connection.batch(operation)
+  }
+
+  /** @internal Whoever asks for a key from now on gets nothing that was loaded before. */
+  forget(family: string, key: string): void {
+    const name = flightKey(family, key)
+    this.connection.flights.detach(name)
+    this.connection.limits.forget(name)
+    this.connection.hot('cacheManager.set')?.drop(family, key)
+    if (this.tableFamily === family) this.table?.drop(key)
+  }
+
+  /** @internal What this manager adds to. */
+  counts(): Counts {
+    const owner = this.owner()
+    return (this.own ??= this.connection.tally.of(owner))
+  }
+  private own: Counts | null = null
+  private ownIn = -1
+
+  /** The number under which the native side counts; an instance that was opened afresh counts anew. */
+  private owner(): number {
+    const { scope, connection } = this
+    if (this.ownIn === connection.generation) return scope.owner
+    this.ownIn = connection.generation
+    this.own = null
+    if (scope.path !== '') {
+      scope.owner = connection.inspect<number>('namespace', this.countedAs(), 'cacheManager.namespace')
+    }
+    return scope.owner
+  }
+
+  /** @internal What is made of a text at hand. */
+  served(hot: HotEntry, options: CacheOptions | undefined): unknown {
+    this.counts().hit()
+    if (options?.shared !== true) return hot.format === FORMAT_JSON ? JSON.parse(hot.text) : hot.text
+    hot.shared ??= hot.format === FORMAT_JSON ? frozen(JSON.parse(hot.text)) : hot.text
+    return hot.shared
+  }
+
+  private countedAs(): string {
+    const path = this.scope.path.replaceAll(NAMESPACE_END, '').replaceAll(NAMESPACE_COLON, ':')
+    return `${this.scope.defaults?.prefix ?? FAMILY}:${path}`
+  }
+
+  private defaultMs(operation: string): number {
+    return this.connection.view(operation).defaultTtl * 1000
+  }
+
+  /** The markers of what is stored: those of its tags, of its namespace and of those around it. */
+  private names(family: string, tags: readonly string[]): readonly string[] {
+    const { path } = this.scope
+    if (path === '') return tags.length === 0 ? tags : tags.map(tagName)
+    const base = family.slice(0, -path.length - 1)
+    const around = [...path.matchAll(EACH_END)].map(({ index }) => namespaceName(base, path.slice(0, index + 1)))
+    return [...tags.map(tagName), ...around]
+  }
+
+  private remove(
+    send: typeof deleteEntry,
+    key: string,
+    options: CacheOptions | undefined,
+    operation: string,
+  ): Promise<boolean> {
     try {
+      const all = this.options(options)
+      const family = this.family(all, operation)
       checkKey(key, 'key', operation)
       const batch = this.reach(operation)
-      if (options === undefined) return getEntry(batch, decoder, FAMILY, key, 0, operation)
-      const family = familyOf(options, operation)
-      return answered(getEntry(batch, decoder, family, key, flagsOf(options, operation), operation), options, operation)
+      this.forget(family, key)
+      const answer = send(batch, this.place(family, key, all, operation), operation)
+      return answered(answer, all, operation) as Promise<boolean>
     } catch (error) {
       return Promise.reject(error as Error)
     }
   }
 
-  private reach(operation: string) {
-    if (this.closedIn === this.connection.generation) throw closed(operation)
-    return this.connection.batch(operation)
-  }
-
-  private lifetime(options: CacheOptions | undefined, operation: string): number {
-    checkOptions(options, operation)
-    const defaultMs = this.connection.view(operation).defaultTtl * 1000
-    if (options === undefined) return defaultMs
-    const { ttl, persist } = options
-    if (persist === true) {
-      if (ttl === undefined || ttl === 0) return NO_EXPIRY
-      throw invalid(
-        'options.persist',
-        'options.persist is given together with options.ttl; allowed: one or the other',
-        operation,
-      )
+  private async invalidate(
+    tags: string | readonly string[],
+    expire: boolean,
+    options: CacheOptions | undefined,
+    operation: string,
+  ): Promise<boolean> {
+    const all = this.options(options)
+    this.family(all, operation)
+    if (typeof tags === 'string') checkTag(tags, 'tags', operation)
+    const names = typeof tags === 'string' ? [tags] : checkTags(tags, 'tags', operation)
+    if (all?.l1Only === true) {
+      const why = 'options.l1Only is true, but a tag is invalidated for everybody'
+      throw invalid('options.l1Only', `${why}; allowed: false`, operation)
     }
-    return lifetimeMs(ttl, defaultMs, 'options.ttl', operation)
+    const batch = this.reach(operation)
+    const flags = flagsOf(all, operation)
+    // What is being loaded may carry it, by its loader's word at last.
+    this.connection.flights.detachAll('')
+    const answers = names.map((tag) => invalidateTag(batch, tagName(tag), expire, flags, operation))
+    const taken = (await answered(Promise.all(answers), all, operation)) as boolean[]
+    return taken.every(Boolean)
   }
 }
 
-function checkOptions(options: unknown, operation: string): void {
-  if (options === undefined || (typeof options === 'object' && options !== null && !Array.isArray(options))) return
-  const hint = typeof options === 'number' ? ', such as { ttl: 60 }' : ''
-  throw invalid('options', `options is ${describe(options)}; allowed: an object${hint}`, operation)
-}
-
-function familyOf(options: CacheOptions | undefined, operation: string): string {
-  if (options === undefined) return FAMILY
-  checkOptions(options, operation)
-  checkSignal(options.signal, operation)
-  if (options.prefix === undefined) return FAMILY
-  checkPrefix(options.prefix, 'options.prefix', operation)
-  return options.prefix
-}
-
-function flagsOf(options: CacheOptions | undefined, operation: string): number {
-  if (options === undefined) return 0
-  const { compress, fallbackToMemory, skipL1 } = options
-  return (
-    (isSet(compress, true, 'options.compress', operation) ? 0 : FLAG_NO_COMPRESS) |
-    (isSet(fallbackToMemory, true, 'options.fallbackToMemory', operation) ? 0 : FLAG_NO_MEMORY) |
-    (isSet(skipL1, false, 'options.skipL1', operation) ? FLAG_SKIP_L1 : 0)
-  )
-}
-
-function isSet(value: unknown, otherwise: boolean, path: string, operation: string): boolean {
-  if (value === undefined) return otherwise
-  if (typeof value === 'boolean') return value
-  throw invalid(path, `${path} is ${describe(value)}; allowed: true or false`, operation)
-}
-
-function answered(answer: Promise<unknown>, options: CacheOptions | undefined, operation: string): Promise<unknown> {
-  return options?.signal === undefined ? answer : abortable(answer, options.signal, operation)
-}

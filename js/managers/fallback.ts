@@ -4,11 +4,23 @@
 
 import type { Connection } from '../connection.js'
 import { NO_EXPIRY, lifetimeMs, type Duration } from '../durations.js'
-import { deleteEntry, flightKey, getEntry, hasEntry, loadEntry, setEntry, type Written } from '../entries.js'
+import {
+  NO_TAGS,
+  deleteEntry,
+  flightKey,
+  getEntry,
+  hasEntry,
+  plainTerms,
+  setEntry,
+  type Place,
+  type Written,
+} from '../entries.js'
 import { closed, describe, invalid } from '../errors.js'
 import type { HoldfastEventName, HoldfastListener } from '../events.js'
 import { FLAG_UNCOUNTED, FORMAT_JSON, FORMAT_TEXT, encodeResync } from '../generated/operations.js'
-import { DECODE_LENIENT, DECODE_RAW, DECODE_VALUE } from '../inbox.js'
+import { DECODE_FOUND, DECODE_LENIENT, DECODE_RAW, DECODE_VALUE } from '../inbox.js'
+import { loadThrough } from '../load.js'
+import { UNCOUNTED } from '../tally.js'
 import { checkKey } from '../keys.js'
 import { SOFT_NULL } from '../slots.js'
 import { exported, imported, type FallbackData, type LooseFallbackData, type NativeRows } from '../fallback-data.js'
@@ -84,7 +96,8 @@ const ALIASES: Readonly<Record<string, string>> = {
 }
 
 const FAMILY = 'fallback'
-const DECODER = DECODE_VALUE + DECODE_LENIENT
+const READER = { decoder: DECODE_VALUE + DECODE_LENIENT }
+const LOADER = { decoder: DECODE_FOUND + DECODE_LENIENT }
 const MEGABYTE = 1024 * 1024
 
 /**
@@ -106,7 +119,7 @@ export class FallbackManager {
     const operation = 'fallbackManager.get'
     checkKey(key, 'key', operation)
     lifetimeMs(ttlSeconds, NO_EXPIRY, 'ttlSeconds', operation)
-    return (await getEntry(this.reach(operation), DECODER, FAMILY, key, FLAG_UNCOUNTED, operation)) as T | null
+    return (await getEntry(this.reach(operation), READER, place(FAMILY, key), operation)) as T | null
   }
 
   /**
@@ -116,9 +129,9 @@ export class FallbackManager {
   async set<T>(key: string, value: T, ttlSeconds?: Duration): Promise<boolean> {
     const operation = 'fallbackManager.set'
     checkKey(key, 'key', operation)
-    const { text, format } = written(value, 'value', operation)
+    const encoded = written(value, 'value', operation)
     const ttlMs = lifetimeMs(ttlSeconds, NO_EXPIRY, 'ttlSeconds', operation)
-    return (await this.write(key, text, format, ttlMs, operation)) as boolean
+    return (await this.write(key, encoded, ttlMs, operation)) as boolean
   }
 
   /** Removes a key. True when there was something. */
@@ -127,14 +140,14 @@ export class FallbackManager {
     checkKey(key, 'key', operation)
     const batch = this.reach(operation)
     this.connection.flights.detach(flightKey(FAMILY, key))
-    return (await deleteEntry(batch, FAMILY, key, FLAG_UNCOUNTED, operation)) as boolean
+    return (await deleteEntry(batch, place(FAMILY, key), operation)) as boolean
   }
 
   /** Whether the key holds a value. */
   async exists(key: string): Promise<boolean> {
     const operation = 'fallbackManager.exists'
     checkKey(key, 'key', operation)
-    return (await hasEntry(this.reach(operation), FAMILY, key, FLAG_UNCOUNTED, operation)) as boolean
+    return (await hasEntry(this.reach(operation), place(FAMILY, key), operation)) as boolean
   }
 
   /** The values of keys in order, null for a miss; one trip for all. */
@@ -143,7 +156,7 @@ export class FallbackManager {
     if (!Array.isArray(keys)) throw invalid('keys', `keys is ${describe(keys)}; allowed: an array of keys`, operation)
     keys.forEach((key, index) => checkKey(key, `keys[${index}]`, operation))
     const batch = this.reach(operation)
-    const answers = keys.map((key: string) => getEntry(batch, DECODER, FAMILY, key, FLAG_UNCOUNTED, operation))
+    const answers = keys.map((key: string) => getEntry(batch, READER, place(FAMILY, key), operation))
     return (await Promise.all(answers)) as (T | null)[]
   }
 
@@ -157,11 +170,11 @@ export class FallbackManager {
     // Everything is checked before anything is sent.
     const writes = Object.entries(record).map(([key, value]) => {
       checkKey(key, 'key', operation)
-      return { key, ...written(value, `record[${JSON.stringify(key)}]`, operation) }
+      return { key, encoded: written(value, `record[${JSON.stringify(key)}]`, operation) }
     })
     this.reach(operation)
     const kept = await Promise.all(
-      writes.map(({ key, text, format }) => this.write(key, text, format, ttlMs, operation)),
+      writes.map(({ key, encoded }) => this.write(key, encoded, ttlMs, operation)),
     )
     return kept.every((one) => one === true)
   }
@@ -250,22 +263,32 @@ export class FallbackManager {
   /** @internal The value, or what the factory makes of its absence. */
   load<T>(family: string, key: string, factory: () => T | Promise<T>, ttlMs: number, operation: string): Promise<T> {
     this.reach(operation)
-    const place = { family, key, flags: FLAG_UNCOUNTED }
-    return loadEntry(
-      this.connection,
-      place,
+    return loadThrough<T>(this.connection, {
+      place: place(family, key),
+      counts: this.connection.tally.of(UNCOUNTED),
+      reader: LOADER,
       ttlMs,
-      factory,
-      (value) => written(value, 'value', operation),
-      true,
+      jitterMs: 0,
+      graceMs: 0,
+      graceBackoffMs: 0,
+      softTimeoutMs: null,
+      hardTimeoutMs: null,
+      lockTimeoutMs: null,
+      eagerRefresh: null,
+      forceFresh: false,
+      tags: NO_TAGS,
+      namesOf: () => NO_TAGS,
+      load: factory,
+      write: (value) => written(value, 'value', operation),
       operation,
-    )
+    })
   }
 
-  private write(key: string, text: string, format: number, ttlMs: number, operation: string): Promise<unknown> {
+  private write(key: string, encoded: Written, ttlMs: number, operation: string): Promise<unknown> {
     const batch = this.reach(operation)
     this.connection.flights.detach(flightKey(FAMILY, key))
-    return setEntry(batch, FAMILY, key, text, format, ttlMs, FLAG_UNCOUNTED, operation)
+    this.connection.limits.forget(flightKey(FAMILY, key))
+    return setEntry(batch, place(FAMILY, key), encoded, plainTerms(ttlMs), operation)
   }
 
   private reach(operation: string) {
@@ -280,8 +303,13 @@ interface NativeFallbackStats extends Omit<FallbackStats, 'memoryUsage'> {
   memoryBytes: number
 }
 
+/** Not counted among the cache's. */
+function place(family: string, key: string): Place {
+  return { family, key, flags: FLAG_UNCOUNTED }
+}
+
 function written(value: unknown, path: string, operation: string): Written {
   return typeof value === 'string'
-    ? { text: toText(value, path, operation), format: FORMAT_TEXT }
-    : { text: toJson(value, path, operation), format: FORMAT_JSON }
+    ? { data: toText(value, path, operation), format: FORMAT_TEXT }
+    : { data: toJson(value, path, operation), format: FORMAT_JSON }
 }

@@ -1,7 +1,7 @@
 // What the server holds, read without the package; docs/decisions/0004 has the format. Texts are latin1, so that
 // each character is a byte.
 
-const HEADER_BYTES = 28
+const HEADER_BYTES = 42
 const MAGIC = 0xf6
 
 /** The id of the value under a key, or null for nothing. What is no value of that key is told as it is. */

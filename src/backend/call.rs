@@ -2,7 +2,8 @@
 use std::sync::Arc;
 
 use super::limits::Permit;
-use super::{Answer, Operation};
+use super::memory::store::Marks;
+use super::{Answer, Operation, Reach};
 use crate::base::error::Error;
 
 /// Where answers are collected: an environment's ring, or a test's channel.
@@ -78,14 +79,44 @@ pub struct Call {
     pub attempts: u32,
     /// How often it met a newer write, where live writes compare.
     pub fenced: u32,
-    /// Whether memory may answer it when no server does.
-    pub memory: bool,
+    pub reach: Reach,
     /// Its room among those on their way.
     pub permit: Option<Permit>,
+    /// It writes a key, of which no copy answers until it is done.
+    pub write: Option<Write>,
+    /// Whose counts it belongs to.
+    pub owner: u16,
+}
+
+/// A write on its way, from when it is handed over until it is answered.
+pub struct Write {
+    marks: Arc<Marks>,
+    place: u32,
+}
+
+impl Write {
+    pub fn of(key: &[u8], marks: &Arc<Marks>) -> Self {
+        let place = Marks::place(key);
+        marks.begin_write(place);
+        Self { marks: marks.clone(), place }
+    }
+
+    /// One that may touch any key.
+    pub fn of_all(marks: &Arc<Marks>) -> Self {
+        marks.begin_write(Marks::ALL);
+        Self { marks: marks.clone(), place: Marks::ALL }
+    }
+}
+
+impl Drop for Write {
+    fn drop(&mut self) {
+        self.marks.end_write(self.place);
+    }
 }
 
 impl Call {
-    pub fn new(operation: Operation, settler: Settler, since: u64, memory: bool) -> Self {
-        Self { operation, settler, since, attempts: 0, fenced: 0, memory, permit: None }
+    pub fn new(operation: Operation, settler: Settler, since: u64, reach: Reach) -> Self {
+        let (permit, write) = (None, None);
+        Self { operation, settler, since, attempts: 0, fenced: 0, reach, permit, write, owner: 0 }
     }
 }

@@ -1,8 +1,8 @@
 //! Writes that were acknowledged while Redis did not answer, as they are replayed later.
 use bytes::Bytes;
 
-use super::Value;
 use super::change::Changes;
+use super::{Removal, Value};
 use crate::base::stamp::Stamp;
 
 /// The last thing that was asked for one key, or all changes that merge there.
@@ -17,11 +17,44 @@ pub struct Intent {
 pub enum Wish {
     /// Removes what is not newer.
     Delete,
-    /// Writes unless something newer stands there. The expiry is on the boot clock, and so is the moment
-    /// since which it is acknowledged.
-    Set { value: Value, expires_at: Option<u64>, since: u64 },
+    /// Makes stale what is not newer.
+    Expire,
+    /// Writes unless something newer stands there. The expiry is on the boot clock, and so are the end of its
+    /// freshness and the moment since which it is acknowledged. What is not newer than `expired` is stale then.
+    Set {
+        value: Value,
+        expires_at: Option<u64>,
+        fresh_until: Option<u64>,
+        since: u64,
+        /// In a box, since few have one.
+        expired: Option<Box<Stamp>>,
+    },
+    /// Invalidates a tag; the key is its marker's. The newest of each kind, in their order.
+    Invalidate(Vec<(Removal, Stamp)>),
     /// Carries out changes of a raw key, each once.
     Change(Changes),
+}
+
+impl Intent {
+    /// The key of which others may hold copies that it makes old.
+    pub fn changes(&self) -> Option<&Bytes> {
+        (!matches!(self.wish, Wish::Change(_))).then_some(&self.key)
+    }
+
+    /// The same with other stamps; changes keep theirs.
+    pub fn moved(self, moved: &dyn Fn(Stamp) -> Stamp) -> Self {
+        let wish = match self.wish {
+            Wish::Invalidate(removals) => Wish::Invalidate(
+                removals.into_iter().map(|(removal, stamp)| (removal, moved(stamp))).collect(),
+            ),
+            Wish::Set { value, expires_at, fresh_until, since, expired } => {
+                let expired = expired.map(|stamp| Box::new(moved(*stamp)));
+                Wish::Set { value, expires_at, fresh_until, since, expired }
+            }
+            wish => wish,
+        };
+        Self { key: self.key, stamp: moved(self.stamp), wish }
+    }
 }
 
 /// How a replay ended.

@@ -7,7 +7,9 @@ pub mod change;
 pub mod intent;
 pub mod limits;
 pub mod memory;
+pub mod policy;
 pub mod redis;
+pub mod scope;
 
 use bytes::Bytes;
 
@@ -16,45 +18,75 @@ use crate::base::number::Number;
 use crate::base::stamp::Stamp;
 pub use call::{Call, Settler, Sink, settle_all};
 pub use change::Change;
+pub use policy::{Marker, Meta, Policy, Removal, Tags, Verdict};
+pub use scope::Scope;
 
 /// A value as a manager hands it over.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Value {
     pub payload: Bytes,
     /// How JS reads the payload; this side only keeps it.
     pub format: u8,
     /// Whether the envelope may compress it.
     pub compress: bool,
+    pub policy: Policy,
 }
 
 /// The right to write what a load brings, given on a miss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     pub token: u64,
-    /// When the load began, on the server's clock; the stamp of what it brings.
+    /// When the load began, on the server's clock; the stamp of what it brings. Above every marker of its
+    /// tags.
     pub start: Stamp,
+}
+
+/// How a load asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// By which its lease is known.
+    pub token: u64,
+    /// It loads anew, whatever stands there.
+    pub force: bool,
+    /// It loads anew what is still fresh, unless somebody else does already.
+    pub refresh: bool,
+    /// It loads beside whoever holds the lease already, and does not wait for him.
+    pub share: bool,
+    /// For how long others leave the load to it, unless it renews.
+    pub lease_ms: u64,
+    /// The tags of what it will bring: their markers are there before it begins.
+    pub tags: Tags,
+    /// How long the value may live, ms; 0 = for good. Markers live longer.
+    pub lasts_ms: u64,
 }
 
 /// One thing that a manager asks for. Keys are whole keys, built by `base::keys`.
 #[derive(Clone, Debug)]
 pub enum Operation {
-    /// Reads. Atomic.
-    Get { key: Bytes },
-    /// Writes; the last to reach the server wins. Atomic. Answers whether it was kept.
+    /// Reads what is fresh; with `stale`, what isn't any more, too. Atomic, but for the markers of its tags,
+    /// which are read after it where they are not known.
+    Get { key: Bytes, stale: bool },
+    /// Writes; the last to reach the server wins. Atomic; the markers of its tags are made before it.
+    /// Answers whether it was kept.
     Set { key: Bytes, value: Value, ttl_ms: Option<u64>, stamp: Stamp },
     /// Removes and leaves a tombstone, which also voids a lease. Two commands in one pipeline, the
     /// tombstone first. Answers whether a value was there.
     Delete { key: Bytes, stamp: Stamp },
-    /// Tells whether a value is there. Atomic.
+    /// Makes a value stale, and else does as `Delete` does. Atomic. Answers whether a value was there.
+    Expire { key: Bytes, stamp: Stamp },
+    /// Tells whether a fresh value is there.
     Exists { key: Bytes },
-    /// Reads, or takes the lease. A plain read first, then, on a miss, one atomic step that reads
-    /// again or takes the lease.
-    Load { key: Bytes, token: u64 },
+    /// Reads what is fresh, or takes the lease, or tells that somebody else holds it. A plain read first,
+    /// then, where it brings nothing fresh, one atomic step that looks again or takes the lease.
+    Load { key: Bytes, ask: Ask },
     /// Writes a loaded value if its lease still stands and nothing newer is there. Atomic.
     Fill { key: Bytes, lease: Lease, value: Value, ttl_ms: Option<u64> },
-    /// Removes every value whose key begins so. Not atomic: a key written meanwhile may stay.
-    /// Answers how many went.
-    Clear { prefix: Bytes, stamp: Stamp },
+    /// Keeps a lease for so long from now, or gives it back (0). Atomic. Answers whether it stood.
+    Hold { key: Bytes, token: u64, lease_ms: u64 },
+    /// Removes what has this tag, or makes it stale, however much it is. Atomic. The key is the marker's.
+    Invalidate { key: Bytes, removal: Removal, stamp: Stamp },
+    /// Removes every value in a scope. Not atomic: a key written meanwhile may stay. Answers how many went.
+    Clear { scope: Scope, stamp: Stamp },
     /// One raw command that merges with others: `args` as it was given, `change` what it does. It has an id,
     /// so it is carried out once, however often it is sent. Atomic.
     Change { key: Bytes, args: Vec<Bytes>, change: Change, stamp: Stamp, number: Number },
@@ -68,12 +100,15 @@ impl Operation {
     /// The key that decides the order of this operation among others.
     pub fn key(&self) -> Option<&Bytes> {
         match self {
-            Self::Get { key }
+            Self::Get { key, .. }
             | Self::Set { key, .. }
             | Self::Delete { key, .. }
+            | Self::Expire { key, .. }
             | Self::Exists { key }
             | Self::Load { key, .. }
             | Self::Change { key, .. }
+            | Self::Hold { key, .. }
+            | Self::Invalidate { key, .. }
             | Self::Fill { key, .. } => Some(key),
             Self::Clear { .. } | Self::Command { .. } | Self::Pipeline { .. } => None,
         }
@@ -84,12 +119,15 @@ impl Operation {
         match self {
             Self::Set { stamp, .. }
             | Self::Delete { stamp, .. }
+            | Self::Expire { stamp, .. }
+            | Self::Invalidate { stamp, .. }
             | Self::Clear { stamp, .. }
             | Self::Change { stamp, .. } => Some(*stamp),
             Self::Fill { lease, .. } => Some(lease.start),
             Self::Get { .. }
             | Self::Exists { .. }
             | Self::Load { .. }
+            | Self::Hold { .. }
             | Self::Command { .. }
             | Self::Pipeline { .. } => None,
         }
@@ -97,27 +135,49 @@ impl Operation {
 
     /// Gives a write a later place in the order.
     pub fn restamp(&mut self, later: Stamp) {
-        if let Self::Set { stamp, .. } | Self::Delete { stamp, .. } | Self::Clear { stamp, .. } =
-            self
+        if let Self::Set { stamp, .. }
+        | Self::Delete { stamp, .. }
+        | Self::Expire { stamp, .. }
+        | Self::Invalidate { stamp, .. }
+        | Self::Clear { stamp, .. } = self
         {
             *stamp = later;
         }
     }
 
-    /// Whether it is passed on as it was given. Nobody here knows what it does, so it is never sent twice.
+    /// Whether it is a raw command or a pipeline of them: never repeated, never answered by memory.
     pub fn is_raw(&self) -> bool {
         matches!(self, Self::Command { .. } | Self::Pipeline { .. })
     }
 
     /// Whether it changes a managed value, so that a copy of its key is no longer to be trusted.
     pub fn writes(&self) -> bool {
-        matches!(self, Self::Set { .. } | Self::Delete { .. } | Self::Fill { .. })
+        matches!(
+            self,
+            Self::Set { .. } | Self::Delete { .. } | Self::Expire { .. } | Self::Fill { .. }
+        )
+    }
+
+    /// The key of which others may hold copies that it makes old.
+    pub fn changes(&self) -> Option<&Bytes> {
+        let changes = self.writes() || matches!(self, Self::Invalidate { .. });
+        self.key().filter(|_| changes)
+    }
+
+    /// The value that it brings.
+    pub fn value(&self) -> Option<&Value> {
+        match self {
+            Self::Set { value, .. } | Self::Fill { value, .. } => Some(value),
+            _ => None,
+        }
     }
 
     /// Roughly how many bytes it holds in a queue.
     pub fn weight(&self) -> usize {
         let payload = match self {
-            Self::Set { value, .. } | Self::Fill { value, .. } => value.payload.len(),
+            Self::Set { value, .. } | Self::Fill { value, .. } => {
+                value.payload.len() + value.policy.tags.stored().len()
+            }
             Self::Command { args } | Self::Change { args, .. } => args.iter().map(Bytes::len).sum(),
             Self::Pipeline { commands } => commands.iter().flatten().map(Bytes::len).sum(),
             _ => 0,
@@ -130,6 +190,8 @@ impl Operation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     Redis,
+    /// A copy in this process that is kept coherent with the server.
+    Near,
     Memory,
 }
 
@@ -140,6 +202,33 @@ pub struct Found {
     pub format: u8,
     pub ttl_ms: Option<u64>,
     pub source: Source,
+    /// For how long it stays fresh; `None`: as long as it lives. 0: it is stale.
+    pub fresh_ms: Option<u64>,
+    /// How long ago it was written.
+    pub age_ms: u64,
+    /// What its load took.
+    pub load_ms: u32,
+    /// For how long a copy of this answer may be kept, whatever else it says; `None`: no limit.
+    pub keep_ms: Option<u64>,
+    /// Where its mark stands and what it says, for whoever keeps a copy of this answer: as long as the mark
+    /// says the same, the answer is what would be answered again.
+    pub mark: Option<(u32, u32)>,
+    /// It has tags: what is known of all tags has to stay at this mark, too.
+    pub tagged: Option<u32>,
+}
+
+/// What a load finds that finds nothing fresh.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loading {
+    /// The right to load; without one somebody else has it.
+    pub lease: Option<Lease>,
+    /// For how long somebody else has it, and by which token he is known.
+    pub wait_ms: u64,
+    pub holder: u64,
+    /// What is there, though not fresh.
+    pub stale: Option<Box<Found>>,
+    /// Memory answered for a server that doesn't.
+    pub degraded: bool,
 }
 
 /// What an operation answers.
@@ -149,7 +238,7 @@ pub enum Reply {
     Entry(Found),
     Flag(bool),
     Count(u64),
-    Lease(Lease),
+    Loading(Loading),
     Raw(Raw),
 }
 
@@ -178,15 +267,33 @@ pub enum Early {
     Pass(Operation),
 }
 
+/// Who may answer a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Memory, for a server that doesn't.
+    pub memory: bool,
+    /// A copy in this process, while the server is well.
+    pub near: bool,
+    /// Nobody but the server: without it the call fails.
+    pub required: bool,
+    /// Nothing but this process: the server is neither asked nor told.
+    pub local: bool,
+}
+
+impl Default for Reach {
+    fn default() -> Self {
+        Self { memory: true, near: true, required: false, local: false }
+    }
+}
+
 /// A store, or a layer around one.
 ///
 /// Time: expiry runs on the store's own clock. Cancellation: dropping the receiving end of a call
 /// never undoes what was sent. Every call is settled exactly once, whatever happens.
 pub trait Backend: Send + Sync {
     /// Does at once what can be done at once; otherwise gives the operation back.
-    /// `memory` says whether memory may answer for a server that doesn't.
     /// Called on the JS thread: never blocks, never does I/O.
-    fn now(&self, operation: Operation, memory: bool) -> Early;
+    fn now(&self, operation: Operation, reach: Reach) -> Early;
 
     /// An operation as it is handed over: behind others that were, it must not overtake them in memory.
     fn behind(&self, operation: Operation) -> Operation {

@@ -3,13 +3,24 @@
 //! A managed value lives at `{prefix}{family}:{key}`, its side record (tombstone or lease) at
 //! `{prefix}h:{…}` with the whole value key in literal braces, so that both hash to one cluster slot.
 //! Braces of families and keys are escaped for that reason, and the percent sign with them, so that
-//! two different keys never meet.
+//! two different keys never meet. A namespace in a family ends with a percent sign of its own: `{prefix}cache:users%:{key}`,
+//! so that no key of anything else is spelt like those in it. Inside, a family says
+//! U+001F for that sign, and U+001E for a colon in such a name.
+//!
+//! A tag's marker lives at `{prefix}h:tag:{NN}:{tag}`, with the number of its shard in literal braces, and
+//! what is known of all tags of a shard at `{prefix}h:tags:{NN}`.
 use bytes::{BufMut, Bytes, BytesMut};
 use sha2::{Digest, Sha256};
 
 use super::slot;
 
 const PERCENT: u8 = b'%';
+/// Ends a namespace's name in a family.
+const NAMESPACE: u8 = 0x1F;
+/// A colon in such a name, which must not end the family.
+const COLON: u8 = 0x1E;
+/// Over so many slots the markers of tags are spread.
+const SHARDS: u32 = 64;
 
 /// Builds the keys of one instance.
 #[derive(Clone, Debug)]
@@ -27,7 +38,13 @@ impl Keys {
     pub fn entry(&self, family: &str, key: &str) -> Bytes {
         let mut out = BytesMut::with_capacity(self.prefix.len() + family.len() + key.len() + 1);
         out.put_slice(&self.prefix);
-        escape(family.as_bytes(), &mut out);
+        for byte in family.bytes() {
+            match byte {
+                NAMESPACE => out.put_u8(PERCENT),
+                COLON => out.put_slice(b"%3A"),
+                _ => put(byte, &mut out),
+            }
+        }
         out.put_u8(b':');
         escape(key.as_bytes(), &mut out);
         out.freeze()
@@ -54,6 +71,15 @@ impl Keys {
         let rest = entry.get(self.prefix.len()..).unwrap_or_default();
         let end = rest.iter().position(|&byte| byte == b':').map_or(rest.len(), |at| at + 1);
         Bytes::copy_from_slice(entry.get(..self.prefix.len() + end).unwrap_or(entry))
+    }
+
+    /// The key of a value that is kept in one process alone. It is never sent anywhere.
+    pub fn local(&self, entry: &[u8]) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.prefix.len() + entry.len() + 4);
+        out.put_slice(&self.prefix);
+        out.put_slice(b"h:l:");
+        out.put_slice(entry);
+        out.freeze()
     }
 
     /// The key of the side record of a managed value.
@@ -110,6 +136,47 @@ impl Keys {
         out.freeze()
     }
 
+    /// The key of a tag's marker.
+    pub fn marker(&self, tag: &[u8]) -> Bytes {
+        let shard = tag
+            .iter()
+            .fold(0x811c_9dc5u32, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+            % SHARDS;
+        let mut out = self.markers();
+        out.put_slice(format!("{{{shard:02}}}:").as_bytes());
+        escape(tag, &mut out);
+        out.freeze()
+    }
+
+    /// What is known of all tags of a marker's shard, in the same cluster slot.
+    pub fn shard_of(&self, marker: &[u8]) -> Bytes {
+        let head = self.markers().len();
+        let shard = marker.get(head..head + 4).unwrap_or_default();
+        let mut out = BytesMut::from(self.prefix.as_ref());
+        out.put_slice(b"h:tags:");
+        out.put_slice(shard);
+        out.freeze()
+    }
+
+    /// What all markers begin with.
+    pub fn markers(&self) -> BytesMut {
+        let mut out = BytesMut::from(self.prefix.as_ref());
+        out.put_slice(b"h:tag:");
+        out
+    }
+
+    /// What every key begins with.
+    pub fn all(&self) -> &Bytes {
+        &self.prefix
+    }
+
+    /// The channel on which processes tell each other what they changed, where the server doesn't.
+    pub fn bus(&self) -> Bytes {
+        let mut out = BytesMut::from(self.prefix.as_ref());
+        out.put_slice(b"h:bus");
+        out.freeze()
+    }
+
     /// Which families were cleared lately, and when.
     pub fn clears(&self) -> Bytes {
         let mut out = BytesMut::from(self.prefix.as_ref());
@@ -128,22 +195,58 @@ impl Keys {
     /// The family and the name of a managed value's key; none for side records and raw keys.
     pub fn parts(&self, entry: &[u8]) -> Option<(String, String)> {
         let rest = std::str::from_utf8(entry.strip_prefix(self.prefix.as_ref())?).ok()?;
-        let (family, name) = rest.split_once(':')?;
-        let is_side =
-            family == "h" && (name.starts_with('{') || name == "life" || name == "clears");
-        (!is_side).then(|| (plain(family), plain(name)))
+        let (family, name) = match rest.rfind("%:") {
+            Some(at) => (&rest[..=at], &rest[at + 2..]),
+            None => rest.split_once(':')?,
+        };
+        let own = ["{", "l:", "tag:", "tags:"].iter().any(|head| name.starts_with(head));
+        let is_side = family == "h" && (own || name == "life" || name == "clears");
+        (!is_side).then(|| (chars(family).collect(), chars(name).collect()))
     }
 
     /// The name that a value key has in its family, as the caller gave it.
     pub fn name_in(&self, family: &str, entry: &[u8]) -> Option<String> {
         let escaped = entry.strip_prefix(self.family(family).as_ref())?;
         let text = std::str::from_utf8(escaped).ok()?;
-        Some(plain(text))
+        Some(chars(text).collect())
     }
 }
 
-fn plain(escaped: &str) -> String {
-    escaped.replace("%7B", "{").replace("%7D", "}").replace("%25", "%")
+/// The characters of a stored name; a namespace in it ends with U+001F.
+pub fn chars(stored: &str) -> impl Iterator<Item = char> {
+    let mut rest = stored;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let escaped = [
+            ("%7B", '{'),
+            ("%7D", '}'),
+            ("%25", '%'),
+            ("%1F", NAMESPACE.into()),
+            ("%3A", COLON.into()),
+        ];
+        let found = escaped.iter().find(|(code, _)| first == '%' && rest.starts_with(code));
+        let (length, unit) = match found {
+            Some((code, unit)) => (code.len(), *unit),
+            None if first == '%' => (1, NAMESPACE.into()),
+            None => (first.len_utf8(), first),
+        };
+        rest = &rest[length..];
+        Some(unit)
+    })
+}
+
+/// Whether a stored name lies in a namespace of its family.
+pub fn in_namespace(stored: &[u8]) -> bool {
+    stored.windows(2).any(|pair| pair == b"%:")
+}
+
+/// A character of a pattern, as it is stored and as `SCAN MATCH` takes it.
+pub fn put_for_scan(unit: char, out: &mut Vec<u8>) {
+    let mut stored = BytesMut::new();
+    escape(unit.encode_utf8(&mut [0; 4]).as_bytes(), &mut stored);
+    let mut scan = scan_pattern(&stored);
+    scan.pop();
+    out.extend_from_slice(&scan);
 }
 
 /// A `SCAN MATCH` pattern for keys that begin with these bytes, glob characters taken literally.
@@ -162,19 +265,24 @@ pub fn scan_pattern(prefix: &[u8]) -> Vec<u8> {
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 fn escape(text: &[u8], out: &mut BytesMut) {
-    if !text.iter().any(|byte| matches!(byte, b'{' | b'}' | b'%')) {
+    if text.iter().any(|&byte| is_escaped(byte)) {
+        text.iter().for_each(|&byte| put(byte, out));
+    } else {
         out.put_slice(text);
-        return;
     }
-    for &byte in text {
-        match byte {
-            b'{' | b'}' | PERCENT => {
-                out.put_u8(PERCENT);
-                out.put_u8(HEX[usize::from(byte >> 4)].to_ascii_uppercase());
-                out.put_u8(HEX[usize::from(byte & 15)].to_ascii_uppercase());
-            }
-            _ => out.put_u8(byte),
-        }
+}
+
+fn is_escaped(byte: u8) -> bool {
+    matches!(byte, b'{' | b'}' | PERCENT | NAMESPACE)
+}
+
+fn put(byte: u8, out: &mut BytesMut) {
+    if is_escaped(byte) {
+        out.put_u8(PERCENT);
+        out.put_u8(HEX[usize::from(byte >> 4)].to_ascii_uppercase());
+        out.put_u8(HEX[usize::from(byte & 15)].to_ascii_uppercase());
+    } else {
+        out.put_u8(byte);
     }
 }
 
@@ -197,11 +305,28 @@ mod tests {
         }
 
         #[test]
-        fn different_names_never_meet(a in "[{}%a-z0-9]{0,8}", b in "[{}%a-z0-9]{0,8}") {
+        fn a_marker_and_its_shard_share_a_slot(
+            prefix in prop_oneof![Just(""), Just("ai-chatbot:"), Just("{app}:"), Just("a{b}c:")],
+            tag in ".{0,40}",
+        ) {
+            let keys = Keys::new(prefix);
+            let marker = keys.marker(tag.as_bytes());
+            prop_assert_eq!(slot(&marker), slot(&keys.shard_of(&marker)));
+        }
+
+        #[test]
+        fn different_names_never_meet(
+            a in "[{}%:a-z0-9\\x1F]{0,8}", b in "[{}%:a-z0-9\\x1F]{0,8}",
+            spaces in prop::collection::vec("[{}%:a1]{1,3}", 0..3),
+        ) {
             let keys = Keys::new("p:");
             prop_assert_eq!(a == b, keys.entry("cache", &a) == keys.entry("cache", &b));
-            let name = keys.name_in("cache", &keys.entry("cache", &a));
-            prop_assert_eq!(name, Some(a));
+            let family = spaces.iter().fold("cache".to_owned(), |all, name| format!("{all}:{name}\u{1F}"));
+            let entry = keys.entry(&family, &b);
+            prop_assert_eq!(family == "cache" && a == b, keys.entry("cache", &a) == entry);
+            prop_assert_eq!(keys.name_in(&family, &entry), Some(b.clone()));
+            prop_assert_eq!(keys.parts(&entry), Some((family.clone(), b)));
+            prop_assert_eq!(in_namespace(&entry), family != "cache");
         }
     }
 

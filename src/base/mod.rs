@@ -1,6 +1,7 @@
 //! What everything else stands on: errors, time, randomness, stamps and keys.
 pub mod clock;
 pub mod error;
+pub mod glob;
 pub mod keys;
 pub mod number;
 pub mod plant;

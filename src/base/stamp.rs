@@ -18,6 +18,9 @@ pub struct Stamp {
 const PROVISIONAL: u64 = 1_000_000_000_000_000;
 
 impl Stamp {
+    /// Above every other.
+    pub const LAST: Self = Self { micros: u64::MAX, process: u64::MAX };
+
     /// Whether it counts from this machine's boot.
     pub fn is_early(self) -> bool {
         self.micros < PROVISIONAL

@@ -9,9 +9,12 @@
 //! | 4..12 | stamp, microseconds, big endian |
 //! | 12..20 | stamp, process, big endian |
 //! | 20..28 | expiry on the server's clock, microseconds, big endian; 0 = none |
-//! | 28.. | payload, readable unless compressed |
+//! | 28..36 | fresh until, on the same clock; 0 = as long as it lives |
+//! | 36..40 | what its load took, ms |
+//! | 40..42 | bytes of its tags |
+//! | 42.. | its tags, then the payload, readable unless compressed |
 //!
-//! The scripts in `backend/redis/scripts` read bytes 0, 1 and 4..20; change both together.
+//! The scripts in `backend/redis/scripts` read bytes 0, 1 and 4..20, and write 28..36; change both together.
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::base::error::{Error, ErrorKind, Result};
@@ -19,7 +22,9 @@ use crate::base::stamp::Stamp;
 
 pub const MAGIC: u8 = 0xF6;
 pub const VERSION: u8 = 1;
-pub const HEADER: usize = 28;
+pub const HEADER: usize = 42;
+/// As many bytes as hold the header and the tags of any value.
+pub const HEAD: usize = 4096;
 const COMPRESSED: u8 = 1;
 /// From here on compression is tried.
 pub const COMPRESS_FROM: usize = 1024;
@@ -31,12 +36,25 @@ const LEVEL: i32 = 1;
 pub enum Decoded {
     Managed {
         payload: Payload,
-        format: u8,
-        stamp: Stamp,
-        expires: Option<u64>,
+        header: Header,
     },
     /// A value that something else wrote; it is handed on as it is.
     Foreign(Bytes),
+}
+
+/// What stands before the payload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// How the reader decodes the payload.
+    pub format: u8,
+    pub stamp: Stamp,
+    /// On the server's clock, like `fresh_until`.
+    pub expires: Option<u64>,
+    /// `None`: as long as it lives.
+    pub fresh_until: Option<u64>,
+    pub load_ms: u32,
+    /// As they are stored.
+    pub tags: Bytes,
 }
 
 /// A payload that may still have to be decompressed, which for large ones is done elsewhere.
@@ -44,6 +62,12 @@ pub enum Decoded {
 pub enum Payload {
     Plain(Bytes),
     Zstd(Bytes),
+}
+
+impl Default for Payload {
+    fn default() -> Self {
+        Self::Plain(Bytes::new())
+    }
 }
 
 impl Payload {
@@ -87,35 +111,43 @@ fn capacity(frame: &[u8], limit: usize) -> Result<usize> {
 }
 
 /// Writes an envelope; compresses when asked and when it saves something.
-pub fn encode(
-    payload: &[u8],
-    format: u8,
-    stamp: Stamp,
-    expires: Option<u64>,
-    compress: bool,
-) -> Bytes {
+pub fn encode(payload: &[u8], header: &Header, compress: bool) -> Bytes {
+    let Header { format, stamp, expires, fresh_until, load_ms, tags } = header;
     let packed = if compress && payload.len() >= COMPRESS_FROM {
         zstd::bulk::compress(payload, LEVEL).ok().filter(|packed| packed.len() < payload.len())
     } else {
         None
     };
     let body = packed.as_deref().unwrap_or(payload);
-    let mut out = BytesMut::with_capacity(HEADER + body.len());
+    let mut out = BytesMut::with_capacity(HEADER + tags.len() + body.len());
     out.put_u8(MAGIC);
     out.put_u8(VERSION);
     out.put_u8(if packed.is_some() { COMPRESSED } else { 0 });
-    out.put_u8(format);
+    out.put_u8(*format);
     out.put_u64(stamp.micros);
     out.put_u64(stamp.process);
     out.put_u64(expires.unwrap_or(0));
+    out.put_u64(fresh_until.unwrap_or(0));
+    out.put_u32(*load_ms);
+    out.put_u16(u16::try_from(tags.len()).unwrap_or(0));
+    out.put_slice(tags);
     out.put_slice(body);
     out.freeze()
 }
 
 /// Reads what the server holds. A version from the future is an error, not a foreign value.
 pub fn decode(mut stored: Bytes) -> Result<Decoded> {
+    let Some(header) = head(&stored)? else { return Ok(Decoded::Foreign(stored)) };
+    let compressed = stored[2] & COMPRESSED != 0;
+    stored.advance(HEADER + header.tags.len());
+    let payload = if compressed { Payload::Zstd(stored) } else { Payload::Plain(stored) };
+    Ok(Decoded::Managed { payload, header })
+}
+
+/// Reads the header alone, of which `HEAD` bytes are enough; `None` for a foreign value.
+pub fn head(stored: &Bytes) -> Result<Option<Header>> {
     if stored.first() != Some(&MAGIC) || stored.len() < HEADER {
-        return Ok(Decoded::Foreign(stored));
+        return Ok(None);
     }
     if stored[1] != VERSION {
         return Err(Error::new(
@@ -126,16 +158,19 @@ pub fn decode(mut stored: Bytes) -> Result<Decoded> {
             ),
         ));
     }
-    let (compressed, format) = (stored[2] & COMPRESSED != 0, stored[3]);
-    let stamp = Stamp { micros: number(&stored, 4), process: number(&stored, 12) };
-    let expires = number(&stored, 20);
-    stored.advance(HEADER);
-    Ok(Decoded::Managed {
-        payload: if compressed { Payload::Zstd(stored) } else { Payload::Plain(stored) },
-        format,
-        stamp,
+    let tags = HEADER + usize::from(u16::from_be_bytes([stored[40], stored[41]]));
+    if tags > stored.len() {
+        return Err(Error::new(ErrorKind::Data, "a stored value is damaged"));
+    }
+    let (expires, fresh_until) = (number(stored, 20), number(stored, 28));
+    Ok(Some(Header {
+        format: stored[3],
+        stamp: Stamp { micros: number(stored, 4), process: number(stored, 12) },
         expires: (expires != 0).then_some(expires),
-    })
+        fresh_until: (fresh_until != 0).then_some(fresh_until),
+        load_ms: u32::from_be_bytes([stored[36], stored[37], stored[38], stored[39]]),
+        tags: stored.slice(HEADER..tags),
+    }))
 }
 
 /// A tombstone, as it stands in a side record: `T`, then the stamp.
@@ -163,18 +198,22 @@ mod tests {
             payload in proptest::collection::vec(any::<u8>(), 0..3000),
             repeated in 0usize..40,
             format in any::<u8>(),
-            micros in any::<u64>(),
-            process in any::<u64>(),
+            (micros, process) in (any::<u64>(), any::<u64>()),
             expires in proptest::option::of(1u64..),
+            fresh_until in proptest::option::of(1u64..),
+            load_ms in any::<u32>(),
+            tags in proptest::collection::vec(any::<u8>(), 0..300),
             compress in any::<bool>(),
         ) {
             let payload = payload.repeat(1 + repeated);
             let stamp = Stamp { micros, process };
-            let stored = encode(&payload, format, stamp, expires, compress);
-            prop_assert!(stored.len() <= HEADER + payload.len());
+            let tags = Bytes::from(tags);
+            let header = Header { format, stamp, expires, fresh_until, load_ms, tags };
+            let stored = encode(&payload, &header, compress);
+            prop_assert!(stored.len() <= HEADER + header.tags.len() + payload.len());
             match decode(stored).unwrap() {
-                Decoded::Managed { payload: body, format: f, stamp: s, expires: e } => {
-                    prop_assert_eq!((f, s, e), (format, stamp, expires));
+                Decoded::Managed { payload: body, header: read } => {
+                    prop_assert_eq!(read, header);
                     prop_assert_eq!(body.unfold(payload.len()).unwrap(), payload);
                 }
                 Decoded::Foreign(_) => prop_assert!(false, "read as foreign"),
@@ -199,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_frame_that_unfolds_beyond_the_limit_is_refused() {
-        let stored = encode(&vec![b'a'; 100_000], 0, Stamp::default(), None, true);
+        let stored = encode(&vec![b'a'; 100_000], &Header::default(), true);
         let Decoded::Managed { payload, .. } = decode(stored).unwrap() else { panic!("foreign") };
         assert_eq!(payload.unfold(99_999).unwrap_err().kind, ErrorKind::Data);
     }

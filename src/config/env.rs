@@ -76,6 +76,7 @@ pub const VARIABLES: &[&str] = &[
     "REDIS_MAX_IN_FLIGHT",
     "REDIS_MAX_IN_FLIGHT_BYTES",
     "REDIS_FENCED_WRITES",
+    "REDIS_NEAR_CACHE",
     "REDIS_ENABLE_OFFLINE_QUEUE",
     "USE_REDIS",
     "NEXT_PUBLIC_ENABLE_CACHE",
@@ -136,6 +137,7 @@ pub fn read(variables: &Map<String, Value>) -> Result<Environment, Error> {
         journal_path: env.owned("REDIS_FALLBACK_JOURNAL_PATH")?,
         journal_sync: settings::journal_sync(&env.field("REDIS_FALLBACK_JOURNAL_SYNC")?)?,
         fenced_writes: env.field("REDIS_FENCED_WRITES")?.boolean()?,
+        near_cache: settings::near_cache(&env.field("REDIS_NEAR_CACHE")?)?,
         max_in_flight: settings::max_in_flight(&env.field("REDIS_MAX_IN_FLIGHT")?)?,
         max_in_flight_bytes: settings::max_in_flight_bytes(
             &env.field("REDIS_MAX_IN_FLIGHT_BYTES")?,

@@ -77,6 +77,13 @@ pub struct Config {
     pub default_ttl: Duration,
     /// How long a delete leaves its stamp on the server. Default 600 s.
     pub tombstone_ttl: Duration,
+    /// Whether copies in this process answer while the server is well, and how they are kept coherent.
+    /// Default auto.
+    pub near_cache: NearCache,
+    /// How long such a copy answers at most. Default 600 s.
+    pub near_max_age: Duration,
+    /// How long a copy that nobody vouches for answers in an outage. Default 3600 s.
+    pub max_stale_degraded: Duration,
     /// False while Next.js builds: nothing is dialled then. Default true.
     pub connect_allowed: bool,
     /// False: the cache answers nothing and keeps nothing. Default true.
@@ -85,6 +92,31 @@ pub struct Config {
     pub test_hooks: bool,
     /// A rule that a test breaks; no setting reaches it.
     pub planted: Option<Plant>,
+}
+
+/// How copies in this process learn of changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NearCache {
+    /// The server tracks them where it can; else processes tell each other.
+    Auto,
+    Tracking,
+    Bus,
+    /// No copy answers.
+    Off,
+}
+
+impl NearCache {
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Tracking, Self::Bus, Self::Off];
+
+    /// The word of the public option.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Tracking => "tracking",
+            Self::Bus => "bus",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// When calls fail so often that memory had better answer.

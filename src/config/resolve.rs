@@ -4,7 +4,7 @@ use super::options::{self, Options};
 use super::settings::{Settings, TlsWish};
 use super::target::{DEFAULT_HOST, DEFAULT_PORT, Endpoint, Target, Tls};
 use super::url::{Address, Server};
-use super::{Breaker, Config, JournalSync, SyncMode};
+use super::{Breaker, Config, JournalSync, NearCache, SyncMode};
 use crate::base::error::Error;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -88,6 +88,9 @@ fn config(options: Options, env: Environment) -> Result<Config, Error> {
             .tombstone_ttl
             .or(env.tombstone_ttl)
             .unwrap_or(Duration::from_secs(600)),
+        near_cache: options.near_cache.or(env.near_cache).unwrap_or(NearCache::Auto),
+        near_max_age: options.near_max_age.unwrap_or(Duration::from_secs(600)),
+        max_stale_degraded: options.max_stale_degraded.unwrap_or(Duration::from_secs(3_600)),
         connect_allowed: !building,
         cache_enabled: cache_enabled.unwrap_or(true),
         test_hooks,

@@ -3,7 +3,7 @@
 use super::field::Field;
 use super::secret::Secret;
 use super::url::{Address, MAX_DB};
-use super::{Breaker, JournalSync, SyncMode, target::Tls};
+use super::{Breaker, JournalSync, NearCache, SyncMode, target::Tls};
 use crate::base::error::Error;
 use std::time::Duration;
 
@@ -37,6 +37,9 @@ pub struct Settings {
     pub writes_uncertain: Option<bool>,
     pub merges_raw: Option<bool>,
     pub fenced_writes: Option<bool>,
+    pub near_cache: Option<NearCache>,
+    pub near_max_age: Option<Duration>,
+    pub max_stale_degraded: Option<Duration>,
     pub max_in_flight: Option<usize>,
     pub max_in_flight_bytes: Option<usize>,
     /// `Some(None)`: switched off.
@@ -135,6 +138,16 @@ pub fn uncertain(field: &Field<'_>) -> Read<bool> {
 /// What becomes of raw changes that merge, in an outage; true = they are kept and merged.
 pub fn raw_changes(field: &Field<'_>) -> Read<bool> {
     Ok(field.word(&["refuse", "merge"])?.map(|word| word == "merge"))
+}
+
+/// A switch, or how.
+pub fn near_cache(field: &Field<'_>) -> Read<NearCache> {
+    if let Ok(Some(on)) = field.boolean() {
+        return Ok(Some(if on { NearCache::Auto } else { NearCache::Off }));
+    }
+    let words = NearCache::ALL.map(NearCache::as_str);
+    let word = field.word(&words)?;
+    Ok(NearCache::ALL.into_iter().find(|mode| Some(mode.as_str()) == word))
 }
 
 pub fn sync_mode(field: &Field<'_>) -> Read<SyncMode> {

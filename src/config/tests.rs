@@ -1,6 +1,8 @@
 //! Laws of the configuration: every variable and option with good and wrong values, who outranks whom,
 //! and that no secret is ever shown. Long, because the tables name every variable and every option.
-use super::{Breaker, Config, Endpoint, JournalSync, SyncMode, Target, env::VARIABLES, from_json};
+use super::{
+    Breaker, Config, Endpoint, JournalSync, NearCache, SyncMode, Target, env::VARIABLES, from_json,
+};
 use crate::base::error::{Error, ErrorKind};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -82,6 +84,7 @@ const ROWS: &[Row] = &[
     ),
     ("REDIS_MAX_IN_FLIGHT", "7", |c| c.max_in_flight == 7, Some("0")),
     ("REDIS_MAX_IN_FLIGHT_BYTES", "1048576", |c| c.max_in_flight_bytes == 1 << 20, Some("1000")),
+    ("REDIS_NEAR_CACHE", "bus", |c| c.near_cache == NearCache::Bus, Some("far")),
     ("REDIS_FENCED_WRITES", "true", |c| c.fenced_writes, Some("fence")),
     ("REDIS_FALLBACK_AUTO_SYNC", "false", |c| !c.auto_sync, Some("never")),
     ("REDIS_ENABLE_AUTORESYNC", "0", |c| !c.auto_sync, Some("nope")),
@@ -146,6 +149,7 @@ fn defaults_are_the_documented_ones() {
         "maxInFlight": 50_000, "maxInFlightBytes": 268_435_456,
         "breaker": { "failures": 5, "percent": 50, "windowMs": 10_000 },
         "maxValueBytes": 67_108_864, "defaultTtl": 3600, "tombstoneTtl": 600,
+        "nearCache": "auto", "nearMaxAge": 600, "maxStaleDegraded": 3600,
         "connectAllowed": true, "cacheEnabled": true,
     });
     assert_eq!(view, expected);
@@ -160,10 +164,10 @@ fn good_options_decide_what_they_say() {
         "maxRetries": 4, "poolSize": 5, "maxValueBytes": 6, "defaultTtl": "7d", "tombstoneTtl": 8,
         "fallback": {
             "enabled": false, "maxMemoryMb": 9, "autoSync": false, "syncMode": "if-absent",
-            "uncertain": "write", "maxJournalMb": 8, "journalPath": "/j", "journalSync": "no",
+            "uncertain": "write", "maxStaleDegraded": 7, "maxJournalMb": 8, "journalPath": "/j", "journalSync": "no",
         },
         "fencedWrites": true, "maxInFlight": 5, "maxInFlightBytes": 1_048_577,
-        "breaker": { "failures": 3, "windowMs": 2_000 },
+        "breaker": { "failures": 3, "windowMs": 2_000 }, "nearCache": false, "nearMaxAge": "1m",
         "testHooks": true,
     }));
     assert_eq!(config.key_prefix, "{app}:");
@@ -175,6 +179,8 @@ fn good_options_decide_what_they_say() {
     assert_eq!((config.journal_limit_bytes, config.journal_sync), (8 << 20, JournalSync::No));
     assert_eq!(config.journal_path.as_deref(), Some("/j"));
     assert_eq!((config.max_in_flight, config.max_in_flight_bytes), (5, 1_048_577));
+    assert_eq!((config.near_cache, config.near_max_age.as_secs()), (NearCache::Off, 60));
+    assert_eq!(config.max_stale_degraded.as_secs(), 7);
     let window = Duration::from_secs(2);
     assert_eq!(config.breaker, Some(Breaker { failures: 3, percent: 50, window }));
     assert_eq!(from_options(json!({ "breaker": false })).breaker, None);
@@ -223,6 +229,9 @@ fn a_wrong_option_is_answered_with_its_path() {
         (json!({ "maxInFlight": 0 }), "options.maxInFlight"),
         (json!({ "maxInFlightBytes": 5 }), "options.maxInFlightBytes"),
         (json!({ "fencedWrites": 1 }), "options.fencedWrites"),
+        (json!({ "nearCache": "l1" }), "options.nearCache"),
+        (json!({ "nearMaxAge": 0 }), "options.nearMaxAge"),
+        (json!({ "fallback": { "maxStaleDegraded": -1 } }), "options.fallback.maxStaleDegraded"),
         (json!({ "breaker": 5 }), "options.breaker"),
         (json!({ "breaker": { "percent": 0 } }), "options.breaker.percent"),
         (json!({ "breaker": { "count": 1 } }), "options.breaker.count"),

@@ -33,6 +33,9 @@ impl fmt::Debug for Config {
             max_value_bytes,
             default_ttl,
             tombstone_ttl,
+            near_cache,
+            near_max_age,
+            max_stale_degraded,
             connect_allowed,
             cache_enabled,
             test_hooks,
@@ -63,6 +66,9 @@ impl fmt::Debug for Config {
             .field("max_value_bytes", max_value_bytes)
             .field("default_ttl", default_ttl)
             .field("tombstone_ttl", tombstone_ttl)
+            .field("near_cache", near_cache)
+            .field("near_max_age", near_max_age)
+            .field("max_stale_degraded", max_stale_degraded)
             .field("connect_allowed", connect_allowed)
             .field("cache_enabled", cache_enabled)
             .field("test_hooks", test_hooks)
@@ -119,6 +125,9 @@ impl Config {
             max_value_bytes,
             default_ttl,
             tombstone_ttl,
+            near_cache,
+            near_max_age,
+            max_stale_degraded,
             connect_allowed,
             cache_enabled,
             test_hooks: _,
@@ -151,6 +160,9 @@ impl Config {
             "maxValueBytes": max_value_bytes,
             "defaultTtl": default_ttl.as_secs(),
             "tombstoneTtl": tombstone_ttl.as_secs(),
+            "nearCache": near_cache.as_str(),
+            "nearMaxAge": near_max_age.as_secs(),
+            "maxStaleDegraded": max_stale_degraded.as_secs(),
             "connectAllowed": connect_allowed,
             "cacheEnabled": cache_enabled,
         });

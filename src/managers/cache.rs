@@ -1,10 +1,10 @@
 //! The cache manager: names become keys, sizes are bounded, answers are counted.
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use crate::backend::{Answer, Lease, Operation, Reply, Value};
+use crate::backend::policy::TAGS_LIMIT;
+use crate::backend::{Ask, Lease, Operation, Policy, Removal, Scope, Tags, Value};
 use crate::base::error::{Error, Result};
 use crate::base::keys::Keys;
 use crate::base::random;
@@ -16,69 +16,17 @@ pub const KEY_LIMIT: usize = 64 * 1024;
 /// A hundred years: beyond this a TTL is a mistake.
 pub const TTL_LIMIT_MS: u64 = 100 * 366 * 86_400 * 1000;
 
-/// Counts since the start or the last reset.
-#[derive(Debug, Default)]
-pub struct CacheStats {
-    pub hits: AtomicU64,
-    pub misses: AtomicU64,
-    pub sets: AtomicU64,
-    pub deletes: AtomicU64,
-    pub errors: AtomicU64,
-}
-
-/// How an answer is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counted {
-    Not,
-    Read,
-    Write,
-    Fill,
-    Removal,
-}
-
-impl CacheStats {
-    pub fn count(&self, counted: Counted, answer: &Answer) {
-        let counter = match (counted, answer) {
-            (Counted::Not, _) => return,
-            (_, Err(_)) => &self.errors,
-            (Counted::Read, Ok(Reply::Entry(_) | Reply::Flag(true))) => &self.hits,
-            (Counted::Read, Ok(_)) => &self.misses,
-            (Counted::Write | Counted::Fill, Ok(Reply::Flag(true))) => &self.sets,
-            // Neither Redis nor memory took it.
-            (Counted::Write, Ok(_)) => &self.errors,
-            (Counted::Removal, Ok(Reply::Flag(true))) => &self.deletes,
-            // A refused fill is no error: a delete came first. Nor is it one that nothing was there.
-            (Counted::Fill | Counted::Removal, Ok(_)) => return,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn reset(&self) {
-        let Self { hits, misses, sets, deletes, errors } = self;
-        for counter in [hits, misses, sets, deletes, errors] {
-            counter.store(0, Ordering::Relaxed);
-        }
-    }
-
-    pub fn view(&self) -> serde_json::Value {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        serde_json::json!({
-            "hits": read(&self.hits),
-            "misses": read(&self.misses),
-            "sets": read(&self.sets),
-            "deletes": read(&self.deletes),
-            "errors": read(&self.errors),
-        })
-    }
-}
-
 /// How a value came and how it is to be kept.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Keep {
     pub format: u8,
     pub compress: bool,
     /// Negative: no expiry.
     pub ttl_ms: f64,
+    /// Negative: fresh as long as it lives.
+    pub fresh_ms: f64,
+    pub load_ms: f64,
+    pub tags: Tags,
 }
 
 /// Builds the operations of managed values. Stamps are given here, where the call enters.
@@ -89,24 +37,31 @@ pub struct Cache {
 }
 
 impl Cache {
-    pub fn key(&self, family: &str, name: &str, hashed: bool) -> Result<Bytes> {
+    /// `local` tells apart what is kept in this process alone.
+    pub fn key(&self, family: &str, name: &str, hashed: bool, local: bool) -> Result<Bytes> {
         if name.is_empty() {
             return Err(Error::invalid("key", "a key must not be empty"));
         }
-        if hashed {
-            return Ok(self.keys.hashed(family, name));
-        }
-        if name.len() > KEY_LIMIT {
+        if !hashed && name.len() > KEY_LIMIT {
             return Err(Error::invalid(
                 "key",
                 format!("a key of {} bytes is over the limit of {KEY_LIMIT}", name.len()),
             ));
         }
-        Ok(self.keys.entry(family, name))
+        let key = match hashed {
+            true => self.keys.hashed(family, name),
+            false => self.keys.entry(family, name),
+        };
+        Ok(if local { self.keys.local(&key) } else { key })
     }
 
-    pub fn get(&self, key: Bytes) -> Operation {
-        Operation::Get { key }
+    pub fn tags<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<Tags> {
+        Tags::new(names).ok_or_else(|| {
+            let text = format!(
+                "the tags take too much room with those of their namespaces; allowed: {TAGS_LIMIT} bytes together"
+            );
+            Error::invalid("options.tags", text)
+        })
     }
 
     pub fn set(&self, key: Bytes, payload: Bytes, keep: Keep) -> Result<Operation> {
@@ -118,12 +73,13 @@ impl Cache {
         Operation::Delete { key, stamp: self.stamps.next() }
     }
 
-    pub fn exists(&self, key: Bytes) -> Operation {
-        Operation::Exists { key }
+    pub fn expire(&self, key: Bytes) -> Operation {
+        Operation::Expire { key, stamp: self.stamps.next() }
     }
 
-    pub fn load(&self, key: Bytes) -> Operation {
-        Operation::Load { key, token: random::bits() | 1 }
+    /// Takes the lease for itself; the rest is as it was asked.
+    pub fn load(&self, key: Bytes, ask: Ask) -> Operation {
+        Operation::Load { key, ask: Ask { token: random::bits() | 1, ..ask } }
     }
 
     pub fn fill(&self, key: Bytes, token: &str, payload: Bytes, keep: Keep) -> Result<Operation> {
@@ -132,8 +88,24 @@ impl Cache {
         Ok(Operation::Fill { key, lease, value, ttl_ms })
     }
 
-    pub fn clear(&self, family: &str) -> Operation {
-        Operation::Clear { prefix: self.keys.family(family), stamp: self.stamps.next() }
+    pub fn hold(&self, key: Bytes, token: &str, lease_ms: f64) -> Result<Operation> {
+        let token = parse_lease(token)?.token;
+        Ok(Operation::Hold { key, token, lease_ms: whole_ms(lease_ms) })
+    }
+
+    pub fn invalidate(&self, tag: &str, removal: Removal) -> Operation {
+        let key = self.keys.marker(tag.as_bytes());
+        Operation::Invalidate { key, removal, stamp: self.stamps.next() }
+    }
+
+    /// Without a pattern the whole family.
+    pub fn clear(&self, family: &str, pattern: Option<&str>, local: bool) -> Operation {
+        let scope = match pattern {
+            None => Scope::Prefix(self.keys.family(family)),
+            Some(pattern) => Scope::matching(&self.keys, family, pattern),
+        };
+        let scope = if local { scope.local(&self.keys) } else { scope };
+        Operation::Clear { scope, stamp: self.stamps.next() }
     }
 
     fn value(&self, payload: Bytes, keep: Keep) -> Result<(Value, Option<u64>)> {
@@ -144,9 +116,22 @@ impl Cache {
                 format!("a value of {} bytes is over the limit of {limit}", payload.len()),
             ));
         }
-        let Keep { format, compress, ttl_ms } = keep;
-        Ok((Value { payload, format, compress }, ttl(ttl_ms)?))
+        let Keep { format, compress, ttl_ms, fresh_ms, load_ms, tags } = keep;
+        let fresh_ms = (fresh_ms >= 0.0).then(|| whole_ms(fresh_ms));
+        let load_ms = u32::try_from(whole_ms(load_ms)).unwrap_or(u32::MAX);
+        let policy = Policy { fresh_ms, load_ms, tags };
+        Ok((Value { payload, format, compress, policy }, ttl(ttl_ms)?))
     }
+}
+
+/// Milliseconds as JS counts them; what is no such number is none.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast from a float saturates, which is what is wanted"
+)]
+pub fn whole_ms(ms: f64) -> u64 {
+    (ms.ceil() as u64).min(TTL_LIMIT_MS)
 }
 
 /// A TTL in milliseconds; negative is none.
@@ -156,12 +141,7 @@ fn ttl(ms: f64) -> Result<Option<u64>> {
     }
     let rounded = ms.ceil();
     if rounded >= 1.0 && rounded <= TTL_LIMIT_MS as f64 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "checked above"
-        )]
-        return Ok(Some(rounded as u64));
+        return Ok(Some(whole_ms(ms)));
     }
     Err(Error::invalid("ttl", format!("a TTL of {ms} ms is not between 1 ms and 100 years")))
 }

@@ -1,2 +1,3 @@
 //! What users call: each manager turns its own words into operations of a backend.
 pub mod cache;
+pub mod stats;

@@ -9,17 +9,22 @@ use super::Handle;
 use super::operations::{OPERATIONS, flag, opcode};
 use super::reply::{Row, Writer};
 use super::ring::{ID_MASK, Ring, tagged};
-use crate::backend::{Answer, Backend, Call, Early, Operation, Raw, Reply, Settler, Sink};
+use crate::backend::{
+    Answer, Ask, Backend, Call, Early, Operation, Raw, Reach, Removal, Reply, Settler, Sink, Tags,
+};
 use crate::base::error::{Error, ErrorKind, Result};
-use crate::managers::cache::{Counted, Keep};
+use crate::managers::cache::{Cache, Keep, whole_ms};
+use crate::managers::stats::Counted;
 use crate::resilience::fallback::neutral;
 
 /// What one row asks for.
 enum Wish {
     Operation {
         operation: Operation,
-        memory: bool,
+        reach: Reach,
         counted: Counted,
+        /// The namespace that it is counted for; 0: none.
+        owner: u16,
     },
     /// The cache is switched off: nothing is there and nothing is kept.
     Off(Operation),
@@ -53,19 +58,20 @@ pub fn submit(
         let wish = reader.wish(code, handle);
         let answer = match (wish, handle) {
             (Err(error), Some(handle)) => {
-                handle.core.stats.errors.fetch_add(1, Ordering::Relaxed);
+                handle.core.stats.failed();
                 Err(error.operation(name))
             }
             (Err(error), None) => Err(error.operation(name)),
             (Ok(_), None) => Err(Error::closed().operation(name)),
-            (Ok(wish), Some(handle)) => match start(handle, wish, id, since, &mut calls, &mut held)
-            {
-                Some(answer) => answer.map_err(|error| error.operation(name)),
-                None => {
-                    pending += 1;
-                    continue;
+            (Ok(wish), Some(handle)) => {
+                match start(ring, handle, wish, id, since, &mut calls, &mut held) {
+                    Some(answer) => answer.map_err(|error| error.operation(name)),
+                    None => {
+                        pending += 1;
+                        continue;
+                    }
                 }
-            },
+            }
         };
         if let Err(row) = writer.write(Row::Answer(id, answer)) {
             late.push(row);
@@ -92,6 +98,7 @@ pub fn submit(
 
 /// Starts one operation. Answers what is known at once.
 fn start(
+    ring: &Arc<Ring>,
     handle: &Handle,
     wish: Wish,
     id: u32,
@@ -102,16 +109,17 @@ fn start(
     let core = &handle.core;
     let sink = || -> Arc<dyn Sink> { handle.sink.clone() };
     match wish {
-        Wish::Operation { operation, memory, counted } => {
+        Wish::Operation { operation, reach, counted, owner } => {
+            let sink = || -> Arc<dyn Sink> { handle.sink_of(ring, owner) };
             // What comes behind a call that is handed over goes the same way, so that it doesn't come first.
-            let early = if calls.is_empty() {
-                core.backend.now(operation, memory)
+            let early = if calls.is_empty() || reach.local {
+                core.backend.now(operation, reach)
             } else {
                 Early::Pass(core.backend.behind(operation))
             };
             match early {
                 Early::Answer(answer) => {
-                    core.stats.count(counted, &answer);
+                    core.stats.count(owner, counted, &answer);
                     Some(answer)
                 }
                 Early::Held(answer) => {
@@ -120,7 +128,7 @@ fn start(
                 }
                 Early::Pass(operation) => {
                     let settler = Settler::new(sink(), tagged(id, counted));
-                    calls.push(Call::new(operation, settler, since, memory));
+                    calls.push(Call { owner, ..Call::new(operation, settler, since, reach) });
                     None
                 }
             }
@@ -202,48 +210,83 @@ impl<'a> Reader<'a> {
         match code {
             opcode::ENTRY_GET
             | opcode::ENTRY_EXISTS
-            | opcode::ENTRY_LOAD
-            | opcode::ENTRY_DELETE => {
-                let family = self.text();
-                let name = self.text();
+            | opcode::ENTRY_DELETE
+            | opcode::ENTRY_EXPIRE => {
+                let (family, name) = (self.text(), self.text());
                 let flags = self.flags();
                 let cache = &handle.ok_or_else(Error::closed)?.core.cache;
-                let key = cache.key(family, name, flags & flag::HASH_KEY != 0)?;
+                let key = key(cache, family, name, flags)?;
                 let (operation, counted) = match code {
-                    opcode::ENTRY_GET => (cache.get(key), Counted::Read),
-                    opcode::ENTRY_EXISTS => (cache.exists(key), Counted::Not),
-                    opcode::ENTRY_LOAD => (cache.load(key), Counted::Read),
+                    opcode::ENTRY_GET => {
+                        (Operation::Get { key, stale: flags & flag::STALE != 0 }, Counted::Read)
+                    }
+                    opcode::ENTRY_EXISTS => (Operation::Exists { key }, Counted::Not),
+                    opcode::ENTRY_EXPIRE => (cache.expire(key), Counted::Not),
                     _ => (cache.delete(key), Counted::Removal),
                 };
                 Ok(managed(handle, operation, counted, flags))
             }
-            opcode::ENTRY_SET | opcode::ENTRY_FILL => {
-                let family = self.text();
-                let name = self.text();
-                let token = if code == opcode::ENTRY_FILL { self.text() } else { "" };
-                let payload = Bytes::copy_from_slice(self.text().as_bytes());
-                let format = self.next() as u8;
-                let ttl_ms = self.next();
+            opcode::ENTRY_LOAD => {
+                let (family, name) = (self.text(), self.text());
+                let (lease_ms, lasts_ms) = (whole_ms(self.next()), whole_ms(self.next()));
                 let flags = self.flags();
+                let tags = self.args("tags", 0);
                 let cache = &handle.ok_or_else(Error::closed)?.core.cache;
-                let key = cache.key(family, name, flags & flag::HASH_KEY != 0)?;
-                let compress = flags & flag::NO_COMPRESS == 0;
-                let keep = Keep { format, compress, ttl_ms };
-                if code == opcode::ENTRY_SET {
-                    let operation = cache.set(key, payload, keep)?;
-                    return Ok(managed(handle, operation, Counted::Write, flags));
-                }
-                let operation = cache.fill(key, token, payload, keep)?;
-                Ok(managed(handle, operation, Counted::Fill, flags))
+                let tags = tags_of(cache, &tags?)?;
+                let key = key(cache, family, name, flags)?;
+                let (force, share) = (flags & flag::FORCE != 0, flags & flag::SHARE != 0);
+                let refresh = flags & flag::REFRESH != 0;
+                let ask = Ask { token: 0, force, refresh, share, lease_ms, tags, lasts_ms };
+                Ok(managed(handle, cache.load(key, ask), Counted::Load, flags))
             }
-            opcode::ENTRY_CLEAR => {
-                let family = self.text();
+            opcode::ENTRY_SET | opcode::ENTRY_FILL => {
+                let fills = code == opcode::ENTRY_FILL;
+                let (family, name) = (self.text(), self.text());
+                let token = if fills { self.text() } else { "" };
+                let format = self.next() as u8;
+                let (ttl_ms, fresh_ms) = (self.next(), self.next());
+                let load_ms = if fills { self.next() } else { 0.0 };
+                let flags = self.flags();
+                let payload = self.value();
+                let tags = self.args("tags", 0);
+                let cache = &handle.ok_or_else(Error::closed)?.core.cache;
+                let key = key(cache, family, name, flags)?;
+                let (tags, compress) = (tags_of(cache, &tags?)?, flags & flag::NO_COMPRESS == 0);
+                let keep = Keep { format, compress, ttl_ms, fresh_ms, load_ms, tags };
+                if fills {
+                    let operation = cache.fill(key, token, payload?, keep)?;
+                    return Ok(managed(handle, operation, Counted::Fill, flags));
+                }
+                Ok(managed(handle, cache.set(key, payload?, keep)?, Counted::Write, flags))
+            }
+            opcode::ENTRY_HOLD => {
+                let (family, name, token) = (self.text(), self.text(), self.text());
+                let lease_ms = self.next();
                 let flags = self.flags();
                 let cache = &handle.ok_or_else(Error::closed)?.core.cache;
-                Ok(wished(cache.clear(family), Counted::Not, flags))
+                let key = key(cache, family, name, flags)?;
+                Ok(managed(handle, cache.hold(key, token, lease_ms)?, Counted::Not, flags))
+            }
+            opcode::ENTRY_CLEAR | opcode::ENTRY_CLEAR_PATTERN => {
+                let family = self.text();
+                let pattern = (code == opcode::ENTRY_CLEAR_PATTERN).then(|| self.text());
+                let flags = self.flags();
+                let cache = &handle.ok_or_else(Error::closed)?.core.cache;
+                Ok(wished(
+                    cache.clear(family, pattern, flags & flag::L1_ONLY != 0),
+                    Counted::Not,
+                    flags,
+                ))
+            }
+            opcode::TAG_INVALIDATE => {
+                let tag = self.text();
+                let removal = if self.next() > 0.0 { Removal::Expire } else { Removal::Delete };
+                let flags = self.flags();
+                let cache = &handle.ok_or_else(Error::closed)?.core.cache;
+                Ok(wished(cache.invalidate(tag, removal), Counted::Not, flags))
             }
             opcode::COMMAND => {
-                let args = self.args("args");
+                let args = self.args("args", 1);
                 let flags = self.flags();
                 let args = args?;
                 if args.first().is_some_and(|name| name.as_ref() == b"HOLDFAST.PANIC") {
@@ -259,7 +302,7 @@ impl<'a> Reader<'a> {
                 let mut commands = Vec::with_capacity(count.min(1024));
                 let mut wrong = None;
                 for at in 0..count {
-                    match self.args(&format!("commands[{at}].args")) {
+                    match self.args(&format!("commands[{at}].args"), 1) {
                         Ok(args) => commands.push(args),
                         Err(error) => wrong = Some(error),
                     }
@@ -280,7 +323,25 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn args(&mut self, path: &str) -> Result<Vec<Bytes>> {
+    /// Text, or bytes.
+    fn value(&mut self) -> Result<Bytes> {
+        let place = self.meta.get(self.at).copied().unwrap_or(0.0);
+        if place >= 0.0 {
+            return Ok(Bytes::copy_from_slice(self.text().as_bytes()));
+        }
+        self.at += 1;
+        let extra = self.extra(place);
+        extra.ok_or_else(|| Error::invalid("value", "a value must be text or bytes"))
+    }
+
+    fn extra(&self, place: f64) -> Option<Bytes> {
+        let index = (-place - 1.0) as u32;
+        let bytes =
+            self.extras.and_then(|extras| extras.get::<Uint8Array>(index).ok().flatten())?;
+        Some(Bytes::copy_from_slice(&bytes))
+    }
+
+    fn args(&mut self, path: &str, least: usize) -> Result<Vec<Bytes>> {
         let count = self.next() as usize;
         let mut args = Vec::with_capacity(count.min(1024));
         let mut wrong = None;
@@ -291,9 +352,8 @@ impl<'a> Reader<'a> {
                 continue;
             }
             self.at += 1;
-            let index = (-place - 1.0) as u32;
-            match self.extras.and_then(|extras| extras.get::<Uint8Array>(index).ok().flatten()) {
-                Some(bytes) => args.push(Bytes::copy_from_slice(&bytes)),
+            match self.extra(place) {
+                Some(bytes) => args.push(bytes),
                 None => {
                     wrong = Some(Error::invalid(
                         format!("{path}[{at}]"),
@@ -304,7 +364,7 @@ impl<'a> Reader<'a> {
         }
         match wrong {
             Some(error) => Err(error),
-            None if args.is_empty() => Err(Error::invalid(path, "a command needs a name")),
+            None if args.len() < least => Err(Error::invalid(path, "a command needs a name")),
             None => Ok(args),
         }
     }
@@ -322,7 +382,22 @@ fn managed(handle: Option<&Handle>, operation: Operation, counted: Counted, flag
 
 fn wished(operation: Operation, counted: Counted, flags: u32) -> Wish {
     let counted = if flags & flag::UNCOUNTED == 0 { counted } else { Counted::Not };
-    Wish::Operation { operation, memory: flags & flag::NO_MEMORY == 0, counted }
+    let reach = Reach {
+        memory: flags & flag::NO_MEMORY == 0,
+        near: flags & flag::SKIP_L1 == 0,
+        required: flags & flag::REQUIRE_REDIS != 0,
+        local: flags & flag::L1_ONLY != 0,
+    };
+    let owner = u16::try_from(flags / flag::OWNER).unwrap_or(0);
+    Wish::Operation { operation, reach, counted, owner }
+}
+
+fn key(cache: &Cache, family: &str, name: &str, flags: u32) -> Result<Bytes> {
+    cache.key(family, name, flags & flag::HASH_KEY != 0, flags & flag::L1_ONLY != 0)
+}
+
+fn tags_of(cache: &Cache, names: &[Bytes]) -> Result<Tags> {
+    cache.tags(names.iter().filter_map(|name| std::str::from_utf8(name).ok()))
 }
 
 /// The bytes that so many UTF-16 units take at the beginning of a text.

@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 
 use super::Handle;
 use super::ring::Ring;
+use crate::backend::Scope;
+use crate::backend::memory::store::Owned;
 use crate::backend::redis::State;
 use crate::base::error::{Error, Result};
+use crate::base::stamp::Stamp;
 
 pub fn answer(
     ring: &Arc<Ring>,
@@ -27,7 +30,16 @@ pub fn answer(
     Ok(match what {
         "connection" => connection(handle.ok_or_else(Error::closed)?),
         "cacheStats" => {
-            let mut stats = core.stats.view();
+            core.stats.take_over(argument)?;
+            let local = core.backend.local.lock();
+            let held = |owner: u16| {
+                let Owned { entries, bytes, evicted } = local.store.owned(owner);
+                json!({ "entries": entries, "bytes": bytes, "evicted": evicted })
+            };
+            let mut stats = core.stats.view(&held);
+            let all = local.store.stats();
+            stats["held"] =
+                json!({ "entries": all.entries, "bytes": all.bytes, "evicted": all.evicted });
             stats["backend"] = match (&core.backend.redis, core.config.fallback_enabled) {
                 (None, _) => "memory",
                 (Some(_), true) => "hybrid",
@@ -36,10 +48,19 @@ pub fn answer(
             .into();
             stats
         }
-        "resetCacheStats" => {
-            core.stats.reset();
+        "countCache" => {
+            core.stats.take_over(argument)?;
             Value::Null
         }
+        "resetCacheStats" => {
+            core.stats.reset(argument.parse().unwrap_or(0));
+            Value::Null
+        }
+        "echoMarks" => {
+            core.backend.marks().echo();
+            Value::Null
+        }
+        "namespace" => core.stats.owner(argument).into(),
         "memory" => {
             let local = core.backend.local.lock();
             let stats = local.store.stats();
@@ -64,7 +85,8 @@ pub fn answer(
         "clearMemory" => {
             let prefix = core.backend.keys.family(argument);
             let mut local = core.backend.local.lock();
-            local.store.remove_prefix(&prefix, core.clock.micros());
+            let scope = Scope::Prefix(prefix.clone());
+            local.store.remove_scope(&scope, Stamp::LAST, core.clock.micros());
             local.journal.forget_prefix(&prefix);
             Value::Null
         }

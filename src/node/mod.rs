@@ -11,9 +11,12 @@ mod reply;
 mod ring;
 mod waker;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{Array, Env, Float64ArraySlice, Function, Object, Result, Unknown};
+use napi::bindgen_prelude::{
+    Array, Env, Float64ArraySlice, Function, Object, Result, Uint32Array, Unknown,
+};
 use napi_derive::napi;
 
 use self::reply::Writer;
@@ -35,6 +38,26 @@ pub struct Environment {
 pub(crate) struct Handle {
     core: Arc<Core>,
     sink: Arc<HandleSink>,
+    /// One for each namespace that was used, by its number.
+    sinks: RefCell<Vec<Option<Arc<HandleSink>>>>,
+    number: u32,
+}
+
+impl Handle {
+    /// Where the answers of a namespace go.
+    fn sink_of(&self, ring: &Arc<Ring>, owner: u16) -> Arc<HandleSink> {
+        let at = usize::from(owner);
+        if at == 0 {
+            return self.sink.clone();
+        }
+        let mut sinks = self.sinks.borrow_mut();
+        if sinks.len() <= at {
+            sinks.resize(at + 1, None);
+        }
+        let sink =
+            || Arc::new(HandleSink::new(ring.clone(), self.core.clone(), self.number, owner));
+        sinks[at].get_or_insert_with(sink).clone()
+    }
 }
 
 #[napi]
@@ -57,10 +80,11 @@ impl Environment {
     pub fn open(&mut self, config: String) -> Result<u32> {
         let core = Core::open(&config).map_err(|error| thrown(&error))?;
         let number = u32::try_from(self.handles.len()).unwrap_or(u32::MAX);
-        let sink = Arc::new(HandleSink::new(self.ring.clone(), core.clone(), number));
+        let sink = Arc::new(HandleSink::new(self.ring.clone(), core.clone(), number, 0));
         let listener: Arc<dyn crate::engine::Listener> = sink.clone();
         core.listen(Arc::downgrade(&listener));
-        self.handles.push(Some(Handle { core, sink }));
+        let sinks = RefCell::default();
+        self.handles.push(Some(Handle { core, sink, sinks, number }));
         Ok(number)
     }
 
@@ -104,6 +128,22 @@ impl Environment {
     #[napi(catch_unwind)]
     pub fn take_extras<'env>(&mut self, env: &'env Env) -> Result<Vec<Unknown<'env>>> {
         std::mem::take(&mut self.extras).into_iter().map(|extra| extra.into_js(env)).collect()
+    }
+
+    /// The marks of an instance's keys, as memory that both sides see: JS reads, this side writes. It stays
+    /// valid however long it is kept.
+    #[napi(catch_unwind)]
+    pub fn marks(&mut self, handle: u32) -> Result<Option<Uint32Array>> {
+        let handle = self.handles.get(handle as usize).and_then(Option::as_ref);
+        let Some(handle) = handle else { return Ok(None) };
+        let marks = handle.core.backend.marks();
+        let words = marks.words();
+        let (pointer, length) = (words.as_ptr().cast_mut().cast::<u32>(), words.len());
+        // SAFETY: the words live as long as the reference that goes with them, which is let go of when JS has
+        // collected the array; an atomic word has the layout of a plain one, and JS only reads.
+        Ok(Some(unsafe {
+            Uint32Array::with_external_data(pointer, length, move |_, _| drop(marks))
+        }))
     }
 
     /// A synchronous question or switch; JSON out.

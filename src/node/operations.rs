@@ -9,6 +9,8 @@ pub enum Field {
     Text,
     /// The number itself.
     Number,
+    /// Its length in the text, or `-(i + 1)` for extra `i`.
+    Value,
     /// A count, then for each argument its length in the text, or `-(i + 1)` for extra `i`.
     Args,
     /// A count, then as many `Args`.
@@ -19,12 +21,16 @@ pub enum Field {
 #[rustfmt::skip]
 pub const OPERATIONS: &[(&str, &[Field])] = &[
     ("entryGet", &[Field::Text, Field::Text, Field::Number]),
-    ("entrySet", &[Field::Text, Field::Text, Field::Text, Field::Number, Field::Number, Field::Number]),
+    ("entrySet", &[Field::Text, Field::Text, Field::Number, Field::Number, Field::Number, Field::Number, Field::Value, Field::Args]),
     ("entryDelete", &[Field::Text, Field::Text, Field::Number]),
+    ("entryExpire", &[Field::Text, Field::Text, Field::Number]),
     ("entryExists", &[Field::Text, Field::Text, Field::Number]),
-    ("entryLoad", &[Field::Text, Field::Text, Field::Number]),
-    ("entryFill", &[Field::Text, Field::Text, Field::Text, Field::Text, Field::Number, Field::Number, Field::Number]),
+    ("entryLoad", &[Field::Text, Field::Text, Field::Number, Field::Number, Field::Number, Field::Args]),
+    ("entryFill", &[Field::Text, Field::Text, Field::Text, Field::Number, Field::Number, Field::Number, Field::Number, Field::Number, Field::Value, Field::Args]),
+    ("entryHold", &[Field::Text, Field::Text, Field::Text, Field::Number, Field::Number]),
     ("entryClear", &[Field::Text, Field::Number]),
+    ("entryClearPattern", &[Field::Text, Field::Text, Field::Number]),
+    ("tagInvalidate", &[Field::Text, Field::Number, Field::Number]),
     ("command", &[Field::Args, Field::Number]),
     ("pipeline", &[Field::ArgsList, Field::Number]),
     ("verdict", &[]),
@@ -40,24 +46,32 @@ pub mod opcode {
     pub const ENTRY_SET: u32 = 1;
     /// Removes a managed value and leaves a tombstone.
     pub const ENTRY_DELETE: u32 = 2;
+    /// Makes a managed value stale.
+    pub const ENTRY_EXPIRE: u32 = 3;
     /// Tells whether a managed value is there.
-    pub const ENTRY_EXISTS: u32 = 3;
+    pub const ENTRY_EXISTS: u32 = 4;
     /// Reads a managed value, or takes the lease to load it.
-    pub const ENTRY_LOAD: u32 = 4;
+    pub const ENTRY_LOAD: u32 = 5;
     /// Writes a loaded value if its lease still stands.
-    pub const ENTRY_FILL: u32 = 5;
+    pub const ENTRY_FILL: u32 = 6;
+    /// Keeps a lease for longer, or gives it back.
+    pub const ENTRY_HOLD: u32 = 7;
     /// Removes every managed value of a family.
-    pub const ENTRY_CLEAR: u32 = 6;
+    pub const ENTRY_CLEAR: u32 = 8;
+    /// Removes the managed values of a family whose keys match.
+    pub const ENTRY_CLEAR_PATTERN: u32 = 9;
+    /// Removes what has a tag, or makes it stale.
+    pub const TAG_INVALIDATE: u32 = 10;
     /// One raw Redis command.
-    pub const COMMAND: u32 = 7;
+    pub const COMMAND: u32 = 11;
     /// Raw Redis commands in one go.
-    pub const PIPELINE: u32 = 8;
+    pub const PIPELINE: u32 = 12;
     /// Waits until it is known whether Redis answers.
-    pub const VERDICT: u32 = 9;
+    pub const VERDICT: u32 = 13;
     /// Drops the connections and dials anew.
-    pub const RECONNECT: u32 = 10;
+    pub const RECONNECT: u32 = 14;
     /// Replays the journal now.
-    pub const RESYNC: u32 = 11;
+    pub const RESYNC: u32 = 15;
 }
 
 /// Bits of a `flags` field.
@@ -67,12 +81,22 @@ pub mod flag {
     pub const NO_COMPRESS: u32 = 4;
     pub const SKIP_L1: u32 = 8;
     pub const UNCOUNTED: u32 = 16;
+    pub const STALE: u32 = 32;
+    pub const REQUIRE_REDIS: u32 = 64;
+    pub const L1_ONLY: u32 = 128;
+    pub const FORCE: u32 = 256;
+    pub const SHARE: u32 = 512;
+    pub const REFRESH: u32 = 1024;
+    pub const OWNER: u32 = 65536;
 }
 
 /// How a value is written.
 pub mod format {
     pub const JSON: u32 = 0;
     pub const TEXT: u32 = 1;
+    pub const STRUCTURED: u32 = 2;
+    pub const FLOATS: u32 = 3;
+    pub const CUSTOM: u32 = 4;
 }
 
 /// What a value of a reply is.
@@ -88,10 +112,12 @@ pub mod reply {
     pub const ERROR: u32 = 8;
     pub const ENTRY: u32 = 9;
     pub const EVENT: u32 = 10;
+    pub const LOADING: u32 = 11;
 }
 
 /// Who answered.
 pub mod source {
     pub const REDIS: u32 = 0;
     pub const MEMORY: u32 = 1;
+    pub const NEAR: u32 = 2;
 }

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use napi::bindgen_prelude::{Buffer, Env, JsValue, Result, ToNapiValue, Unknown, sys};
 
 use super::operations::{reply as kind, source};
-use crate::backend::{Answer, Found, Raw, Reply, Source};
+use crate::backend::{Answer, Found, Loading, Raw, Reply, Source};
 use crate::base::error::Error;
 use crate::managers::cache::lease_text;
 
@@ -14,6 +14,9 @@ const OWN_TEXT: usize = 16 * 1024;
 
 /// No more text than this is expected ahead of time.
 const EXPECTED_TEXT: usize = 128 * 1024;
+
+/// The numbers that an entry takes.
+const ENTRY: usize = 13;
 
 /// One thing for JS.
 pub enum Row {
@@ -28,7 +31,8 @@ impl Row {
             + match self {
                 Self::Event(..) | Self::Answer(_, Err(_)) => 2,
                 Self::Answer(_, Ok(reply)) => match reply {
-                    Reply::Entry(_) => 6,
+                    Reply::Entry(_) => ENTRY,
+                    Reply::Loading(loading) => 8 + loading.stale.as_ref().map_or(0, |_| ENTRY),
                     Reply::Raw(raw) => raw_size(raw),
                     _ => 2,
                 },
@@ -166,19 +170,54 @@ impl<'a> Writer<'a> {
             Reply::Nothing => self.number(f64::from(kind::NULL)),
             Reply::Flag(flag) => self.pair(kind::BOOLEAN, f64::from(u8::from(flag))),
             Reply::Count(count) => self.pair(kind::INTEGER, count as f64),
-            Reply::Lease(lease) => self.bytes(lease_text(lease).into()),
             Reply::Raw(raw) => self.raw(raw),
-            Reply::Entry(Found { payload, format, ttl_ms, source }) => {
-                self.number(f64::from(kind::ENTRY));
-                self.number(f64::from(match source {
-                    Source::Redis => source::REDIS,
-                    Source::Memory => source::MEMORY,
-                }));
-                self.number(f64::from(format));
-                self.number(ttl_ms.map_or(-1.0, |ms| ms as f64));
-                self.bytes(payload);
+            Reply::Entry(found) => self.entry(found),
+            Reply::Loading(Loading { lease, wait_ms, holder, stale, degraded }) => {
+                self.pair(kind::LOADING, wait_ms as f64);
+                self.number(f64::from(u8::from(degraded)));
+                match lease {
+                    Some(lease) => self.bytes(lease_text(lease).into()),
+                    None => self.number(f64::from(kind::NULL)),
+                }
+                self.bytes(format!("{holder:x}").into());
+                match stale {
+                    Some(found) => self.entry(*found),
+                    None => self.number(f64::from(kind::NULL)),
+                }
             }
         }
+    }
+
+    fn entry(&mut self, found: Found) {
+        let Found {
+            payload,
+            format,
+            ttl_ms,
+            source,
+            fresh_ms,
+            age_ms,
+            load_ms,
+            keep_ms,
+            mark,
+            tagged,
+        } = found;
+        self.number(f64::from(kind::ENTRY));
+        self.number(f64::from(match source {
+            Source::Redis => source::REDIS,
+            Source::Near => source::NEAR,
+            Source::Memory => source::MEMORY,
+        }));
+        self.number(f64::from(format));
+        self.number(ttl_ms.map_or(-1.0, |ms| ms as f64));
+        self.number(fresh_ms.map_or(-1.0, |ms| ms as f64));
+        self.number(age_ms as f64);
+        self.number(f64::from(load_ms));
+        self.number(keep_ms.map_or(-1.0, |ms| ms as f64));
+        let (place, mark) = mark.unwrap_or_default();
+        self.number(f64::from(place));
+        self.number(f64::from(mark));
+        self.number(tagged.map_or(-1.0, f64::from));
+        self.bytes(payload);
     }
 
     fn raw(&mut self, raw: Raw) {

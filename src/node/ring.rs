@@ -10,7 +10,7 @@ use super::reply::{Row, Writer};
 use super::waker::Waker;
 use crate::backend::{Answer, Sink};
 use crate::engine::{Core, Listener};
-use crate::managers::cache::Counted;
+use crate::managers::stats::Counted;
 
 /// How an id says in which way its answer is counted.
 const KIND_SHIFT: u32 = 28;
@@ -23,6 +23,7 @@ pub fn tagged(id: u32, counted: Counted) -> u32 {
         Counted::Write => 2,
         Counted::Removal => 3,
         Counted::Fill => 4,
+        Counted::Load => 5,
     };
     (id & ID_MASK) | (kind << KIND_SHIFT)
 }
@@ -33,6 +34,7 @@ fn counted(id: u32) -> Counted {
         2 => Counted::Write,
         3 => Counted::Removal,
         4 => Counted::Fill,
+        5 => Counted::Load,
         _ => Counted::Not,
     }
 }
@@ -143,17 +145,19 @@ pub struct HandleSink {
     ring: Arc<Ring>,
     core: Arc<Core>,
     handle: u32,
+    /// The namespace whose counts it adds to as well; 0: none.
+    owner: u16,
 }
 
 impl HandleSink {
-    pub fn new(ring: Arc<Ring>, core: Arc<Core>, handle: u32) -> Self {
-        Self { ring, core, handle }
+    pub fn new(ring: Arc<Ring>, core: Arc<Core>, handle: u32, owner: u16) -> Self {
+        Self { ring, core, handle, owner }
     }
 }
 
 impl Sink for HandleSink {
     fn put(&self, id: u32, answer: Answer) {
-        self.core.stats.count(counted(id), &answer);
+        self.core.stats.count(self.owner, counted(id), &answer);
         self.ring.push(Row::Answer(id & ID_MASK, answer));
     }
 

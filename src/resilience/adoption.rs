@@ -81,12 +81,17 @@ impl Fallback {
         let left = !adopted.intents.is_empty();
         for invalidation in adopted.invalidations.drain(..) {
             self.stamps.observe(invalidation.stamp);
-            local.clear(&invalidation.prefix, invalidation.stamp, now);
-            local.journal.invalidate(invalidation.prefix, invalidation.stamp);
+            local.store.remove_scope(&invalidation.scope, invalidation.stamp, now);
+            local.journal.invalidate(invalidation.scope, invalidation.stamp);
         }
         for mut intent in adopted.intents.drain(..) {
             self.stamps.observe(intent.stamp);
             local.void(&intent.key, Some(intent.stamp), now);
+            if let Wish::Invalidate(removals) = &intent.wish {
+                for &(removal, stamp) in removals {
+                    local.store.raise_marker(&intent.key, removal.marker(stamp.micros));
+                }
+            }
             if let Wish::Set { since, .. } = &mut intent.wish {
                 *since = self.since(intent.stamp);
             }

@@ -9,35 +9,54 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::fallback::Fallback;
+use crate::backend::Scope;
 use crate::backend::redis::Replayer;
 use crate::base::error::Result;
 use crate::base::stamp::Stamp;
 use crate::config::SyncMode;
 
-/// The families that were cleared lately, each with the microseconds of its last clear.
+/// What was cleared lately, each with the microseconds of its last clear.
 #[derive(Debug, Default)]
 struct Clears {
     by_prefix: HashMap<Bytes, u64>,
     lengths: BTreeSet<usize>,
+    /// Patterns, and everything with a tag.
+    others: Vec<(Scope, u64)>,
 }
 
 impl Clears {
-    fn new(list: Vec<(Bytes, u64)>) -> Self {
-        let lengths = list.iter().map(|(prefix, _)| prefix.len()).collect();
-        Self { by_prefix: list.into_iter().collect(), lengths }
+    fn new(list: Vec<(Scope, u64)>) -> Self {
+        let mut clears = Self::default();
+        for (scope, micros) in list {
+            match scope {
+                Scope::Prefix(prefix) => {
+                    clears.lengths.insert(prefix.len());
+                    clears.by_prefix.insert(prefix, micros);
+                }
+                other => clears.others.push((other, micros)),
+            }
+        }
+        clears
+    }
+
+    fn newest(&self) -> u64 {
+        let others = self.others.iter().map(|(_, micros)| micros);
+        self.by_prefix.values().chain(others).max().copied().unwrap_or(0)
     }
 
     /// The last clear over a key.
-    fn over(&self, key: &[u8]) -> Option<u64> {
+    fn over(&self, key: &[u8], tagged: bool) -> Option<u64> {
         let heads = self.lengths.iter().map_while(|&length| key.get(..length));
-        heads.filter_map(|head| self.by_prefix.get(head).copied()).max()
+        let by_prefix = heads.filter_map(|head| self.by_prefix.get(head));
+        let others = self.others.iter().filter(|(scope, _)| scope.covers(key, tagged));
+        by_prefix.chain(others.map(|(_, micros)| micros)).max().copied()
     }
 }
 
 /// Sets that were replayed. Dropped before they are looked after, whatever broke in, they go back.
 struct Replayed<'a> {
     fallback: &'a Fallback,
-    sets: HashMap<Bytes, Stamp>,
+    sets: HashMap<Bytes, (Stamp, bool)>,
 }
 
 impl<'a> Replayed<'a> {
@@ -52,10 +71,10 @@ impl Drop for Replayed<'_> {
             return;
         }
         let mut sets = self.fallback.replayed_sets.lock();
-        for (key, stamp) in self.sets.drain() {
+        for (key, (stamp, tagged)) in self.sets.drain() {
             // The older one is the more careful.
-            let known = sets.entry(key).or_insert(stamp);
-            *known = stamp.min(*known);
+            let known = sets.entry(key).or_insert((stamp, tagged));
+            *known = (stamp.min(known.0), tagged | known.1);
         }
     }
 }
@@ -71,25 +90,25 @@ impl Fallback {
         // What is replayed from here on is looked after the next time.
         let mut replayed = Replayed::taken_from(self);
         let clears = Clears::new(replayer.clears().await?);
-        let newest = clears.by_prefix.values().max().copied().unwrap_or(0);
-        self.stamps.observe(Stamp { micros: newest, process: 0 });
-        let older = |key: &[u8], stamp: Stamp| {
-            clears.over(key).filter(|&micros| self.stamps.settle(stamp).micros <= micros)
+        self.stamps.observe(Stamp { micros: clears.newest(), process: 0 });
+        let older = |key: &[u8], tagged: bool, stamp: Stamp| {
+            clears.over(key, tagged).filter(|&micros| self.stamps.settle(stamp).micros <= micros)
         };
         let mut local = self.local.lock();
         let now = self.clock.micros();
-        let (dropped, changes) = local.journal.supersede(&|key, stamp| older(key, stamp).is_some());
+        let (dropped, changes) =
+            local.journal.supersede(&|key, tagged, stamp| older(key, tagged, stamp).is_some());
         for (key, stamp) in &dropped {
             local.void(key, Some(*stamp), now);
         }
         self.resync.superseded.fetch_add((dropped.len() + changes) as u64, Ordering::Relaxed);
-        for (key, stamp) in std::mem::take(&mut replayed.sets) {
-            if let Some(micros) = older(&key, stamp)
+        for (key, (stamp, tagged)) in std::mem::take(&mut replayed.sets) {
+            if let Some(micros) = older(&key, tagged, stamp)
                 && !local.journal.holds(&key)
             {
                 let stamp = Stamp { micros, process: u64::MAX };
                 local.void(&key, Some(stamp), now);
-                local.journal.delete(key, stamp, &|key| self.keys.family_of(key));
+                local.journal.delete(key, stamp, &self.keys);
             }
         }
         Ok(())
@@ -103,12 +122,20 @@ mod tests {
     #[test]
     fn the_last_clear_over_a_key_is_found_among_prefixes_of_every_length() {
         let list = [("a:", 5), ("a:b:", 9), ("c:", 7), ("a:b:c:longer", 11)];
-        let list = list.map(|(prefix, micros)| (Bytes::from_static(prefix.as_bytes()), micros));
-        let clears = Clears::new(list.to_vec());
-        for (key, over) in
-            [("a:x", Some(5)), ("a:b:x", Some(9)), ("c:", Some(7)), ("c", None), ("d:x", None)]
-        {
-            assert_eq!(clears.over(key.as_bytes()), over, "{key}");
+        let scope = |prefix: &'static str| Scope::Prefix(Bytes::from_static(prefix.as_bytes()));
+        let mut list = list.map(|(prefix, micros)| (scope(prefix), micros)).to_vec();
+        let (head, pattern) = (Bytes::from_static(b"d:"), "*:y".to_owned());
+        list.push((Scope::Pattern { head, pattern }, 8));
+        let clears = Clears::new(list);
+        for (key, over) in [
+            ("a:x", Some(5)),
+            ("a:b:x", Some(9)),
+            ("c:", Some(7)),
+            ("c", None),
+            ("d:x", None),
+            ("d:x:y", Some(8)),
+        ] {
+            assert_eq!(clears.over(key.as_bytes(), false), over, "{key}");
         }
     }
 }

@@ -4,11 +4,14 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::durable::changes;
+use super::durable::record::{self, Read, Record};
 use super::fallback::Fallback;
-use crate::backend::Value;
+use super::journal::Invalidation;
+use super::local::Local;
 use crate::backend::change::Changes;
 use crate::backend::intent::{Intent, Wish};
 use crate::backend::memory::store::{Data, Entry, Standing};
+use crate::backend::{Meta, Policy, Scope, Tags, Value};
 use crate::base::clock::boot_id;
 use crate::base::error::{Error, Result};
 use crate::base::stamp::Stamp;
@@ -24,6 +27,13 @@ pub struct Row {
     format: u8,
     /// What is left of its lifetime, ms.
     ttl_ms: Option<u64>,
+    /// For how long it is fresh; none = as long as it lives.
+    #[serde(default)]
+    fresh_ms: Option<u64>,
+    #[serde(default)]
+    load_ms: u32,
+    #[serde(default)]
+    tags: Vec<String>,
     /// Microseconds and process; none = it counts as written now.
     stamp: Option<(u64, u64)>,
     /// It was acknowledged, and waits for the replay.
@@ -53,6 +63,8 @@ pub struct Rows {
     values: Vec<Row>,
     removals: Vec<Removal>,
     changes: Vec<ChangeRow>,
+    /// Invalidations of other kinds, as a journal file holds them, in hex.
+    invalidations: Vec<String>,
     /// The machine's boot, from which stamps count that were taken before the first contact.
     boot: String,
 }
@@ -76,20 +88,44 @@ impl Fallback {
                 }));
                 continue;
             }
+            if matches!(intent.wish, Wish::Expire | Wish::Invalidate(_)) {
+                let intent = intent.clone().moved(&|stamp| self.stamps.settle(stamp));
+                rows.invalidations.push(in_hex(&Record::Intent(&intent)));
+                continue;
+            }
             let Some((family, key)) = self.keys.parts(&intent.key) else { continue };
             let stamp = self.portable(intent.stamp);
             match &intent.wish {
-                Wish::Set { value, expires_at, .. } if expires_at.is_none_or(|at| at > now) => {
-                    let ttl_ms = expires_at.map(|at| (at - now).div_ceil(1000));
-                    rows.values.push(row(family, key, value, ttl_ms, stamp, true));
+                Wish::Set { value, expires_at, fresh_until, expired, .. }
+                    if expires_at.is_none_or(|at| at > now) =>
+                {
+                    let left = |at: u64| at.saturating_sub(now).div_ceil(1000);
+                    let lives = (expires_at.map(left), fresh_until.map(left));
+                    rows.values.push(row((family, key), value, lives, stamp, true));
+                    if let Some(stamp) = expired.as_deref().map(|&stamp| self.stamps.settle(stamp))
+                    {
+                        let (key, wish) = (intent.key.clone(), Wish::Expire);
+                        let expire = Intent { key, stamp, wish };
+                        rows.invalidations.push(in_hex(&Record::Intent(&expire)));
+                    }
                 }
                 _ => rows.removals.push(Removal { family, key: Some(key), stamp }),
             }
         }
         for invalidation in local.journal.invalidations() {
-            let Some((family, _)) = self.keys.parts(&invalidation.prefix) else { continue };
             let stamp = self.portable(invalidation.stamp);
-            rows.removals.push(Removal { family, key: None, stamp });
+            let family = match &invalidation.scope {
+                Scope::Prefix(prefix) => self.keys.parts(prefix),
+                Scope::Pattern { .. } | Scope::Tagged(_) => None,
+            };
+            match family {
+                Some((family, _)) => rows.removals.push(Removal { family, key: None, stamp }),
+                None => {
+                    let stamp = self.stamps.settle(invalidation.stamp);
+                    let record = Record::Invalidation { scope: &invalidation.scope, stamp };
+                    rows.invalidations.push(in_hex(&record));
+                }
+            }
         }
         for (key, entry) in local.store.live(now) {
             // The others stand in the journal, or are no managed values.
@@ -97,10 +133,13 @@ impl Fallback {
                 continue;
             };
             let Some((family, name)) = self.keys.parts(key) else { continue };
-            let value = Value { payload: payload.clone(), format: entry.format, compress: true };
-            let ttl_ms = entry.expires_at.map(|at| at.saturating_sub(now).div_ceil(1000));
+            let Meta { format, expires_at, fresh_until, load_ms, tags, .. } = entry.meta();
+            let policy = Policy { fresh_ms: None, load_ms, tags };
+            let value = Value { payload: payload.clone(), format, compress: true, policy };
+            let left = |at: u64| at.saturating_sub(now).div_ceil(1000);
+            let lives = (expires_at.map(left), fresh_until.map(left));
             let stamp = self.portable(entry.stamp);
-            rows.values.push(row(family, name, &value, ttl_ms, stamp, false));
+            rows.values.push(row((family, name), &value, lives, stamp, false));
         }
         rows
     }
@@ -128,10 +167,10 @@ impl Fallback {
                     }
                 }
                 None => {
-                    let prefix = self.keys.family(&family);
-                    local.clear(&prefix, stamp, now);
+                    let scope = Scope::Prefix(self.keys.family(&family));
+                    local.store.remove_scope(&scope, stamp, now);
                     if self.journals() {
-                        local.journal.invalidate(prefix, stamp);
+                        local.journal.invalidate(scope, stamp);
                     }
                 }
             }
@@ -140,25 +179,31 @@ impl Fallback {
         for row in rows.values {
             let (stamp, key) =
                 (self.stamp_of(row.stamp, here), self.keys.entry(&row.family, &row.key));
+            let tags = Tags::new(row.tags.iter().map(String::as_str));
+            let tags = tags.ok_or_else(|| Error::invalid("data", "data holds too many tags"))?;
             let value = Value {
                 payload: if row.hex { unhex(&row.payload)? } else { row.payload.into() },
                 format: row.format,
                 compress: true,
+                policy: Policy { fresh_ms: None, load_ms: row.load_ms, tags },
             };
-            let expires_at = row.ttl_ms.map(|ms| now.saturating_add(ms.saturating_mul(1000)));
+            let after = |ms: u64| now.saturating_add(ms.saturating_mul(1000));
+            let (expires_at, fresh_until) = (row.ttl_ms.map(after), row.fresh_ms.map(after));
             if local.journal.newest(&key) >= Some(stamp) {
                 continue;
             }
             let pending = row.pending && self.journals();
             if on_memory {
-                let (payload, format) = (value.payload.clone(), value.format);
                 let standing = if pending { Standing::Journalled } else { Standing::Clean };
-                let data = Data::Bytes(payload);
-                let entry = Entry { data, format, stamp, expires_at, standing };
-                let _ = local.store.set(&key, entry, now);
+                let data = Data::Bytes(value.payload.clone());
+                let (format, policy) = (value.format, &value.policy);
+                let (load_ms, tags) = (policy.load_ms, policy.tags.clone());
+                let meta = Meta { format, stamp, expires_at, fresh_until, load_ms, tags };
+                let _ = local.store.set(&key, Entry::new(data, &meta, standing), now);
             }
             if pending {
-                let wish = Wish::Set { value, expires_at, since: self.since(stamp) };
+                let since = self.since(stamp);
+                let wish = Wish::Set { value, expires_at, fresh_until, since, expired: None };
                 local.journal.adopt(Intent { key, stamp, wish });
             }
         }
@@ -175,9 +220,56 @@ impl Fallback {
             let Some(stamp) = changes.last().map(|entry| entry.stamp) else { continue };
             local.journal.adopt(Intent { key, stamp, wish: Wish::Change(changes) });
         }
+        for text in rows.invalidations {
+            self.invalidate_again(&mut local, unhex(&text)?, here)?;
+        }
         drop(local);
         if let Some(redis) = &self.redis {
             redis.catch_up();
+        }
+        Ok(())
+    }
+
+    fn invalidate_again(&self, local: &mut Local, record: Bytes, here: bool) -> Result<()> {
+        let wrong = || Error::invalid("data", "data holds an invalidation that can't be read");
+        let (now, moved) = (self.clock.micros(), |stamp: Stamp| {
+            self.stamp_of(Some((stamp.micros, stamp.process)), here)
+        });
+        match record::next(&record).ok_or_else(wrong)?.0 {
+            // Nothing beyond our own keys is touched.
+            Read::Intent(intent) if intent.key.starts_with(self.keys.all()) => {
+                let intent = intent.moved(&moved);
+                match &intent.wish {
+                    Wish::Expire => {
+                        local.store.make_stale(&intent.key, now);
+                    }
+                    Wish::Invalidate(removals) => {
+                        for (removal, stamp) in removals {
+                            let marker = removal.marker(stamp.micros);
+                            local.store.raise_marker(&intent.key, marker);
+                        }
+                    }
+                    _ => return Err(wrong()),
+                }
+                match intent.wish {
+                    // It is about a value that may wait itself.
+                    Wish::Expire if self.journals() => {
+                        local.journal.expire(intent.key, intent.stamp, &self.keys);
+                    }
+                    _ if self.journals() => local.journal.adopt(intent),
+                    _ => {}
+                }
+            }
+            Read::Invalidation(Invalidation { scope, stamp })
+                if scope.is_within(self.keys.all()) =>
+            {
+                let stamp = moved(stamp);
+                local.store.remove_scope(&scope, stamp, now);
+                if self.journals() {
+                    local.journal.invalidate(scope, stamp);
+                }
+            }
+            _ => return Err(wrong()),
         }
         Ok(())
     }
@@ -207,15 +299,23 @@ impl Fallback {
 }
 
 fn row(
-    family: String,
-    key: String,
+    (family, key): (String, String),
     value: &Value,
-    ttl_ms: Option<u64>,
+    (ttl_ms, fresh_ms): (Option<u64>, Option<u64>),
     stamp: Option<(u64, u64)>,
     pending: bool,
 ) -> Row {
     let (payload, hex) = text_or_hex(&value.payload);
-    Row { family, key, payload, hex, format: value.format, ttl_ms, stamp, pending }
+    let tags = value.policy.tags.iter();
+    let tags = tags.map(|tag| String::from_utf8_lossy(tag).into_owned()).collect();
+    let (format, load_ms) = (value.format, value.policy.load_ms);
+    Row { family, key, payload, hex, format, ttl_ms, fresh_ms, load_ms, tags, stamp, pending }
+}
+
+fn in_hex(record: &Record<'_>) -> String {
+    let mut out = Vec::new();
+    record.encode(&mut out);
+    to_hex(&out)
 }
 
 fn text_or_hex(bytes: &[u8]) -> (String, bool) {

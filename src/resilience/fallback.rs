@@ -13,11 +13,14 @@ use parking_lot::Mutex;
 use super::durable::Directory;
 use super::fate::Fate;
 use super::local::Local;
+use crate::backend::call::Write;
 use crate::backend::change;
+use crate::backend::memory::store::Marks;
 use crate::backend::memory::{self, Moment};
 use crate::backend::redis::{Failure, Redis, State};
 use crate::backend::{
-    Answer, Backend, Call, Change, Early, Operation, Raw, Reply, Settler, settle_all,
+    Answer, Backend, Call, Change, Early, Loading, Operation, Raw, Reach, Reply, Settler,
+    settle_all,
 };
 use crate::base::clock::Clock;
 use crate::base::error::{Applied, Error, ErrorKind};
@@ -63,9 +66,13 @@ pub struct Fallback {
     pub(super) by_hand: AtomicBool,
     /// Listeners were told that the server went, and not yet that it came.
     pub(super) away: AtomicBool,
+    /// The store's, without its lock.
+    marks: Arc<Marks>,
+    /// Something was kept in this process alone.
+    has_local: AtomicBool,
     pub(super) uncertain: Mutex<Fate>,
-    /// Sets that were replayed since the list of clears was read.
-    pub(super) replayed_sets: Mutex<HashMap<Bytes, Stamp>>,
+    /// Sets that were replayed since the list of clears was read, and whether they have tags.
+    pub(super) replayed_sets: Mutex<HashMap<Bytes, (Stamp, bool)>>,
     /// Where the journal is kept on disk, if it is.
     pub(super) directory: OnceLock<Directory>,
     pub adoptions: super::adoption::Adoptions,
@@ -79,9 +86,11 @@ impl Fallback {
         stamps: Arc<Stamps>,
         events: EventSink,
     ) -> Arc<Self> {
-        let local = Local::new(config.memory_limit_bytes, config.journal_limit_bytes);
+        let local = Local::new(&config);
         let fallback = Arc::new_cyclic(|this| Self {
             this: this.clone(),
+            marks: local.store.marks.clone(),
+            has_local: AtomicBool::new(false),
             local: Mutex::new(local),
             on_memory: AtomicBool::new(redis.is_none()),
             redis,
@@ -98,11 +107,18 @@ impl Fallback {
             directory: OnceLock::new(),
             adoptions: super::adoption::Adoptions::default(),
         });
+        // Memory for good knows all there is.
+        fallback.marks.open(fallback.redis.is_none());
         if let Some(redis) = &fallback.redis {
             let keeper: Weak<Self> = Arc::downgrade(&fallback);
             redis.keep_with(keeper);
         }
         fallback
+    }
+
+    /// The marks of all keys, which can be read without any lock.
+    pub fn marks(&self) -> Arc<Marks> {
+        self.marks.clone()
     }
 
     pub fn moment(&self) -> Moment<'_> {
@@ -236,13 +252,18 @@ impl Fallback {
         for (call, failure) in calls {
             let raw =
                 matches!(call.operation, Operation::Change { .. } | Operation::Command { .. });
-            let memory = call.memory || (raw && !self.belongs_to_redis(&local, &call.operation));
+            let memory = match raw {
+                true => !self.belongs_to_redis(&local, &call.operation),
+                false => call.reach.memory && !call.reach.required,
+            };
             let holds = memory && self.holds_back(&local, &call.operation);
             let answer = if memory {
                 // Sent before, or now, and nobody knows what became of it.
                 let sent = call.attempts > 0 || failure.error.applied != Applied::No;
-                self.in_memory(&mut local, &call.operation, Some(&failure.error), sent)
-            } else if call.operation.is_raw() {
+                let answer =
+                    self.in_memory(&mut local, &call.operation, Some(&failure.error), sent);
+                self.marked(&local, call.operation.key(), answer)
+            } else if call.operation.is_raw() || call.reach.required {
                 Err(failure.error)
             } else {
                 neutral(&call.operation)
@@ -263,6 +284,91 @@ impl Fallback {
         self.journals() && operation.stamp().is_some() && local.journal.log().is_some()
     }
 
+    /// The answer of a copy while the server is well, if there is one that may give it.
+    fn near(&self, operation: Operation, reach: Reach) -> Early {
+        let reads = matches!(
+            operation,
+            Operation::Get { .. } | Operation::Load { .. } | Operation::Exists { .. }
+        );
+        if !(reach.near && reads) {
+            return Early::Pass(operation);
+        }
+        match self.local.lock().near(&operation, &self.moment()) {
+            Some(reply) => Early::Answer(Ok(reply)),
+            None => Early::Pass(operation),
+        }
+    }
+
+    /// Memory for good knows all there is, so its answers may be kept in front of it.
+    fn marked(&self, local: &Local, key: Option<&Bytes>, mut answer: Answer) -> Answer {
+        match (&mut answer, key) {
+            (Ok(Reply::Entry(found)), Some(key)) if self.redis.is_none() => {
+                local.store.marks.note(key, found);
+            }
+            (Ok(Reply::Loading(loading)), _) => loading.degraded = self.redis.is_some(),
+            _ => {}
+        }
+        answer
+    }
+
+    /// What is written here is not what was kept in this process alone any more.
+    fn forget_local(&self, operation: &Operation) {
+        let now = self.clock.micros();
+        match operation {
+            Operation::Clear { scope, stamp } => {
+                self.local.lock().store.remove_scope(&scope.local(&self.keys), *stamp, now);
+            }
+            operation if operation.writes() => {
+                if let Some(key) = operation.key() {
+                    self.local.lock().store.remove(&self.keys.local(key), now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Raw commands may change what the cache holds copies of.
+    fn announce_raw(&self, commands: &[&Vec<Bytes>]) -> Option<Write> {
+        let changing = commands.iter().filter(|args| !change::is_read(args));
+        let keys: Vec<Bytes> = changing
+            .flat_map(|args| {
+                args.iter().skip(1).take(if has_many_keys(args) { usize::MAX } else { 1 })
+            })
+            .map(|key| self.keys.raw(key))
+            .collect();
+        let write = match keys.as_slice() {
+            [] => return None,
+            [key] => Write::of(key, &self.marks),
+            _ => Write::of_all(&self.marks),
+        };
+        let mut local = self.local.lock();
+        keys.iter().for_each(|key| local.forget_copy(key));
+        Some(write)
+    }
+
+    /// Calls are about to be handed over: from now on no copy of what they write answers.
+    fn announce(&self, calls: &mut [Call]) {
+        for call in calls {
+            match &call.operation {
+                Operation::Invalidate { key, removal, stamp } => {
+                    // The server's own word will not be less.
+                    let marker = removal.marker(stamp.micros);
+                    self.local.lock().store.raise_marker(key, marker);
+                }
+                Operation::Clear { .. } => call.write = Some(Write::of_all(&self.marks)),
+                Operation::Command { args } => call.write = self.announce_raw(&[args]),
+                Operation::Pipeline { commands } => {
+                    let commands: Vec<_> = commands.iter().collect();
+                    call.write = self.announce_raw(&commands);
+                }
+                operation if operation.writes() => {
+                    call.write = operation.key().map(|key| Write::of(key, &self.marks));
+                }
+                _ => {}
+            }
+        }
+    }
+
     pub fn emit(&self, event: serde_json::Value) {
         (self.events)(event);
     }
@@ -270,27 +376,39 @@ impl Fallback {
 
 impl Backend for Fallback {
     fn behind(&self, operation: Operation) -> Operation {
+        if self.has_local.load(Ordering::Relaxed) {
+            self.forget_local(&operation);
+        }
         if self.merges() { self.merging(operation) } else { operation }
     }
 
-    fn now(&self, operation: Operation, memory: bool) -> Early {
+    fn now(&self, operation: Operation, reach: Reach) -> Early {
+        if reach.local {
+            self.has_local.store(true, Ordering::Relaxed);
+            let mut local = self.local.lock();
+            let moment = self.moment();
+            return Early::Answer(local.apply_local(&operation, &moment));
+        }
         let operation = self.behind(operation);
         if !self.on_memory.load(Ordering::Acquire) {
-            return Early::Pass(operation);
+            return self.near(operation, reach);
         }
         let mut local = self.local.lock();
         if self.redis.is_some() && !local.on_memory() {
             return Early::Pass(operation);
         }
+        if reach.required {
+            return Early::Answer(Err(self.why()));
+        }
         let raw = operation.is_raw() || matches!(operation, Operation::Change { .. });
-        if !memory && !raw && self.redis.is_some() {
+        if !reach.memory && !raw && self.redis.is_some() {
             return Early::Answer(neutral(&operation));
         }
         let answer = self.in_memory(&mut local, &operation, None, false);
         if self.holds_back(&local, &operation) {
             Early::Held(answer)
         } else {
-            Early::Answer(answer)
+            Early::Answer(self.marked(&local, operation.key(), answer))
         }
     }
 
@@ -305,7 +423,8 @@ impl Backend for Fallback {
         }
     }
 
-    fn submit(&self, calls: Vec<Call>) {
+    fn submit(&self, mut calls: Vec<Call>) {
+        self.announce(&mut calls);
         match &self.redis {
             Some(redis) => redis.submit(calls),
             None => {
@@ -320,14 +439,41 @@ impl Backend for Fallback {
 pub fn neutral(operation: &Operation) -> Answer {
     Ok(match operation {
         Operation::Get { .. } => Reply::Nothing,
-        Operation::Load { .. } => Reply::Lease(crate::backend::redis::NO_LEASE),
+        Operation::Load { .. } => Reply::Loading(Loading::default()),
         Operation::Clear { .. } => Reply::Count(0),
         Operation::Set { .. }
         | Operation::Delete { .. }
+        | Operation::Expire { .. }
+        | Operation::Hold { .. }
+        | Operation::Invalidate { .. }
         | Operation::Exists { .. }
         | Operation::Fill { .. } => Reply::Flag(false),
         Operation::Command { .. } | Operation::Pipeline { .. } | Operation::Change { .. } => {
             return Err(Error::unavailable("no server answers"));
         }
     })
+}
+
+/// Whether a raw command may change more keys than its first.
+fn has_many_keys(args: &[Bytes]) -> bool {
+    const NAMES: [&[u8]; 17] = [
+        b"DEL",
+        b"UNLINK",
+        b"MSET",
+        b"MSETNX",
+        b"RENAME",
+        b"RENAMENX",
+        b"COPY",
+        b"EVAL",
+        b"EVALSHA",
+        b"FCALL",
+        b"LMOVE",
+        b"RPOPLPUSH",
+        b"SMOVE",
+        b"SUNIONSTORE",
+        b"SINTERSTORE",
+        b"SDIFFSTORE",
+        b"RESTORE",
+    ];
+    args.first().is_some_and(|name| NAMES.iter().any(|other| name.eq_ignore_ascii_case(other)))
 }

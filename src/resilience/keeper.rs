@@ -7,11 +7,12 @@ use futures_util::future::BoxFuture;
 use super::fallback::Fallback;
 use super::journal::Invalidation;
 use super::local::Local;
+use super::near::seconds;
 use crate::backend::change::{Changes, KNOWN_MS};
 use crate::backend::intent::{Intent, Outcome, Wish};
-use crate::backend::memory::store::{Data, Entry, Standing};
+use crate::backend::memory::store::{Data, Entry, Marks, Standing};
 use crate::backend::redis::{Change, Failure, Identity, Keeper, Owed, Passing, Replayer, State};
-use crate::backend::{Answer, Call, Operation, Reply};
+use crate::backend::{Answer, Call, Marker, Operation, Reply, Scope, Tags};
 use crate::base::error::Result;
 use crate::base::plant::Plant;
 use crate::base::stamp::Stamp;
@@ -33,7 +34,7 @@ impl<'a> Taken<'a> {
     fn some(fallback: &'a Fallback) -> Self {
         let mut local = fallback.local.lock();
         let invalidation = local.journal.take_invalidation();
-        let deletes = match invalidation {
+        let deletes = match &invalidation {
             Some(_) => Vec::new(),
             None => local.journal.take_deletes(DELETE_BATCH),
         };
@@ -65,9 +66,9 @@ impl Keeper for Fallback {
     fn sending(&self, call: &Call) -> std::result::Result<u32, Answer> {
         let mut local = self.local.lock();
         match &call.operation {
-            Operation::Clear { prefix, stamp } => {
-                local.clear(prefix, *stamp, self.clock.micros());
-                local.journal.forget_sets(prefix, *stamp);
+            Operation::Clear { scope, stamp } => {
+                local.store.remove_scope(scope, *stamp, self.clock.micros());
+                local.journal.forget_sets(scope, *stamp);
                 local.bump_all();
                 Ok(0)
             }
@@ -76,20 +77,129 @@ impl Keeper for Fallback {
                     // Deleted or written here meanwhile, though the server may not know it yet.
                     return Err(Ok(Reply::Flag(false)));
                 }
-                Ok(local.mark(key))
+                Ok(local.store.marks.of(key))
             }
             operation => {
                 let Some(key) = operation.key() else { return Ok(0) };
                 if operation.writes() {
                     local.void(key, operation.stamp(), self.clock.micros());
                 }
-                Ok(local.mark(key))
+                // Whoever writes finds out as well how others are to hear of it.
+                let managed = operation.writes()
+                    || matches!(operation, Operation::Get { .. } | Operation::Load { .. });
+                if managed
+                    && local.near.want(&|| self.keys.family_of(key), key)
+                    && let Some(redis) = &self.redis
+                {
+                    redis.watch_more();
+                }
+                Ok(local.store.marks.of(key))
             }
         }
     }
 
-    fn leasing(&self, key: &Bytes, token: u64) {
-        self.local.lock().store.take_lease(key, token);
+    fn lease_asked(&self, key: &Bytes, token: u64) {
+        let mut local = self.local.lock();
+        // Whatever is deleted or written here from now on destroys it; that of another load does as well.
+        if local.store.lease(key).is_none() {
+            local.store.take_lease(key, token, 0);
+        }
+    }
+
+    fn lease_given(&self, key: &Bytes, token: u64) {
+        let mut local = self.local.lock();
+        // Deleted or written here since it was asked for: then it is worth nothing.
+        if local.store.lease(key).is_some() {
+            // The server decides until when.
+            local.store.take_lease(key, token, 0);
+        }
+    }
+
+    fn markers(&self, tags: &Tags) -> (Marker, Vec<Bytes>) {
+        let local = self.local.lock();
+        let link = local.near.open(self.clock.micros()).unwrap_or(0);
+        let (mut least, mut unknown) = (Marker::default(), Vec::new());
+        for tag in tags.iter() {
+            let key = self.keys.marker(tag);
+            let (marker, known) = local.store.markers.look(&key, link);
+            least = least.max(marker);
+            if !known {
+                unknown.push(key);
+            }
+        }
+        (least, unknown)
+    }
+
+    fn mark_of(&self, key: &Bytes) -> u32 {
+        self.local.lock().store.marks.of(key)
+    }
+
+    fn learn_markers(&self, learnt: &[(&Bytes, u32, Option<Marker>)]) {
+        let mut local = self.local.lock();
+        let before = local.store.markers.state();
+        for &(key, seen, marker) in learnt {
+            let Some(marker) = marker else { continue };
+            // Own later writes stand above it.
+            self.stamps.observe(Stamp { micros: marker.newest(), process: 0 });
+            // One that changed since it was asked for is known no better than before.
+            let stands = local.store.marks.of(key) == seen;
+            let link = local.near.link_of(key).filter(|_| stands).unwrap_or(0);
+            local.store.markers.learn(key, marker, link);
+        }
+        if local.store.markers.state() != before {
+            local.store.marks.bump_tags();
+        }
+    }
+
+    fn watched(&self) -> Vec<Bytes> {
+        self.local.lock().near.wanted().to_vec()
+    }
+
+    fn link_opened(&self, covered: Vec<Bytes>, until: u64) {
+        let mut local = self.local.lock();
+        // What was read before is no copy that this link vouches for.
+        local.bump_all();
+        local.store.markers.doubt_all();
+        local.near.opened(covered, until);
+        local.store.marks.open(true);
+    }
+
+    fn link_covers(&self, covered: Vec<Bytes>) {
+        let mut local = self.local.lock();
+        local.bump_all();
+        local.near.covers(covered);
+    }
+
+    fn link_lives(&self, until: u64) {
+        let mut local = self.local.lock();
+        local.near.lives(until);
+        let open = local.near.open(self.clock.micros()).is_some();
+        local.store.marks.open(open);
+    }
+
+    fn link_closed(&self) {
+        let mut local = self.local.lock();
+        local.near.closed();
+        local.store.marks.open(false);
+    }
+
+    fn invalidated(&self, key: Option<&Bytes>) {
+        let mut local = self.local.lock();
+        match key {
+            Some(key) => self.forget_copy(&mut local, key),
+            // The server was emptied.
+            None => {
+                local.store.clear_clean();
+                local.store.markers.doubt_all();
+                local.bump_all();
+            }
+        }
+    }
+
+    fn cleared(&self, scope: &Scope, stamp: Stamp) {
+        let mut local = self.local.lock();
+        local.store.remove_scope(scope, stamp, self.clock.micros());
+        local.bump_all();
     }
 
     fn keep(&self, values: &mut dyn Iterator<Item = Passing<'_>>) {
@@ -103,28 +213,41 @@ impl Keeper for Fallback {
         if local.on_memory() || local.journal.owed() > 0 {
             return;
         }
-        for Passing { key, seen, payload, late, format, stamp, expires_at } in values {
-            if local.mark(key) != seen || expires_at.is_some_and(|at| at <= now) {
+        for Passing { key, seen, payload, late, meta, read, owner } in values {
+            let stands = if read {
+                local.store.marks.of(key) == seen
+            } else {
+                // What was written is kept unless another own write is on its way; that somebody else may have
+                // changed it is what the link tells.
+                local.store.marks.writes(key) <= 1
+            };
+            if !stands || meta.expires_at.is_some_and(|at| at <= now) {
                 continue;
             }
+            let link = local.near.link_of(key).filter(|_| read).unwrap_or(0);
             // A foreign value has no stamp by which it could be told from the one that is kept.
-            let managed = stamp != Stamp::default();
-            if managed && local.store.peek(key, now).is_some_and(|entry| entry.stamp == stamp) {
+            let managed = meta.stamp != Stamp::default();
+            let same = |entry: &Entry| {
+                let fresh_until = entry.terms.as_deref().and_then(|terms| terms.fresh_until);
+                managed && entry.stamp == meta.stamp && near(fresh_until, meta.fresh_until)
+            };
+            if local.store.peek(key, now).is_some_and(same) {
+                local.store.relink(key, link, seconds(now));
                 continue;
             }
             let Some(payload) = payload.cloned() else {
-                // Only where there is one: a removal would void a load's lease.
-                if local.store.peek(key, now).is_some() {
-                    local.store.remove(key, now);
-                }
+                local.store.drop_copy(key);
                 continue;
             };
             if late && local.store.peek(key, now).is_some() {
                 continue;
             }
-            let data = Data::Bytes(payload);
-            let entry = Entry { data, format, stamp, expires_at, standing: Standing::Clean };
-            let _ = local.store.set(key, entry, now);
+            let mut entry = Entry::new(Data::Bytes(payload), meta, Standing::Clean);
+            (entry.link, entry.linked_at, entry.owner) = (link, seconds(now), owner);
+            if !read {
+                entry.echo = local.near.echo_of(key, Marks::place(key));
+            }
+            let _ = local.store.keep_copy(key, entry, now);
         }
     }
 
@@ -138,6 +261,10 @@ impl Keeper for Fallback {
             // `go_live` made that step already, under this lock.
             local.state = change.to;
         }
+        local.degraded_at = match local.on_memory() {
+            true => local.degraded_at.or(Some(self.clock.micros())),
+            false => None,
+        };
         self.on_memory.store(local.on_memory(), Ordering::Release);
         let depth = local.journal.depth();
         drop(local);
@@ -154,11 +281,12 @@ impl Keeper for Fallback {
             loop {
                 let mut taken = Taken::some(&this);
                 let outcomes = if let Some(invalidation) = &taken.invalidation {
-                    vec![replayer.clear(&invalidation.prefix, invalidation.stamp).await?]
+                    vec![replayer.clear(&invalidation.scope, invalidation.stamp).await?]
                 } else if taken.deletes.is_empty() {
                     return Ok(());
                 } else {
-                    replayer.deletes(&taken.deletes).await?
+                    let certain = |intent: &Intent| this.may_write_absent(intent);
+                    replayer.deletes(&taken.deletes, &certain).await?
                 };
                 taken.done(&outcomes);
             }
@@ -184,6 +312,7 @@ impl Keeper for Fallback {
         // Copies that nobody keeps coherent are dropped; what waits for its replay stays, in case the
         // server goes away again before its turn comes.
         local.store.clear_clean();
+        local.store.markers.doubt_all();
         local.bump_all();
         self.on_memory.store(local.on_memory(), Ordering::Release);
         true
@@ -216,8 +345,11 @@ impl Keeper for Fallback {
         let mut local = self.local.lock();
         let mut replayed_sets = self.replayed_sets.lock();
         for (intent, outcome) in ended {
-            if matches!(intent.wish, Wish::Set { .. }) && outcome != Some(Outcome::Superseded) {
-                replayed_sets.insert(intent.key.clone(), intent.stamp);
+            if let Wish::Set { value, .. } = &intent.wish
+                && outcome != Some(Outcome::Superseded)
+            {
+                let tagged = !value.policy.tags.is_empty();
+                replayed_sets.insert(intent.key.clone(), (intent.stamp, tagged));
             }
             match outcome {
                 Some(Outcome::Applied) => {
@@ -288,7 +420,11 @@ impl Keeper for Fallback {
 
     fn may_write_absent(&self, intent: &Intent) -> bool {
         let since = match &intent.wish {
-            Wish::Delete => return true,
+            Wish::Delete | Wish::Expire => return true,
+            Wish::Invalidate(removals) => {
+                let oldest = removals.iter().map(|&(_, stamp)| self.since(stamp)).min();
+                oldest.unwrap_or_default()
+            }
             Wish::Change(changes) => return self.may_repeat(changes),
             Wish::Set { since, .. } => *since,
         };
@@ -296,6 +432,15 @@ impl Keeper for Fallback {
         self.config.writes_uncertain
             || self.config.planted == Some(Plant::AgeIsIgnored)
             || self.uncertain.lock().may_write_absent(since, ttl, self.clock.micros())
+    }
+}
+
+/// Whether two ends of freshness are one, read at two moments through a clock that drifts.
+fn near(one: Option<u64>, other: Option<u64>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one.abs_diff(other) < 50_000,
+        _ => false,
     }
 }
 
@@ -307,6 +452,29 @@ fn let_go_of(local: &mut Local, intent: &Intent, now: u64) {
 }
 
 impl Fallback {
+    /// Somebody changed a key on the server.
+    fn forget_copy(&self, local: &mut Local, key: &Bytes) {
+        if key.starts_with(&self.keys.markers()) {
+            local.store.markers.doubt(key);
+            local.store.marks.bump_tags();
+            local.bump(key);
+            return;
+        }
+        let (on_memory, link) = (local.on_memory(), local.near.link_of(key).unwrap_or(0));
+        if local.store.marks.is_written(key) {
+            local.near.heard_early(Marks::place(key));
+        }
+        match local.store.copy(key) {
+            // Our own write is told of, too: its value stays, for an outage.
+            Some(entry) if entry.link == 0 && entry.echo != 0 && entry.echo == link => {
+                entry.echo = 0;
+            }
+            Some(_) if !on_memory => local.forget_copy(key),
+            _ => {}
+        }
+        local.bump(key);
+    }
+
     /// What happened while nothing was owed decides nothing.
     fn forget_fate(&self, now: u64) {
         let local = self.local.lock();

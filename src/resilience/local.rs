@@ -2,37 +2,40 @@
 //! three, so that an operation and the flip of the state never overlap.
 use bytes::Bytes;
 
-use super::journal::Journal;
-use crate::backend::change::Entry;
+use super::journal::{Journal, value_bytes};
+use super::near::Near;
+use crate::backend::change;
 use crate::backend::intent::{Intent, Wish};
-use crate::backend::memory::store::Store;
+use crate::backend::memory::store::{Data, Entry, Standing, Store};
 use crate::backend::memory::{self, Moment};
 use crate::backend::redis::State;
-use crate::backend::{Answer, Found, Operation, Reply, Source, Value};
+use crate::backend::{Answer, Ask, Meta, Operation, Reply, Source, Value, Verdict};
 use crate::base::error::{Applied, Error, ErrorKind};
 use crate::base::stamp::Stamp;
-
-/// Marks of keys, so that a value read before an own write is not kept after it. Keys share marks by
-/// hash; a shared one only means that a copy is not kept.
-const MARKS: usize = 4096;
+use crate::config::{Config, NearCache};
 
 pub struct Local {
     pub store: Store,
     pub journal: Journal,
+    pub near: Near,
     pub state: State,
     /// Memory by request; takes effect before the supervisor hears of it.
     pub forced: bool,
-    marks: Box<[u32]>,
+    /// Since when memory answers for the server, and for how long its copies may.
+    pub degraded_at: Option<u64>,
+    max_stale: u64,
 }
 
 impl Local {
-    pub fn new(memory_limit: usize, journal_limit: usize) -> Self {
+    pub fn new(config: &Config) -> Self {
         Self {
-            store: Store::new(memory_limit),
-            journal: Journal::new(journal_limit),
+            store: Store::new(config.memory_limit_bytes),
+            journal: Journal::new(config.journal_limit_bytes),
+            near: Near::new(config.near_cache != NearCache::Off, config.near_max_age),
             state: State::Idle,
             forced: false,
-            marks: vec![0; MARKS].into_boxed_slice(),
+            degraded_at: None,
+            max_stale: u64::try_from(config.max_stale_degraded.as_micros()).unwrap_or(u64::MAX),
         }
     }
 
@@ -41,20 +44,46 @@ impl Local {
         self.forced || self.state.on_memory()
     }
 
-    pub fn mark(&self, key: &[u8]) -> u32 {
-        self.marks[place(key)]
-    }
-
-    /// Voids what was read of this key and not kept yet. `u32::MAX` is never a mark.
+    /// Voids what was read of this key and not kept yet.
     pub fn bump(&mut self, key: &[u8]) {
-        let mark = &mut self.marks[place(key)];
-        *mark = (*mark + 1) % u32::MAX;
+        self.store.marks.bump(key);
     }
 
     pub fn bump_all(&mut self) {
-        for mark in &mut self.marks {
-            *mark = (*mark + 1) % u32::MAX;
+        self.store.marks.bump_all();
+    }
+
+    /// The answer of a copy, without asking the server: only one that the link vouches for, and that no own
+    /// write is about to change.
+    pub fn near(&mut self, operation: &Operation, moment: &Moment<'_>) -> Option<Reply> {
+        let (Operation::Get { key, .. }
+        | Operation::Exists { key }
+        | Operation::Load { key, ask: Ask { force: false, refresh: false, .. } }) = operation
+        else {
+            return None;
+        };
+        let link = self.near.open(moment.now)?;
+        let marks = self.store.marks.clone();
+        if marks.is_written(key) {
+            return None;
         }
+        let entry = self.store.peek(key, moment.now)?;
+        let linked_at = entry.linked_at;
+        if entry.link != link || self.near.left(linked_at, moment.now) == 0 {
+            return None;
+        }
+        let (entry, verdict) = self.store.judged(key, moment.now, moment.keys, Some(link))?;
+        if verdict != Verdict::Fresh {
+            return None;
+        }
+        if matches!(operation, Operation::Exists { .. }) {
+            return Some(Reply::Flag(true));
+        }
+        let mut found = memory::found(entry, verdict, moment).ok()?;
+        found.source = Source::Near;
+        found.keep_ms = Some(self.near.left(linked_at, moment.now));
+        marks.note(key, &mut found);
+        Some(Reply::Entry(found))
     }
 
     /// A raw change in memory, with its entry in the journal. `sent`: it may have reached the server.
@@ -77,7 +106,7 @@ impl Local {
         // It may not be evicted as long as it waits.
         self.store.mark_journalled(key);
         let (number, change) = (number.clone(), change.clone());
-        let entry = Entry { number, stamp: *stamp, sent, change };
+        let entry = change::Entry { number, stamp: *stamp, sent, change };
         self.journal.change(key, entry);
         Ok(answer)
     }
@@ -85,7 +114,8 @@ impl Local {
     /// An operation in memory, with its intent in the journal. One that comes late, after something
     /// newer was answered for its key, changes nothing: it is settled by what is newer.
     pub fn apply_journalled(&mut self, operation: &Operation, moment: &Moment<'_>) -> Answer {
-        if let (Some(key), Some(stamp)) = (operation.key(), operation.stamp()) {
+        let merges = matches!(operation, Operation::Invalidate { .. });
+        if let (Some(key), Some(stamp), false) = (operation.key(), operation.stamp(), merges) {
             let stored = self.store.peek(key, moment.now).map(|entry| entry.stamp);
             if self.journal.newest(key).max(stored).is_some_and(|newest| newest > stamp) {
                 return Ok(Reply::Flag(matches!(operation, Operation::Set { .. })));
@@ -100,48 +130,84 @@ impl Local {
             }
             Operation::Delete { key, stamp } => {
                 let waited = self.waiting(key, moment.now).is_some();
-                self.journal.delete(key.clone(), *stamp, &|key| moment.keys.family_of(key));
-                let removed =
-                    memory::apply(&mut self.store, operation, moment, true, &mut Vec::new());
+                self.journal.delete(key.clone(), *stamp, moment.keys);
+                let removed = self.plainly(operation, moment);
                 if waited { Ok(Reply::Flag(true)) } else { removed }
             }
-            Operation::Clear { prefix, stamp } => {
-                self.journal.invalidate(prefix.clone(), *stamp);
-                Ok(Reply::Count(self.clear(prefix, *stamp, moment.now)))
+            Operation::Expire { key, stamp } => {
+                let waited = self.waiting(key, moment.now).is_some();
+                self.journal.expire(key.clone(), *stamp, moment.keys);
+                let made = self.plainly(operation, moment);
+                if waited { Ok(Reply::Flag(true)) } else { made }
             }
-            Operation::Get { key } | Operation::Load { key, .. } | Operation::Exists { key }
-                if self.store.peek(key, moment.now).is_none() =>
-            {
-                match self.waiting(key, moment.now) {
-                    Some(_) if matches!(operation, Operation::Exists { .. }) => {
-                        Ok(Reply::Flag(true))
-                    }
-                    Some(found) => Ok(Reply::Entry(found)),
-                    None => self.plainly(operation, moment),
+            Operation::Invalidate { key, removal, stamp } => {
+                let stamp = moment.invalidation(*stamp);
+                self.journal.invalidate_tag(key.clone(), *removal, stamp, moment.keys);
+                self.plainly(operation, moment)
+            }
+            Operation::Clear { scope, stamp } => {
+                self.journal.invalidate(scope.clone(), *stamp);
+                self.plainly(operation, moment)
+            }
+            Operation::Get { key, .. }
+            | Operation::Load { key, .. }
+            | Operation::Exists { key } => {
+                self.drop_if_old(key, moment.now);
+                if self.store.peek(key, moment.now).is_none()
+                    && let Some(entry) = self.waiting(key, moment.now)
+                {
+                    // The store had no room for it; what waits is put there for this one answer.
+                    let _ = self.store.set(key, entry, moment.now);
                 }
+                self.plainly(operation, moment)
             }
             _ => self.plainly(operation, moment),
         }
+    }
+
+    /// An operation on what is kept in this process alone. It is told apart by its keys.
+    pub fn apply_local(&mut self, operation: &Operation, moment: &Moment<'_>) -> Answer {
+        memory::apply(&mut self.store, operation, moment, false, &mut Vec::new())
     }
 
     fn plainly(&mut self, operation: &Operation, moment: &Moment<'_>) -> Answer {
         memory::apply(&mut self.store, operation, moment, true, &mut Vec::new())
     }
 
+    /// A copy that nobody vouches for serves only so long.
+    fn drop_if_old(&mut self, key: &[u8], now: u64) {
+        let Some(since) = self.degraded_at else { return };
+        let is_copy = |entry: &Entry| entry.standing == Standing::Clean;
+        if now.saturating_sub(since) > self.max_stale
+            && self.store.peek(key, now).is_some_and(is_copy)
+        {
+            let lease = self.store.lease(key);
+            self.store.remove(key, now);
+            // Growing old is no delete.
+            if let Some(lease) = lease {
+                self.store.take_lease(key, lease.token, lease.until);
+            }
+        }
+    }
+
     /// The value that waits for its replay: the store may have had no room for it, the journal has it.
-    fn waiting(&self, key: &[u8], now: u64) -> Option<Found> {
-        let Wish::Set { value, expires_at, .. } = &self.journal.peek(key)?.wish else {
+    fn waiting(&self, key: &[u8], now: u64) -> Option<Entry> {
+        let intent = self.journal.peek(key)?;
+        let Wish::Set { value, expires_at, fresh_until, expired, .. } = &intent.wish else {
             return None;
         };
         if expires_at.is_some_and(|at| at <= now) {
             return None;
         }
-        Some(Found {
-            payload: value.payload.clone(),
+        let meta = Meta {
             format: value.format,
-            ttl_ms: expires_at.map(|at| (at - now).div_ceil(1000)),
-            source: Source::Memory,
-        })
+            stamp: intent.stamp,
+            expires_at: *expires_at,
+            fresh_until: if expired.is_some() { Some(0) } else { *fresh_until },
+            load_ms: value.policy.load_ms,
+            tags: value.policy.tags.clone(),
+        };
+        Some(Entry::new(Data::Bytes(value.payload.clone()), &meta, Standing::Journalled))
     }
 
     fn write(
@@ -153,36 +219,29 @@ impl Local {
         stamp: Stamp,
         moment: &Moment<'_>,
     ) -> Answer {
-        if !self.journal.make_room(key, value.payload.len()) {
+        let policy = &value.policy;
+        if !self.journal.make_room(key, value_bytes(value)) {
             return Ok(Reply::Flag(false));
         }
         // What memory evicts for it is still in the journal, if it waits for its replay.
         let answer = self.plainly(operation, moment);
         if answer == Ok(Reply::Flag(true)) {
-            let expires_at = ttl_ms.map(|ms| moment.now.saturating_add(ms.saturating_mul(1000)));
-            let wish = Wish::Set { value: value.clone(), expires_at, since: moment.now };
+            let after = |ms: u64| moment.now.saturating_add(ms.saturating_mul(1000));
+            let (expires_at, fresh_until) = (ttl_ms.map(after), policy.fresh_ms.map(after));
+            let (value, since) = (value.clone(), moment.now);
+            let wish = Wish::Set { value, expires_at, fresh_until, since, expired: None };
             self.journal.set(Intent { key: key.clone(), stamp, wish });
         }
         answer
     }
 
-    /// Removes what begins so and is not newer than the stamp; answers how many went.
-    pub fn clear(&mut self, prefix: &[u8], stamp: Stamp, now: u64) -> u64 {
-        let newer: Vec<_> = self
-            .store
-            .keys_with_prefix(prefix, now)
-            .into_iter()
-            .filter_map(|key| {
-                let entry = self.store.peek(&key, now)?;
-                (entry.stamp > stamp).then(|| (key, entry.clone()))
-            })
-            .collect();
-        let gone = self.store.remove_prefix(prefix, now).len() - newer.len();
-        for (key, entry) in newer {
-            // What was there fits again.
-            let _ = self.store.set(&key, entry, now);
+    /// Drops the copy of a key that somebody changes beside the cache, whoever it is. A load that is under way
+    /// keeps its lease.
+    pub fn forget_copy(&mut self, key: &[u8]) {
+        if self.store.copy(key).is_some() {
+            self.store.drop_copy(key);
         }
-        gone as u64
+        self.bump(key);
     }
 
     /// Drops the copy of a key that is written now, unless something newer stands there.
@@ -196,21 +255,12 @@ impl Local {
     }
 }
 
-fn place(key: &[u8]) -> usize {
-    // FNV-1a: no secrecy needed, a crowded mark costs a copy and nothing else.
-    let hash = key.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    // Its low bits alone are alike for keys that are alike.
-    usize::try_from((hash ^ (hash >> 29) ^ (hash >> 43)) % MARKS as u64).unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::backend::Found;
+    use crate::backend::{Found, Removal, Scope};
     use crate::base::clock::ManualClock;
     use crate::base::keys::Keys;
     use crate::base::stamp::Stamps;
@@ -224,7 +274,11 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let stamps = Stamps::new(Arc::new(ManualClock::at(1)), 7);
-            Self { local: Local::new(1 << 20, 1 << 20), stamps, keys: Keys::new("p:") }
+            Self {
+                local: Local::new(&crate::config::from_json("{}").unwrap()),
+                stamps,
+                keys: Keys::new("p:"),
+            }
         }
 
         fn run(&mut self, operation: &Operation) -> Answer {
@@ -233,8 +287,7 @@ mod tests {
         }
 
         fn set(&self, text: &'static str, stamp: Stamp) -> Operation {
-            let value =
-                Value { payload: Bytes::from_static(text.as_bytes()), format: 0, compress: true };
+            let value = Value { payload: text.into(), ..Value::default() };
             Operation::Set { key: self.key(), value, ttl_ms: None, stamp }
         }
 
@@ -243,7 +296,7 @@ mod tests {
         }
 
         fn clear(&self, stamp: Stamp) -> Operation {
-            Operation::Clear { prefix: self.keys.family("f"), stamp }
+            Operation::Clear { scope: Scope::Prefix(self.keys.family("f")), stamp }
         }
 
         fn key(&self) -> Bytes {
@@ -251,7 +304,7 @@ mod tests {
         }
 
         fn read(&mut self) -> Option<Bytes> {
-            match self.run(&Operation::Get { key: self.key() }) {
+            match self.run(&Operation::Get { key: self.key(), stale: false }) {
                 Ok(Reply::Entry(Found { payload, .. })) => Some(payload),
                 _ => None,
             }
@@ -296,6 +349,43 @@ mod tests {
         assert_eq!(bench.read().unwrap(), "new");
         assert_eq!(bench.run(&old), Ok(Reply::Flag(true)));
         assert_eq!(bench.read().unwrap(), "new");
+    }
+
+    #[test]
+    fn a_set_that_comes_late_does_not_undo_an_expiry() {
+        let mut bench = Bench::new();
+        let stamps = [bench.stamps.next(), bench.stamps.next(), bench.stamps.next()];
+        let (first, late) = (bench.set("first", stamps[0]), bench.set("late", stamps[1]));
+        bench.run(&first).unwrap();
+        let expire = Operation::Expire { key: bench.key(), stamp: stamps[2] };
+        assert_eq!(bench.run(&expire), Ok(Reply::Flag(true)));
+        assert_eq!(bench.run(&late), Ok(Reply::Flag(true)));
+        assert_eq!(bench.read(), None, "whichever of the two is there, it is stale");
+    }
+
+    #[test]
+    fn an_expiry_that_comes_late_leaves_the_newer_value_fresh() {
+        let mut bench = Bench::new();
+        let (early, late) = (bench.stamps.next(), bench.stamps.next());
+        let set = bench.set("new", late);
+        bench.run(&set).unwrap();
+        let expire = Operation::Expire { key: bench.key(), stamp: early };
+        bench.run(&expire).unwrap();
+        assert_eq!(bench.read().unwrap(), "new");
+    }
+
+    #[test]
+    fn an_invalidation_of_a_tag_that_comes_late_leaves_the_newer_one() {
+        let mut bench = Bench::new();
+        let stamps = [bench.stamps.next(), bench.stamps.next()];
+        let key = bench.keys.marker(b"t");
+        for stamp in [stamps[1], stamps[0]] {
+            let removal = Removal::Delete;
+            bench.run(&Operation::Invalidate { key: key.clone(), removal, stamp }).unwrap();
+        }
+        let waits = bench.local.journal.take(&key).unwrap();
+        let Wish::Invalidate(removals) = &waits.wish else { panic!("{waits:?}") };
+        assert!(matches!(removals[..], [(Removal::Delete, stamp)] if stamp >= stamps[1]));
     }
 
     #[test]

@@ -8,3 +8,4 @@ mod fate;
 pub mod journal;
 mod keeper;
 pub mod local;
+mod near;

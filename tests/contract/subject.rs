@@ -5,7 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast::backend::memory::Memory;
 use holdfast::backend::redis::Redis;
-use holdfast::backend::{Answer, Backend, Change, Lease, Operation, Raw, Reply, Value};
+use holdfast::backend::{
+    Answer, Ask, Backend, Change, Found, Lease, Loading, Operation, Policy, Raw, Removal, Reply,
+    Scope, Tags, Value,
+};
 use holdfast::base::clock::{BootClock, Clock};
 use holdfast::base::error::ErrorKind;
 use holdfast::base::keys::Keys;
@@ -24,6 +27,8 @@ pub struct Lacks {
     pub other_types: bool,
     /// Raw commands while degraded.
     pub raw_commands: bool,
+    /// Markers of tags that somebody else could remove.
+    pub markers: bool,
 }
 
 pub struct Subject {
@@ -35,7 +40,7 @@ pub struct Subject {
     clock: Arc<dyn Clock>,
     run: Vec<Kind>,
     place: String,
-    _server: Option<Server>,
+    server: Option<Server>,
 }
 
 fn parts() -> (Arc<dyn Clock>, Arc<Stamps>) {
@@ -66,14 +71,14 @@ impl Subject {
             clock,
             run: Vec::new(),
             place: String::new(),
-            _server: server,
+            server,
         }
     }
 
     pub async fn memory() -> Self {
         let (clock, stamps) = parts();
         let memory = Memory::new(10 << 20, stamps.clone(), clock.clone(), Keys::new("contract:"));
-        let lacks = Lacks::default();
+        let lacks = Lacks { markers: true, ..Lacks::default() };
         Self::new(Arc::new(memory), lacks, (clock, stamps), None)
     }
 
@@ -101,7 +106,7 @@ impl Subject {
     pub async fn fallback_forced() -> Self {
         let mut subject = Self::fallback_online().await;
         let (clock, stamps) = (subject.clock.clone(), subject.stamps.clone());
-        let server = subject._server.take().unwrap();
+        let server = subject.server.take().unwrap();
         let redis = open(&server, &clock, &stamps);
         let fallback = Fallback::new(
             Some(redis),
@@ -111,12 +116,19 @@ impl Subject {
             Box::new(|_| {}),
         );
         fallback.force(true);
-        let lacks = Lacks { other_types: true, raw_commands: true };
+        let lacks = Lacks { other_types: true, raw_commands: true, markers: true };
         Self::new(fallback, lacks, (clock, stamps), Some(server))
     }
 
-    pub fn begin(&mut self, kind: Kind, what: &str) {
+    /// Each case by itself: what one broke or put off is not the next one's.
+    pub async fn begin(&mut self, kind: Kind, what: &str) {
+        // An invalidation makes own stamps run ahead of the clock.
+        let last = self.stamps.next().micros;
+        while self.stamps.server_micros() <= last {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         self.run.clear();
+        self.caller = Caller::new();
         self.place = format!("{kind:?}-{what}");
     }
 
@@ -129,8 +141,17 @@ impl Subject {
         self.keys.entry(&self.place, name)
     }
 
-    pub fn family(&self) -> Bytes {
-        self.keys.family(&self.place)
+    pub fn family(&self) -> Scope {
+        Scope::Prefix(self.keys.family(&self.place))
+    }
+
+    pub fn pattern(&self, pattern: &str) -> Scope {
+        Scope::matching(&self.keys, &self.place, pattern)
+    }
+
+    /// Everything of this case that has a tag.
+    pub fn tagged(&self) -> Scope {
+        Scope::Tagged(self.keys.family(&self.place))
     }
 
     pub async fn run(&mut self, operation: Operation) -> Answer {
@@ -139,29 +160,71 @@ impl Subject {
         self.caller.run(&*self.backend, operation, since).await
     }
 
+    /// What is fresh.
     pub async fn get(&mut self, key: &Bytes) -> Option<Bytes> {
-        match self.run(Operation::Get { key: key.clone() }).await.unwrap() {
-            Reply::Entry(found) => Some(found.payload),
+        self.found(key, false).await.map(|found| found.payload)
+    }
+
+    /// What is there, fresh or not.
+    pub async fn get_stale(&mut self, key: &Bytes) -> Option<Found> {
+        self.found(key, true).await
+    }
+
+    pub async fn found(&mut self, key: &Bytes, stale: bool) -> Option<Found> {
+        match self.run(Operation::Get { key: key.clone(), stale }).await.unwrap() {
+            Reply::Entry(found) => Some(found),
             Reply::Nothing => None,
             other => panic!("a read answered {other:?}"),
         }
     }
 
-    pub async fn set(&mut self, key: &Bytes, text: &str, ttl_ms: Option<u64>) -> Answer {
-        let stamp = self.stamps.next();
-        self.run(Operation::Set { key: key.clone(), value: value(text), ttl_ms, stamp }).await
+    pub async fn exists(&mut self, key: &Bytes) -> bool {
+        match self.run(Operation::Exists { key: key.clone() }).await.unwrap() {
+            Reply::Flag(exists) => exists,
+            other => panic!("a question answered {other:?}"),
+        }
     }
 
+    pub async fn set(&mut self, key: &Bytes, text: &str, ttl_ms: Option<u64>) -> Answer {
+        self.set_with(key, text, ttl_ms, Policy::default()).await
+    }
+
+    pub async fn set_with(
+        &mut self,
+        key: &Bytes,
+        text: &str,
+        ttl_ms: Option<u64>,
+        policy: Policy,
+    ) -> Answer {
+        let value = Value { policy, ..value(text) };
+        let stamp = self.stamps.next();
+        self.run(Operation::Set { key: key.clone(), value, ttl_ms, stamp }).await
+    }
+
+    /// By somebody who waits for nobody else for a minute.
     pub async fn load(&mut self, key: &Bytes) -> Reply {
-        let token = random::bits();
-        self.run(Operation::Load { key: key.clone(), token }).await.unwrap()
+        self.ask(key, asking()).await
+    }
+
+    pub async fn ask(&mut self, key: &Bytes, ask: Ask) -> Reply {
+        self.run(Operation::Load { key: key.clone(), ask }).await.unwrap()
+    }
+
+    pub async fn loading(&mut self, key: &Bytes, ask: Ask) -> Loading {
+        match self.ask(key, ask).await {
+            Reply::Loading(loading) => loading,
+            other => panic!("a load answered {other:?}"),
+        }
     }
 
     pub async fn lease(&mut self, key: &Bytes) -> Lease {
-        match self.load(key).await {
-            Reply::Lease(lease) => lease,
-            other => panic!("a load answered {other:?}"),
-        }
+        self.lease_with(key, asking()).await
+    }
+
+    pub async fn lease_with(&mut self, key: &Bytes, ask: Ask) -> Lease {
+        let loading = self.loading(key, ask).await;
+        assert_eq!(loading.wait_ms, 0);
+        loading.lease.expect("nobody else loads it")
     }
 
     pub async fn fill(
@@ -171,8 +234,66 @@ impl Subject {
         text: &str,
         ttl_ms: Option<u64>,
     ) -> Answer {
-        let value = value(text);
+        self.fill_with(key, lease, text, ttl_ms, Policy::default()).await
+    }
+
+    pub async fn fill_with(
+        &mut self,
+        key: &Bytes,
+        lease: Lease,
+        text: &str,
+        ttl_ms: Option<u64>,
+        policy: Policy,
+    ) -> Answer {
+        let value = Value { policy, ..value(text) };
         self.run(Operation::Fill { key: key.clone(), lease, value, ttl_ms }).await
+    }
+
+    pub async fn hold(&mut self, key: &Bytes, lease: Lease, lease_ms: u64) -> Answer {
+        let token = lease.token;
+        self.run(Operation::Hold { key: key.clone(), token, lease_ms }).await
+    }
+
+    pub async fn expire(&mut self, key: &Bytes) -> Answer {
+        let stamp = self.stamps.next();
+        self.run(Operation::Expire { key: key.clone(), stamp }).await
+    }
+
+    pub async fn clear(&mut self, scope: Scope) -> Answer {
+        let stamp = self.stamps.next();
+        self.run(Operation::Clear { scope, stamp }).await
+    }
+
+    /// Those of a value, in this case alone.
+    pub fn tags(&self, names: &[&str]) -> Policy {
+        let names: Vec<String> = names.iter().map(|name| self.tag(name)).collect();
+        let tags = Tags::new(names.iter().map(String::as_str)).unwrap();
+        Policy { tags, ..Policy::default() }
+    }
+
+    fn tag(&self, name: &str) -> String {
+        format!("{} {name}", self.place)
+    }
+
+    pub async fn invalidate(&mut self, name: &str, removal: Removal) -> Answer {
+        let key = self.keys.marker(self.tag(name).as_bytes());
+        let stamp = self.stamps.next();
+        self.run(Operation::Invalidate { key, removal, stamp }).await
+    }
+
+    /// Removes a tag's marker behind everybody's back; false where nobody could.
+    pub async fn lose_marker(&mut self, name: &str) -> bool {
+        if self.lacks.markers {
+            return false;
+        }
+        let url = self.server.as_ref().unwrap().url();
+        let client = redis::Client::open(url).unwrap();
+        let mut outside = client.get_multiplexed_async_connection().await.unwrap();
+        let marker = self.keys.marker(self.tag(name).as_bytes());
+        let removed: u64 =
+            redis::cmd("DEL").arg(marker.as_ref()).query_async(&mut outside).await.unwrap();
+        assert_eq!(removed, 1, "there was a marker");
+        true
     }
 
     pub async fn delete(&mut self, key: &Bytes) -> Answer {
@@ -208,15 +329,30 @@ impl Subject {
         true
     }
 
-    /// Waits until a key is gone; the server's clock decides, not ours.
+    /// Waits until nothing fresh is there; the server's clock decides, not ours.
     pub async fn until_gone(&mut self, key: &Bytes) {
+        self.until(async |subject| subject.get(key).await.is_none()).await;
+    }
+
+    /// Waits until nobody else has the lease any more.
+    pub async fn until_leased(&mut self, key: &Bytes) -> Lease {
+        let mut lease = None;
+        self.until(async |subject| {
+            lease = subject.loading(key, asking()).await.lease;
+            lease.is_some()
+        })
+        .await;
+        lease.expect("see above")
+    }
+
+    pub async fn until(&mut self, mut so: impl AsyncFnMut(&mut Self) -> bool) {
         for _ in 0..2000 {
-            if self.get(key).await.is_none() {
+            if so(self).await {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        panic!("the key never expired");
+        panic!("it never came to that");
     }
 }
 
@@ -227,8 +363,13 @@ fn open(server: &Server, clock: &Arc<dyn Clock>, stamps: &Arc<Stamps>) -> Redis 
     Redis::new(endpoint, config, stamps.clone(), clock.clone(), &runtime)
 }
 
+pub fn asking() -> Ask {
+    Ask { token: random::bits() | 1, lease_ms: 60_000, ..Ask::default() }
+}
+
 pub fn value(text: &str) -> Value {
-    Value { payload: Bytes::copy_from_slice(text.as_bytes()), format: 0, compress: true }
+    let payload = Bytes::copy_from_slice(text.as_bytes());
+    Value { payload, compress: true, ..Value::default() }
 }
 
 pub fn args(words: &str) -> Vec<Bytes> {

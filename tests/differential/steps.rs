@@ -1,20 +1,62 @@
 //! Random steps: raw commands made from lines with gaps, and managed operations. Long because the lines
 //! are named one by one.
 use bytes::Bytes;
+use holdfast::backend::Removal;
 use proptest::prelude::*;
 
 /// One thing to do on both sides.
 #[derive(Clone, Debug)]
 pub enum Step {
     Raw(Vec<Word>),
-    Set(Name, Bytes, bool),
-    Get(Name),
+    Set(Name, Bytes, Terms),
+    /// The flag: what is stale counts too.
+    Get(Name, bool),
     Exists(Name),
     Delete(Name),
-    Load(Name),
-    Fill(Name, Bytes, bool),
-    Clear,
+    Expire(Name),
+    Load(Name, Asking, Terms),
+    Fill(Name, Bytes, Terms),
+    /// The flag: it is kept, not given back.
+    Hold(Name, bool),
+    Invalidate(Tag, Removal),
+    Clear(Cleared),
 }
+
+/// What a value is bound to.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub expires: bool,
+    pub fresh: Fresh,
+    pub tags: Vec<Tag>,
+}
+
+/// Nothing in between: how much time passes is chance.
+#[derive(Clone, Copy, Debug)]
+pub enum Fresh {
+    Never,
+    ForDays,
+    Always,
+}
+
+/// How a load asks, and whether it leaves the lease to others at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking {
+    pub force: bool,
+    pub refresh: bool,
+    pub share: bool,
+    pub for_days: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Cleared {
+    All,
+    Matching(&'static str),
+    Tagged,
+}
+
+pub type Tag = &'static str;
+
+pub const TAGS: [Tag; 2] = ["t", "{u}"];
 
 /// The name of a managed value.
 pub type Name = &'static str;
@@ -399,14 +441,41 @@ fn any_value() -> impl Strategy<Value = Bytes> {
 pub fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         60 => any_raw(),
-        3 => (any_name(), any_value(), any::<bool>())
-            .prop_map(|(name, value, expires)| Step::Set(name, value, expires)),
-        3 => any_name().prop_map(Step::Get),
-        1 => any_name().prop_map(Step::Exists),
+        6 => (any_name(), any_value(), any_terms())
+            .prop_map(|(name, value, terms)| Step::Set(name, value, terms)),
+        6 => (any_name(), any::<bool>()).prop_map(|(name, stale)| Step::Get(name, stale)),
+        2 => any_name().prop_map(Step::Exists),
         2 => any_name().prop_map(Step::Delete),
-        3 => any_name().prop_map(Step::Load),
-        3 => (any_name(), any_value(), any::<bool>())
-            .prop_map(|(name, value, expires)| Step::Fill(name, value, expires)),
-        1 => Just(Step::Clear),
+        2 => any_name().prop_map(Step::Expire),
+        6 => (any_name(), any_asking(), any_terms())
+            .prop_map(|(name, asking, terms)| Step::Load(name, asking, terms)),
+        6 => (any_name(), any_value(), any_terms())
+            .prop_map(|(name, value, terms)| Step::Fill(name, value, terms)),
+        2 => (any_name(), any::<bool>()).prop_map(|(name, kept)| Step::Hold(name, kept)),
+        2 => (prop::sample::select(TAGS.to_vec()), any_removal())
+            .prop_map(|(tag, removal)| Step::Invalidate(tag, removal)),
+        1 => any_cleared().prop_map(Step::Clear),
     ]
+}
+
+fn any_terms() -> impl Strategy<Value = Terms> {
+    let fresh =
+        prop_oneof![4 => Just(Fresh::Always), 1 => Just(Fresh::Never), 2 => Just(Fresh::ForDays)];
+    let tags = prop::sample::subsequence(TAGS.to_vec(), 0..=TAGS.len());
+    (any::<bool>(), fresh, tags).prop_map(|(expires, fresh, tags)| Terms { expires, fresh, tags })
+}
+
+fn any_asking() -> impl Strategy<Value = Asking> {
+    let rarely = || prop::bool::weighted(0.2);
+    (rarely(), rarely(), rarely(), any::<bool>())
+        .prop_map(|(force, refresh, share, for_days)| Asking { force, refresh, share, for_days })
+}
+
+fn any_removal() -> impl Strategy<Value = Removal> {
+    prop_oneof![Just(Removal::Delete), Just(Removal::Expire)]
+}
+
+fn any_cleared() -> impl Strategy<Value = Cleared> {
+    let patterns = prop::sample::select(vec!["*", "a*", "?", "{c}", "[ab]", "none*"]);
+    prop_oneof![Just(Cleared::All), Just(Cleared::Tagged), patterns.prop_map(Cleared::Matching)]
 }

@@ -160,6 +160,8 @@ impl Rules {
             one.cleared = Some(stamp);
         } else {
             self.carry_out_clear(stamp);
+            // A live one removes whatever others wrote before, as a live delete does.
+            self.server.retain(|_, stored| stored.stamp.1 == process);
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use holdfast::backend::redis::Redis;
-use holdfast::backend::{Operation, Raw, Reply, Value};
+use holdfast::backend::{Operation, Raw, Reply, Scope, Value};
 use holdfast::base::clock::{BootClock, Clock, ManualClock};
 use holdfast::base::keys::Keys;
 use holdfast::base::plant::Plant;
@@ -16,7 +16,7 @@ use holdfast::resilience::fallback::Fallback;
 use crate::rules::{Id, KEYS, Rules, Step, Stored};
 use crate::support::{Caller, Server};
 
-const HEADER: usize = 28;
+const HEADER: usize = 42;
 /// What the clock moves on between two steps.
 const TICK: u64 = 1_000;
 
@@ -76,7 +76,7 @@ impl World {
                 stamps.clone(),
                 Box::new(|_| {}),
             );
-            Process { fallback, stamps, caller: Caller::new() }
+            Process { fallback, stamps, caller: Caller::without_copies() }
         };
         let client = redis::Client::open(server.url()).unwrap();
         let outside = client.get_multiplexed_async_connection().await.unwrap();
@@ -116,8 +116,7 @@ impl World {
             Step::Set { process, key, ttl } => {
                 self.next += 1;
                 let id = self.next;
-                let value =
-                    Value { payload: Bytes::from(id.to_string()), format: 0, compress: false };
+                let value = Value { payload: Bytes::from(id.to_string()), ..Value::default() };
                 let stamp = self.processes[process].stamps.next();
                 let operation = Operation::Set { key: self.key(key), value, ttl_ms: ttl, stamp };
                 let answer = self.ask(process, operation).await?;
@@ -142,8 +141,8 @@ impl World {
             }
             Step::Clear { process } => {
                 let stamp = self.processes[process].stamps.next();
-                let prefix = self.keys.family("f");
-                self.ask(process, Operation::Clear { prefix, stamp }).await?;
+                let scope = Scope::Prefix(self.keys.family("f"));
+                self.ask(process, Operation::Clear { scope, stamp }).await?;
                 self.rules.clear(process);
             }
             Step::Leave { process } => {
@@ -172,7 +171,7 @@ impl World {
     }
 
     async fn read(&mut self, process: usize, key: usize) -> Result<Option<Id>, String> {
-        let operation = Operation::Get { key: self.key(key) };
+        let operation = Operation::Get { key: self.key(key), stale: false };
         Ok(match self.ask(process, operation).await? {
             Reply::Entry(found) => {
                 Some(std::str::from_utf8(&found.payload).unwrap().parse().unwrap())

@@ -1,13 +1,14 @@
 //! Real servers and a sink to wait on, for tests of the core.
 #![allow(dead_code, reason = "each test binary uses its part")]
 pub mod laws;
+pub mod process;
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast::backend::{Answer, Backend, Call, Early, Operation, Settler, Sink};
+use holdfast::backend::{Answer, Backend, Call, Early, Operation, Reach, Settler, Sink};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// A redis-server on a free port of loopback; ended when dropped.
@@ -58,6 +59,13 @@ impl Server {
         self.child = child;
     }
 
+    /// Stops it where it stands, or lets it go on; what it is sent meanwhile waits.
+    pub fn halt(&self, halt: bool) {
+        let signal = if halt { "-STOP" } else { "-CONT" };
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
@@ -88,12 +96,19 @@ impl Sink for Channel {
 pub struct Caller {
     sink: Arc<Channel>,
     answers: UnboundedReceiver<(u32, Answer)>,
+    pub reach: Reach,
 }
 
 impl Caller {
     pub fn new() -> Self {
         let (sender, answers) = unbounded_channel();
-        Self { sink: Arc::new(Channel(sender)), answers }
+        Self { sink: Arc::new(Channel(sender)), answers, reach: Reach::default() }
+    }
+
+    /// No copy answers it while the server does: what others wrote is seen at once.
+    pub fn without_copies() -> Self {
+        let reach = Reach { near: false, ..Reach::default() };
+        Self { reach, ..Self::new() }
     }
 
     pub fn settler(&self, id: u32) -> Settler {
@@ -109,14 +124,15 @@ impl Caller {
 
     /// One operation, to its end.
     pub async fn run(&mut self, backend: &dyn Backend, operation: Operation, since: u64) -> Answer {
-        match backend.now(operation, true) {
+        match backend.now(operation, self.reach) {
             Early::Answer(answer) => answer,
             Early::Held(answer) => {
                 backend.when_safe(vec![(self.settler(0), answer)]);
                 self.next().await.1
             }
             Early::Pass(operation) => {
-                backend.submit(vec![Call::new(operation, self.settler(0), since, true)]);
+                let call = Call::new(operation, self.settler(0), since, self.reach);
+                backend.submit(vec![call]);
                 self.next().await.1
             }
         }

@@ -12,8 +12,9 @@ const name = cluster.isPrimary ? 'primary' : `worker ${cluster.worker.id}`
 
 const use = async () => {
   const kept = await cacheManager.set(name, name)
-  const entry = await cacheManager.getEntry(name)
-  return { name, kept, ...entry, ttlMs: undefined, client: await redisClient.getClient().call('CLIENT', 'ID') }
+  const entry = await cacheManager.getEntry(name, { skipL1: true })
+  const { value, source } = entry ?? {}
+  return { name, kept, value, source, client: await redisClient.getClient().call('CLIENT', 'ID') }
 }
 
 if (cluster.isPrimary) {

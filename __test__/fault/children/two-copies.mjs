@@ -28,8 +28,13 @@ const error = await two.cacheManager.get('').catch((thrown) => thrown)
 said.errors = copies.map(({ HoldfastError }) => [HoldfastError.isInstance(error), error instanceof HoldfastError])
 
 if (isMainThread) {
-  const list = String(await one.redisClient.getClient().call('CLIENT', 'LIST', 'TYPE', 'normal'))
-  said.connections = list.trim().split('\n').length
+  // Each has one for commands and, a while after the first read, one on which the server tells of changes.
+  do {
+    const list = String(await one.redisClient.getClient().call('CLIENT', 'LIST', 'TYPE', 'normal'))
+    const all = list.trim().split('\n')
+    const changes = all.filter((line) => /\bflags=\w*[tB]/.test(line)).length
+    said.connections = { commands: all.length - changes, changes }
+  } while (said.connections.changes < 2)
   // And in a worker thread as well.
   const worker = new Worker(new URL(import.meta.url), { workerData: [url, keyPrefix, folder] })
   said.worker = await new Promise((resolve, reject) => {

@@ -30,3 +30,11 @@ pub struct Stats {
     /// Dropped because their time had come, whoever noticed it.
     pub expired: u64,
 }
+
+/// What an owner's entries come to now, and how many were dropped for room since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owned {
+    pub entries: usize,
+    pub bytes: usize,
+    pub evicted: u64,
+}

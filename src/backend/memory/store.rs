@@ -11,11 +11,16 @@ use std::sync::Arc;
 use lru::LruCache;
 
 pub use super::data::{Data, End, Hash, List, Set};
-pub use super::entry::{Entry, Standing};
+pub use super::entry::{Entry, Standing, Terms};
 use super::expiry::{Expiry, Record};
 use super::leases::Leases;
-pub use super::leases::{MAX_LEASE_BYTES, MAX_LEASES};
-pub use super::outcome::{Evicted, Full, Stats};
+pub use super::leases::{MAX_LEASE_BYTES, MAX_LEASES, Taken};
+pub use super::markers::Markers;
+pub use super::marks::Marks;
+pub use super::outcome::{Evicted, Full, Owned, Stats};
+use crate::backend::policy::{Marker, Verdict};
+use crate::backend::scope::Scope;
+use crate::base::keys::Keys;
 use crate::base::stamp::Stamp;
 
 /// An entry with its place in the expiry order.
@@ -33,6 +38,10 @@ pub struct Store {
     journalled: Shelf,
     expiry: Expiry,
     leases: Leases,
+    /// What is known of tags.
+    pub markers: Markers,
+    pub marks: Arc<Marks>,
+    owned: Vec<Owned>,
     bytes: usize,
     limit: usize,
     evicted: u64,
@@ -47,6 +56,9 @@ impl Store {
             journalled: LruCache::unbounded(),
             expiry: Expiry::new(),
             leases: Leases::new(),
+            markers: Markers::default(),
+            marks: Arc::new(Marks::default()),
+            owned: Vec::new(),
             bytes: 0,
             limit: limit_bytes,
             evicted: 0,
@@ -65,6 +77,71 @@ impl Store {
         }
     }
 
+    /// The live entry, which counts as used, and what it is worth. Under a link every marker of its tags has to
+    /// be known, or nothing is answered; without one what is known here has to do.
+    pub fn judged(
+        &mut self,
+        key: &[u8],
+        now: u64,
+        keys: &Keys,
+        link: Option<u32>,
+    ) -> Option<(&Entry, Verdict)> {
+        self.drop_if_expired(key, now);
+        let slot = match self.clean.get_mut(key) {
+            Some(slot) => slot,
+            None => self.journalled.get_mut(key)?,
+        };
+        let stamp = slot.entry.stamp;
+        let own = if slot.entry.is_stale(now) { Verdict::Stale } else { Verdict::Fresh };
+        let state = self.markers.state();
+        let terms = slot.entry.terms.as_deref_mut();
+        let Some(terms) = terms.filter(|terms| !terms.tags.is_empty() && terms.checked != state)
+        else {
+            return Some((&slot.entry, own));
+        };
+        let (mut worst, mut all_known) = (Marker::default(), true);
+        for tag in terms.tags.iter() {
+            let key = keys.marker(tag);
+            let (marker, known) = match link {
+                Some(link) => self.markers.look(&key, link),
+                None => (self.markers.guess(&key), true),
+            };
+            worst = worst.max(marker);
+            all_known &= known;
+        }
+        let by_tags = worst.verdict(stamp);
+        if by_tags != Verdict::Gone && !all_known {
+            return None;
+        }
+        if by_tags == Verdict::Fresh {
+            terms.checked = state;
+        }
+        Some((&slot.entry, own.max(by_tags)))
+    }
+
+    /// The copy that stands there, behind which no intent does.
+    pub fn copy(&mut self, key: &[u8]) -> Option<&mut Entry> {
+        self.clean.peek_mut(key).map(|slot| &mut slot.entry)
+    }
+
+    /// Says that the entry of this stamp is what the server has, under a link. It stays where it is.
+    pub fn relink(&mut self, key: &[u8], link: u32, linked_at: u32) {
+        if let Some(slot) = self.clean.peek_mut(key) {
+            slot.entry.link = link;
+            slot.entry.linked_at = linked_at;
+            // What is vouched for falls with the next word about it, whoever's that is.
+            if link != 0 {
+                slot.entry.echo = 0;
+            }
+        }
+    }
+
+    /// What a tag's marker says at least, from now on.
+    pub fn raise_marker(&mut self, key: &bytes::Bytes, marker: Marker) {
+        self.markers.raise(key, marker);
+        self.marks.bump_tags();
+    }
+
     /// The live entry, which does not count as used.
     pub fn peek(&self, key: &[u8], now: u64) -> Option<&Entry> {
         self.slot(key).map(|slot| &slot.entry).filter(|entry| !entry.is_expired(now))
@@ -76,11 +153,17 @@ impl Store {
     ///
     /// An entry that is expired already only removes what stood there.
     pub fn set(&mut self, key: &[u8], entry: Entry, now: u64) -> Result<Evicted, Full> {
+        let kept = self.keep_copy(key, entry, now)?;
+        self.leases.drop_key(key);
+        Ok(kept)
+    }
+
+    /// The same for a copy of what stands elsewhere: that it was read says nothing to a load that is under way.
+    pub fn keep_copy(&mut self, key: &[u8], entry: Entry, now: u64) -> Result<Evicted, Full> {
         let needed = entry.weight(key);
         let Some(room) = self.limit.checked_sub(needed) else {
             return Err(Full { needed, limit: self.limit });
         };
-        self.leases.drop_key(key);
         self.take_out(key);
         if entry.is_expired(now) {
             self.expired += 1;
@@ -90,6 +173,7 @@ impl Store {
         let key: Arc<[u8]> = Arc::from(key);
         let record = entry.expires_at.map(|at| self.expiry.insert(at, Arc::clone(&key)));
         self.bytes += needed;
+        self.own(entry.owner, needed);
         self.shelf(entry.standing).put(key, Slot { entry, record });
         Ok(evicted)
     }
@@ -135,6 +219,7 @@ impl Store {
         self.drop_if_expired(key, now);
         let Some((key, mut slot)) = self.pull(key) else { return false };
         self.leases.drop_key(&key);
+        self.marks.bump(&key);
         if let Some(record) = slot.record {
             self.expiry.remove(record);
         }
@@ -153,6 +238,28 @@ impl Store {
             return None;
         }
         Some(entry)
+    }
+
+    /// Lets go of a copy.
+    pub fn drop_copy(&mut self, key: &[u8]) {
+        self.take_out(key);
+    }
+
+    /// Makes the live entry stale, and destroys the key's lease even when nothing is stored. Answers whether
+    /// there was one.
+    pub fn make_stale(&mut self, key: &[u8], now: u64) -> bool {
+        self.leases.drop_key(key);
+        self.drop_if_expired(key, now);
+        let Some((key, mut slot)) = self.pull(key) else { return false };
+        self.marks.bump(&key);
+        let before = slot.entry.weight(&key);
+        slot.entry.expire();
+        let grown = slot.entry.weight(&key) - before;
+        self.bytes += grown;
+        self.owned_mut(slot.entry.owner).bytes += grown;
+        self.shelf(slot.entry.standing).put(key, slot);
+        self.make_room(self.limit, now);
+        true
     }
 
     /// Says that the intent of this stamp was replayed: its entry may be dropped from now on. A
@@ -194,23 +301,19 @@ impl Store {
         self.expiry.next()
     }
 
-    /// Removes all that begins so, destroys the leases of all keys that begin so, stored or not, and
-    /// answers the keys that were live, in no particular order. Reads every key of the store.
-    pub fn remove_prefix(&mut self, prefix: &[u8], now: u64) -> Vec<Box<[u8]>> {
-        self.leases.drop_prefix(prefix);
+    /// Removes all in a scope that is not newer than a stamp, destroys the leases of all keys in it, stored or
+    /// not, and answers how many entries went that were live. Reads every key of the store.
+    pub fn remove_scope(&mut self, scope: &Scope, stamp: Stamp, now: u64) -> usize {
+        self.leases.drop_where(|key| scope.may_cover(key));
         let stored: Vec<Arc<[u8]>> = self
             .slots()
+            .filter(|(key, slot)| {
+                slot.entry.stamp <= stamp && scope.covers(key, slot.entry.tags().is_some())
+            })
             .map(|(key, _)| key)
-            .filter(|key| key.starts_with(prefix))
             .cloned()
             .collect();
-        let mut live = Vec::new();
-        for key in stored {
-            if self.remove(&key, now).is_some() {
-                live.push(Box::from(&*key));
-            }
-        }
-        live
+        stored.iter().filter(|key| self.remove(key, now).is_some()).count()
     }
 
     /// The live keys that begin so, in no particular order. Reads every key of the store.
@@ -231,11 +334,8 @@ impl Store {
     /// Drops all clean entries. Leases stay: forgetting a copy is no delete.
     pub fn clear_clean(&mut self) {
         let clean = std::mem::replace(&mut self.clean, LruCache::unbounded());
-        for (key, slot) in &clean {
-            self.bytes -= slot.entry.weight(key);
-            if let Some(record) = slot.record {
-                self.expiry.remove(record);
-            }
+        for (key, slot) in clean {
+            self.forget(&key, slot);
         }
     }
 
@@ -267,9 +367,24 @@ impl Store {
         }
     }
 
-    /// Gives the key's lease to the load with this token; a load that held it before lost it.
-    pub fn take_lease(&mut self, key: &[u8], token: u64) {
-        self.leases.take(key, token);
+    /// What is held for an owner, and what of it was dropped for room.
+    pub fn owned(&self, owner: u16) -> Owned {
+        self.owned.get(usize::from(owner)).copied().unwrap_or_default()
+    }
+
+    /// Gives the key's lease to the load with this token, until then; a load that held it before lost it.
+    pub fn take_lease(&mut self, key: &[u8], token: u64, until: u64) {
+        self.leases.take(key, token, until);
+    }
+
+    /// Who has the key's lease, and until when it is left to him.
+    pub fn lease(&self, key: &[u8]) -> Option<Taken> {
+        self.leases.of(key)
+    }
+
+    /// Leaves the lease to its holder until then. Answers whether it stood.
+    pub fn keep_lease(&mut self, key: &[u8], token: u64, until: u64) -> bool {
+        self.leases.keep(key, token, until)
     }
 
     /// Whether this token holds the key's lease; if so the lease is used up. A fill asks this and
@@ -287,6 +402,20 @@ impl Store {
             Standing::Clean => &mut self.clean,
             Standing::Journalled => &mut self.journalled,
         }
+    }
+
+    fn own(&mut self, owner: u16, bytes: usize) {
+        let owned = self.owned_mut(owner);
+        owned.entries += 1;
+        owned.bytes += bytes;
+    }
+
+    fn owned_mut(&mut self, owner: u16) -> &mut Owned {
+        let at = usize::from(owner);
+        if self.owned.len() <= at {
+            self.owned.resize(at + 1, Owned::default());
+        }
+        &mut self.owned[at]
     }
 
     fn slot(&self, key: &[u8]) -> Option<&Slot> {
@@ -316,7 +445,10 @@ impl Store {
     ) -> Option<(T, Evicted)> {
         let (key, mut slot) = self.pull(key)?;
         self.leases.drop_key(&key);
-        self.bytes -= slot.entry.weight(&key);
+        self.marks.bump(&key);
+        let before = slot.entry.weight(&key);
+        self.bytes -= before;
+        self.disown(slot.entry.owner, before);
         let answer = change(&mut slot.entry.data);
         slot.entry.data.trim();
         let needed = slot.entry.weight(&key);
@@ -329,6 +461,7 @@ impl Store {
         };
         let evicted = self.make_room(room, now);
         self.bytes += needed;
+        self.own(slot.entry.owner, needed);
         self.shelf(slot.entry.standing).put(key, slot);
         Some((answer, evicted))
     }
@@ -339,8 +472,17 @@ impl Store {
         if let Some(record) = record {
             self.expiry.remove(record);
         }
-        self.bytes -= entry.weight(key);
+        let weight = entry.weight(key);
+        self.bytes -= weight;
+        self.disown(entry.owner, weight);
+        self.marks.bump(key);
         entry
+    }
+
+    fn disown(&mut self, owner: u16, bytes: usize) {
+        let owned = self.owned_mut(owner);
+        owned.entries -= 1;
+        owned.bytes -= bytes;
     }
 
     fn drop_if_expired(&mut self, key: &[u8], now: u64) {
@@ -367,9 +509,11 @@ impl Store {
                 continue;
             }
             if let Some((key, slot)) = self.clean.pop_lru() {
+                self.owned_mut(slot.entry.owner).evicted += 1;
                 self.forget(&key, slot);
                 evicted.clean += 1;
             } else if let Some((key, slot)) = self.journalled.pop_lru() {
+                self.owned_mut(slot.entry.owner).evicted += 1;
                 self.forget(&key, slot);
                 self.evicted_journalled += 1;
                 evicted.journalled.push(Box::from(&*key));
@@ -384,8 +528,9 @@ impl Store {
     /// Counts everything anew: bytes, entries that expire, expiry records, keys on both shelves.
     #[cfg(test)]
     pub fn audit(&self) -> (usize, usize, usize, usize) {
-        let weight =
-            |key: &[u8], entry: &Entry| key.len() + entry.data.recount() + super::entry::OVERHEAD;
+        let weight = |key: &[u8], entry: &Entry| {
+            entry.weight(key) - entry.data.weight() + entry.data.recount()
+        };
         let bytes = self.slots().map(|(key, slot)| weight(key, &slot.entry)).sum();
         let expiring = self.slots().filter(|(_, slot)| slot.entry.expires_at.is_some()).count();
         let twice = self.clean.iter().filter(|(key, _)| self.journalled.contains(*key)).count();

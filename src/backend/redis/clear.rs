@@ -1,4 +1,6 @@
 //! Removing a whole family: SCAN and, per key, a tombstone and an UNLINK. Never KEYS, never FLUSH.
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value as Resp};
@@ -8,10 +10,11 @@ use super::hub::{Hub, SideJob};
 use super::wire::Wire;
 use super::{Replayer, failure, script, wire};
 use crate::backend::intent::{Intent, Outcome};
-use crate::backend::{Call, Operation, Reply};
+use crate::backend::policy::CLOCK_ERROR;
+use crate::backend::{Call, Operation, Reply, Scope};
 use crate::base::error::{Applied, Error, ErrorKind, Result};
-use crate::base::keys::scan_pattern;
 use crate::base::stamp::Stamp;
+use crate::codec::envelope;
 
 const PAGE: &str = "512";
 
@@ -25,7 +28,7 @@ impl Hub {
     }
 
     fn start_clear(&mut self, call: Call) {
-        let Operation::Clear { prefix, stamp } = &call.operation else { return };
+        let Operation::Clear { scope, stamp } = &call.operation else { return };
         if let Some(keeper) = self.shared.keeper() {
             let _ = keeper.sending(&call);
         }
@@ -38,16 +41,22 @@ impl Hub {
         }
         link.outstanding += 1;
         let (connection, wire, id) = (link.connection.clone(), self.shared.wire.clone(), link.id);
-        let (prefix, stamp, keeper) = (prefix.clone(), *stamp, self.shared.keeper());
+        let (scope, stamp, keeper) = (scope.clone(), *stamp, self.shared.keeper());
+        let live = call.attempts == 0;
         let timeout = self.shared.config.command_timeout;
         let mut outage = self.outage.subscribe();
         self.side_jobs.push(Box::pin(async move {
             let cleared = tokio::select! {
-                cleared = clear(connection, &wire, &prefix, stamp, timeout) => cleared,
+                cleared = clear(connection, &wire, &scope, stamp, live, timeout) => cleared,
                 _ = outage.changed() => Err(Error::unavailable("it went away")),
             };
             match (cleared, keeper) {
-                (Ok(removed), _) => call.settler.settle(Ok(Reply::Count(removed))),
+                (Ok(removed), keeper) => {
+                    if let Some(keeper) = keeper {
+                        keeper.cleared(&scope, stamp);
+                    }
+                    call.settler.settle(Ok(Reply::Count(removed)));
+                }
                 // The journal has it from here.
                 (Err(error), Some(keeper)) if failure::means_unavailable(&error) => {
                     let error = failure::maybe_applied(error);
@@ -60,33 +69,44 @@ impl Hub {
     }
 }
 
-/// Removes what begins with the prefix and is not newer than the stamp; answers how many went.
+/// Removes what is in the scope and not newer than the stamp; answers how many went. A live one removes whatever
+/// others wrote before it began, as a live delete does: their stamps may be ahead of its own.
 ///
 /// First it is noted, so that no older set of a process that is cut off comes after it. Then the side
 /// records, so that no load that is under way brings an old value back, then the values.
 async fn clear(
     mut connection: MultiplexedConnection,
     wire: &Wire,
-    prefix: &Bytes,
+    scope: &Scope,
     stamp: Stamp,
+    live: bool,
     timeout: std::time::Duration,
 ) -> Result<u64> {
-    let side = wire.keys.side(prefix);
-    let side = &side[..side.len() - 1];
     let mut swept = Swept::default();
     let mut note = Pipeline::new();
-    note.add_command(wire.note_clear(prefix, stamp));
-    match run(&mut connection, &wire.gates, &note, timeout).await?.pop() {
+    note.add_command(wire.note_clear(scope, stamp));
+    let mut others = None;
+    match run(&mut connection, &wire.gates, &note, timeout, server_time).await?.pop() {
         Some(Err(error)) if failure::means_unavailable(&error) => return Err(error),
         // A server without room refuses it as it refuses tombstones; what is removed counts for more.
         Some(Err(error)) if error.kind == ErrorKind::Full => {}
         Some(Err(error)) => swept.refused = Some(error),
-        _ => swept.touched = true,
+        Some(Ok(now)) => {
+            swept.touched = true;
+            others = live.then(|| now.saturating_add(CLOCK_ERROR));
+        }
+        None => return Err(wire::unexpected()),
     }
     let report = |touched, error| if touched { failure::maybe_applied(error) } else { error };
-    for pattern in [scan_pattern(side), scan_pattern(prefix)] {
-        let done = sweep(&mut connection, wire, &pattern, stamp, timeout, &mut swept).await;
+    for search in scope.searches(&wire.keys) {
+        let stamps = (stamp, others);
+        let done = sweep(&mut connection, wire, scope, &search, stamps, timeout, &mut swept).await;
         done.map_err(|error| report(swept.touched, error))?;
+    }
+    if wire.announces.load(Ordering::Acquire) {
+        let mut word = Pipeline::new();
+        word.add_command(wire.announcement(None));
+        ask(&mut connection, &wire.gates, &word, 1, timeout).await?;
     }
     match swept.refused {
         None => Ok(swept.removed),
@@ -107,8 +127,9 @@ struct Swept {
 async fn sweep(
     connection: &mut MultiplexedConnection,
     wire: &Wire,
+    scope: &Scope,
     pattern: &[u8],
-    stamp: Stamp,
+    (stamp, others): (Stamp, Option<u64>),
     timeout: std::time::Duration,
     swept: &mut Swept,
 ) -> Result<()> {
@@ -125,13 +146,26 @@ async fn sweep(
         ]));
         let replies = ask(connection, &wire.gates, &scan, 1, timeout).await?;
         let (next, keys) = page(replies)?;
-        // A side record stands for its value.
+        // A side record stands for its value. Which values have tags is looked at below.
+        let values = keys.into_iter().filter_map(|key| wire.keys.value_of(key));
+        let mut keys: Vec<Bytes> = values.filter(|key| scope.may_cover(key)).collect();
         let mut pipeline = Pipeline::new();
-        for key in keys.into_iter().filter_map(|key| wire.keys.value_of(key)) {
-            pipeline.add_command(wire.replay_delete(&key, stamp));
+        if let Scope::Tagged(_) = scope {
+            // What is being loaded may get a tag; nobody knows yet.
+            for key in &keys {
+                pipeline.add_command(wire.void_lease(key));
+            }
+            if !pipeline.is_empty() {
+                run(connection, &wire.gates, &pipeline, timeout, wire::settled).await?;
+            }
+            pipeline = Pipeline::new();
+            keys = tagged(connection, wire, keys, timeout).await?;
+        }
+        for key in &keys {
+            pipeline.add_command(wire.delete_up_to(key, stamp, others));
         }
         if !pipeline.is_empty() {
-            for outcome in run(connection, &wire.gates, &pipeline, timeout).await? {
+            for outcome in run(connection, &wire.gates, &pipeline, timeout, wire::settled).await? {
                 match outcome {
                     Ok(outcome) => {
                         swept.removed += u64::from(outcome == Outcome::Applied);
@@ -149,19 +183,49 @@ async fn sweep(
     }
 }
 
+/// Those under which a value with tags stands.
+async fn tagged(
+    connection: &mut MultiplexedConnection,
+    wire: &Wire,
+    keys: Vec<Bytes>,
+    timeout: std::time::Duration,
+) -> Result<Vec<Bytes>> {
+    if keys.is_empty() {
+        return Ok(keys);
+    }
+    let last = (envelope::HEAD - 1).to_string();
+    let mut heads = Pipeline::new();
+    for key in &keys {
+        heads.add_command(wire::command(&[b"GETRANGE", key, b"0", last.as_bytes()]));
+    }
+    let replies = ask(connection, &wire.gates, &heads, keys.len(), timeout).await?;
+    let has_tags = |reply: Resp| match reply {
+        Resp::BulkString(head) => envelope::head(&head.into())
+            .is_ok_and(|header| header.is_some_and(|header| !header.tags.is_empty())),
+        // What has no head, or is of another version.
+        _ => false,
+    };
+    Ok(keys
+        .into_iter()
+        .zip(replies)
+        .filter(|(_, reply)| has_tags(reply.clone()))
+        .map(|(key, _)| key)
+        .collect())
+}
+
 /// Runs scripts. A server that forgot them gets them again: each compares, so that nothing is done twice.
-async fn run(
+async fn run<T>(
     connection: &mut MultiplexedConnection,
     gates: &Gates,
     pipeline: &Pipeline,
     timeout: std::time::Duration,
-) -> Result<Vec<Result<Outcome>>> {
-    let mut outcomes = Vec::new();
+    read: impl Fn(&Resp) -> Result<T>,
+) -> Result<Vec<Result<T>>> {
+    let mut outcomes: Vec<Result<T>> = Vec::new();
     for _ in 0..2 {
         let replies = ask(connection, gates, pipeline, pipeline.len(), timeout).await?;
-        outcomes = replies.iter().map(wire::outcome).collect();
-        let forgot =
-            |outcome: &Result<Outcome>| outcome.as_ref().is_err_and(failure::forgot_script);
+        outcomes = replies.iter().map(&read).collect();
+        let forgot = |outcome: &Result<T>| outcome.as_ref().is_err_and(failure::forgot_script);
         if !outcomes.iter().any(forgot) {
             break;
         }
@@ -172,6 +236,15 @@ async fn run(
         ask(connection, gates, &load, script::ALL.len(), timeout).await?;
     }
     Ok(outcomes)
+}
+
+/// What the server's clock says, as the note of a clear tells.
+fn server_time(reply: &Resp) -> Result<u64> {
+    match reply {
+        Resp::Int(micros) => Ok(micros.unsigned_abs()),
+        Resp::ServerError(error) => Err(failure::from_server(error)),
+        _ => Err(wire::unexpected()),
+    }
 }
 
 async fn ask(
@@ -209,8 +282,8 @@ fn page(mut replies: Vec<Resp>) -> Result<(Vec<u8>, Vec<Bytes>)> {
 }
 
 impl Replayer {
-    /// The families that were cleared lately, each with the microseconds of its last clear.
-    pub async fn clears(&mut self) -> Result<Vec<(Bytes, u64)>> {
+    /// What was cleared lately, each with the microseconds of its last clear.
+    pub async fn clears(&mut self) -> Result<Vec<(Scope, u64)>> {
         let mut question = Pipeline::new();
         question.add_command(self.wire.ask_clears());
         let timeout = self.wire.config.command_timeout;
@@ -222,24 +295,37 @@ impl Replayer {
         }
     }
 
-    /// Replays deletes; answers each one's outcome, in order.
-    pub async fn deletes(&mut self, intents: &[Intent]) -> Result<Vec<Outcome>> {
+    /// Replays deletes and what is like them; answers each one's outcome, in order. `certain` says of each
+    /// whether nothing that it depends on may be forgotten.
+    pub async fn deletes(
+        &mut self,
+        intents: &[Intent],
+        certain: &(dyn Fn(&Intent) -> bool + Sync),
+    ) -> Result<Vec<Outcome>> {
         let mut pipeline = Pipeline::new();
+        let mut counts = Vec::with_capacity(intents.len());
         for intent in intents {
-            pipeline.add_command(self.wire.replay_delete(&intent.key, intent.stamp));
+            counts.push(self.wire.encode_intent(intent, 0, certain(intent), &mut pipeline));
+        }
+        // Behind all of them, since their replies are counted.
+        for intent in intents {
+            self.wire.announce(intent.changes(), &mut pipeline);
         }
         let timeout = self.wire.config.command_timeout;
-        run(&mut self.connection, &self.wire.gates, &pipeline, timeout)
-            .await?
-            .into_iter()
-            .map(settled)
-            .collect()
+        let (connection, gates) = (&mut self.connection, &self.wire.gates);
+        let outcomes = run(connection, gates, &pipeline, timeout, wire::settled).await?;
+        let mut outcomes = outcomes.into_iter();
+        let mut last = |count| {
+            settled(outcomes.by_ref().take(count).last().unwrap_or(Err(wire::unexpected())))
+        };
+        counts.into_iter().map(&mut last).collect()
     }
 
-    /// Removes what begins with the prefix and is not newer than the stamp.
-    pub async fn clear(&mut self, prefix: &Bytes, stamp: Stamp) -> Result<Outcome> {
+    /// Removes what is in the scope and not newer than the stamp.
+    pub async fn clear(&mut self, scope: &Scope, stamp: Stamp) -> Result<Outcome> {
         let timeout = self.wire.config.command_timeout;
-        let cleared = clear(self.connection.clone(), &self.wire, prefix, stamp, timeout).await;
+        let cleared =
+            clear(self.connection.clone(), &self.wire, scope, stamp, false, timeout).await;
         settled(cleared.map(|_| Outcome::Applied))
     }
 }

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Pipeline, ProtocolVersion, RedisConnectionInfo, Value as Resp};
+use redis::{
+    AsyncConnectionConfig, Pipeline, ProtocolVersion, PushInfo, RedisConnectionInfo, Value as Resp,
+};
 use tokio::io::BufReader;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -18,6 +20,7 @@ use super::gates::{Gates, Place};
 use super::link::{Identity, Link, Meter, Metered};
 use super::script;
 use super::tls;
+use crate::backend::policy::SLOW_TIME;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::keys::Keys;
@@ -56,26 +59,32 @@ pub fn was_refused(error: &Error) -> bool {
     error.cause.as_deref().is_some_and(|cause| cause.starts_with(REFUSED))
 }
 
-/// An answer to TIME that took longer is not used.
-const SLOW_TIME: u64 = 50_000;
-
 /// The oldest server with every command that the scripts use.
 const OLDEST: (u32, u32) = (7, 0);
 
 impl Dialer {
     /// Opens a connection that is ready for commands.
     pub async fn dial(&self) -> Result<Link> {
-        self.dial_with(None).await
+        self.dial_with(None, None).await
     }
 
     /// The same for large values. On a slow link the system takes bytes long before they move, and a
     /// buffer of megabytes would look like silence.
     pub async fn dial_for_large(&self) -> Result<Link> {
-        self.dial_with(Some(LARGE_BUFFER)).await
+        self.dial_with(Some(LARGE_BUFFER), None).await
     }
 
-    async fn dial_with(&self, buffer: Option<usize>) -> Result<Link> {
-        match tokio::time::timeout(self.timeout, self.open(buffer)).await {
+    /// One on which the server tells things without being asked.
+    pub async fn dial_with_pushes(&self, pushes: UnboundedSender<PushInfo>) -> Result<Link> {
+        self.dial_with(None, Some(pushes)).await
+    }
+
+    async fn dial_with(
+        &self,
+        buffer: Option<usize>,
+        pushes: Option<UnboundedSender<PushInfo>>,
+    ) -> Result<Link> {
+        match tokio::time::timeout(self.timeout, self.open(buffer, pushes)).await {
             Ok(opened) => opened,
             Err(_) => Err(Error::new(
                 ErrorKind::Timeout,
@@ -92,7 +101,11 @@ impl Dialer {
         format!("{}:{}", self.endpoint.host, self.endpoint.port)
     }
 
-    async fn open(&self, buffer: Option<usize>) -> Result<Link> {
+    async fn open(
+        &self,
+        buffer: Option<usize>,
+        pushes: Option<UnboundedSender<PushInfo>>,
+    ) -> Result<Link> {
         let stream = self.connect().await?;
         let socket = socket2::SockRef::from(&stream).try_clone().ok();
         if let Some(bytes) = buffer {
@@ -101,12 +114,12 @@ impl Dialer {
         }
         let meter = Arc::new(Meter::new(self.clock.clone()));
         let mut link = match &self.endpoint.tls {
-            None => self.login(Metered { stream, meter: meter.clone() }, meter).await,
+            None => self.login(Metered { stream, meter: meter.clone() }, meter, pushes).await,
             Some(settings) => {
                 // The meter sits below TLS: it must see the bytes that really move.
                 let metered = Metered { stream, meter: meter.clone() };
                 let stream = tls::handshake(settings, &self.endpoint.host, metered).await?;
-                self.login(stream, meter).await
+                self.login(stream, meter, pushes).await
             }
         }?;
         link.socket = socket;
@@ -147,7 +160,12 @@ impl Dialer {
         Err(failed(failure.unwrap_or_else(nowhere)))
     }
 
-    async fn login<S>(&self, stream: S, meter: Arc<Meter>) -> Result<Link>
+    async fn login<S>(
+        &self,
+        stream: S,
+        meter: Arc<Meter>,
+        pushes: Option<UnboundedSender<PushInfo>>,
+    ) -> Result<Link>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -164,8 +182,11 @@ impl Dialer {
         // Deadlines are ours; see `hub.rs`.
         // Its queue never fills, so what is handed to it first is sent first. What is in flight is
         // bounded before it.
-        let config =
+        let mut config =
             AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(QUEUE);
+        if let Some(pushes) = pushes {
+            config = config.set_push_sender(pushes);
+        }
         let (mut connection, driver) = MultiplexedConnection::new_with_config(
             &info,
             // The codec above reads 8 KB at a time, a system call each.

@@ -26,10 +26,12 @@ pub enum Place {
     Removal,
     /// A command that may hold its connection.
     Blocking,
+    /// A sign of life of the connection that tells of changes.
+    Near,
 }
 
 impl Place {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Connect,
         Self::Login,
         Self::Probe,
@@ -39,6 +41,7 @@ impl Place {
         Self::Lane,
         Self::Removal,
         Self::Blocking,
+        Self::Near,
     ];
 }
 

@@ -50,6 +50,8 @@ pub(super) struct Hub {
     pub resyncs: Vec<Settler>,
     pub batches: BTreeMap<u64, Batch>,
     pub next_batch: u64,
+    /// Our own invalidations were sent in batches before this one.
+    pub invalidated_before: u64,
     pub flights: FuturesUnordered<Flight>,
     pub dial: Option<BoxFuture<'static, Result<Link>>>,
     /// An extra connection of the pool that is being opened.
@@ -70,6 +72,8 @@ pub(super) struct Hub {
     pub side_jobs: FuturesUnordered<BoxFuture<'static, SideJob>>,
     /// Changes when the server goes away, for those who wait for a single answer.
     pub outage: watch::Sender<u64>,
+    /// Whether the server is well, for the connection that tells of changes.
+    pub live: watch::Sender<bool>,
     pub close_by: Option<u64>,
     /// When the timer should have fired.
     pub due: u64,
@@ -104,6 +108,7 @@ impl Hub {
             resyncs: Vec::new(),
             batches: BTreeMap::new(),
             next_batch: 0,
+            invalidated_before: 0,
             flights: FuturesUnordered::new(),
             dial: None,
             growing: None,
@@ -120,6 +125,7 @@ impl Hub {
             lane: Lane::default(),
             side_jobs: FuturesUnordered::new(),
             outage: watch::Sender::new(0),
+            live: watch::Sender::new(false),
             close_by: None,
             due: 0,
             stalled_at: 0,
@@ -334,6 +340,8 @@ impl Hub {
         let change = Change { from: self.state, to, reason };
         self.state = to;
         self.shared.view.lock().state = to;
+        let live = to.live() || to == State::Suspect;
+        self.live.send_if_modified(|before| std::mem::replace(before, live) != live);
         if let Some(keeper) = self.shared.keeper() {
             keeper.changed(&change);
         }
@@ -364,7 +372,7 @@ impl Hub {
         let orphans = self.orphans.take();
         let sent = orphans.into_iter().chain(self.lane.drain()).filter_map(|item| match item {
             Item::Call { call, .. } => Some(call),
-            Item::Replay(_) => None,
+            Item::Replay { .. } => None,
         });
         let left = sent.chain(self.waiting.drain(..)).chain(self.clears.drain(..));
         settle_all(left.map(|call| (call.settler, Err(Error::closed()))));

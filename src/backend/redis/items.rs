@@ -3,8 +3,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::wire::Read;
 use crate::backend::intent::{Intent, Wish};
-use crate::backend::{Call, Operation};
+use crate::backend::{Call, Operation, Verdict};
 
 /// A payload beyond this is compressed off the I/O thread and sent in the slow lane.
 const LARGE: usize = 64 * 1024;
@@ -13,25 +14,51 @@ const LARGE: usize = 64 * 1024;
 pub(super) enum Item {
     Call {
         call: Call,
-        /// The second step of a load: it asks for the lease.
-        leasing: bool,
+        step: Step,
         /// The mark of the key when it was sent; see `Keeper::sending`.
         seen: u32,
         replies: usize,
+        /// One more reply follows, of the word to other processes.
+        announced: bool,
     },
-    Replay(Intent),
+    Replay {
+        intent: Intent,
+        replies: usize,
+        announced: bool,
+    },
+}
+
+/// How far a call has come that may take more than one question.
+pub(super) enum Step {
+    First,
+    /// A load asks for the lease; what was found, if anything, is not fresh.
+    Lease(Option<(Box<Read>, Verdict)>),
+    /// It asks what the markers say that nobody knows here, each with its mark.
+    Check(Box<Read>, Vec<(Bytes, u32)>),
 }
 
 impl Item {
     /// A call that was not sent yet.
     pub fn fresh(call: Call) -> Self {
-        Self::Call { call, leasing: false, seen: 0, replies: 0 }
+        Self::Call { call, step: Step::First, seen: 0, replies: 0, announced: false }
+    }
+
+    pub fn into_call(self) -> Option<Call> {
+        match self {
+            Self::Call { call, .. } => Some(call),
+            Self::Replay { .. } => None,
+        }
+    }
+
+    /// A replay that was not sent yet.
+    pub fn replay(intent: Intent) -> Self {
+        Self::Replay { intent, replies: 0, announced: false }
     }
 
     pub fn key(&self) -> Option<&Bytes> {
         match self {
             Self::Call { call, .. } => call.operation.key(),
-            Self::Replay(intent) => Some(&intent.key),
+            Self::Replay { intent, .. } => Some(&intent.key),
         }
     }
 }

@@ -4,157 +4,19 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use redis::{RedisResult, Value as Resp};
 
+use super::failure;
+use super::gathered::{Landing, written};
 use super::hub::Hub;
-use super::items::Item;
+use super::items::{Item, Step};
 use super::state::State;
-use super::wire::{self, LeaseAnswer};
-use super::{Keeper, Passing, Wire, failure};
+use super::wire;
 use crate::backend::intent::{Intent, Outcome};
-use crate::backend::{Answer, Call, Found, Operation, Reply, Source, settle_all};
+use crate::backend::{Call, Operation, Reply, settle_all};
 use crate::base::error::{Applied, Error, ErrorKind};
 use crate::base::stamp::Stamp;
-use crate::codec::envelope::Payload;
 
-/// What unfolds to more bytes is unfolded off the I/O thread.
-const OFF_THREAD: usize = 64 * 1024;
-/// A value of so many bytes on the wire is read in the slow lane the next time.
-const LARGE_READ: usize = 1024 * 1024;
-/// How often a comparing live write tries to be the last one.
+/// How often a live write that met something newer tries to be the last one.
 const FENCED_MOST: u32 = 16;
-
-/// Gathers what one pipeline brings about.
-pub struct Landing {
-    /// On the boot clock.
-    now: u64,
-    /// Unfolded off the I/O thread, so that others may have overtaken it.
-    late: bool,
-    answers: Vec<(Call, Answer)>,
-    kept: Vec<Kept>,
-    /// Keys that hold nothing: no copy of what they held may answer later.
-    missed: Vec<(Bytes, u32)>,
-    leases: Vec<Call>,
-    again: Vec<Item>,
-    /// Comparing live writes that met something newer.
-    fenced: Vec<Call>,
-    failed: Option<Error>,
-    reopen: bool,
-    /// The server has no room for what is replayed.
-    full: bool,
-    /// Keys whose values are better read in the slow lane from now on.
-    large: Vec<Bytes>,
-    /// Unfolding these takes long: the others' answers don't wait for it.
-    folded: Vec<Arrived>,
-}
-
-/// An answer whose value is kept aside for an outage.
-struct Kept {
-    /// Its place among the answers.
-    at: usize,
-    seen: u32,
-    stamp: Stamp,
-    expires_at: Option<u64>,
-}
-
-impl Kept {
-    fn passing<'a>(&self, (call, answer): &'a (Call, Answer), late: bool) -> Option<Passing<'a>> {
-        let (payload, format) = match (&call.operation, answer) {
-            (Operation::Set { value, .. } | Operation::Fill { value, .. }, _) => {
-                (&value.payload, value.format)
-            }
-            (_, Ok(Reply::Entry(found))) => (&found.payload, found.format),
-            _ => return None,
-        };
-        let &Self { seen, stamp, expires_at, .. } = self;
-        let (key, payload) = (call.operation.key()?, Some(payload));
-        Some(Passing { key, seen, payload, late, format, stamp, expires_at })
-    }
-}
-
-/// A value that was read, and who asked.
-struct Arrived {
-    call: Call,
-    seen: u32,
-    read: wire::Read,
-}
-
-impl Arrived {
-    /// Before it is unfolded, only what it replaces is known.
-    fn announced(&self) -> Option<Passing<'_>> {
-        let key = self.call.operation.key()?;
-        let wire::Read { format, stamp, .. } = self.read;
-        let (seen, payload, late, expires_at) = (self.seen, None, false, None);
-        Some(Passing { key, seen, payload, late, format, stamp, expires_at })
-    }
-}
-
-impl Landing {
-    fn new(now: u64, late: bool) -> Self {
-        Self {
-            now,
-            late,
-            answers: Vec::new(),
-            kept: Vec::new(),
-            missed: Vec::new(),
-            leases: Vec::new(),
-            again: Vec::new(),
-            fenced: Vec::new(),
-            failed: None,
-            reopen: false,
-            full: false,
-            large: Vec::new(),
-            folded: Vec::new(),
-        }
-    }
-
-    fn open(&mut self, Arrived { call, seen, read }: Arrived, wire: &Wire) {
-        let wire::Read { payload, format, stamp, expires } = read;
-        let answer = payload.unfold(wire.config.max_value_bytes).map(|payload| {
-            let expires_at = expires.map(|at| wire.stamps.to_boot(at));
-            self.kept.push(Kept { at: self.answers.len(), seen, stamp, expires_at });
-            let ttl_ms = expires_at.map(|at| at.saturating_sub(self.now).div_ceil(1000).max(1));
-            Reply::Entry(Found { payload, format, ttl_ms, source: Source::Redis })
-        });
-        self.answers.push((call, answer));
-    }
-
-    /// Hands the answers out, and their values to whoever keeps copies. Gives back what is to be unfolded.
-    fn settle(self, keeper: Option<&dyn Keeper>) -> Vec<Arrived> {
-        let Self { answers, kept, missed, folded, late, .. } = self;
-        if let Some(keeper) = keeper {
-            let whole = kept.iter().filter_map(|kept| kept.passing(answers.get(kept.at)?, late));
-            let announced = folded.iter().filter_map(Arrived::announced);
-            let gone = missed.iter().map(|(key, seen)| Passing {
-                key,
-                seen: *seen,
-                payload: None,
-                late: false,
-                format: 0,
-                stamp: Stamp::default(),
-                expires_at: None,
-            });
-            keeper.keep(&mut whole.chain(announced).chain(gone));
-        }
-        settle_all(answers.into_iter().map(|(call, answer)| (call.settler, answer)));
-        folded
-    }
-
-    /// A replay's error. Answers how it ended: not at all, when the server or the script is gone or there
-    /// is no room; else as a conflict, since trying again would end the same way.
-    fn note(&mut self, error: Error) -> Option<Outcome> {
-        if failure::forgot_script(&error) {
-            self.reopen = true;
-            None
-        } else if failure::means_unavailable(&error) {
-            self.failed = Some(error);
-            None
-        } else if error.kind == ErrorKind::Full {
-            self.full = true;
-            None
-        } else {
-            Some(Outcome::Conflict)
-        }
-    }
-}
 
 impl Hub {
     /// A pipeline was answered, or its connection broke.
@@ -192,9 +54,9 @@ impl Hub {
 
     /// Settles what was sent by itself.
     pub fn land_alone(&mut self, mut item: Item, values: Vec<Resp>) {
-        if let Item::Call { replies, .. } = &mut item {
-            *replies = values.len();
-        }
+        let (Item::Call { replies, announced, .. } | Item::Replay { replies, announced, .. }) =
+            &mut item;
+        *replies = values.len() - usize::from(*announced);
         self.land_all(0, vec![item], values);
         self.pump_replay();
     }
@@ -209,18 +71,22 @@ impl Hub {
         let mut values = values.into_iter();
         for item in items {
             match item {
-                Item::Replay(intent) => {
+                Item::Replay { intent, replies, announced } => {
                     self.replaying = self.replaying.saturating_sub(1);
-                    let reply = values.next().unwrap_or(Resp::Nil);
-                    match wire::outcome(&reply).map_or_else(|error| landing.note(error), Some) {
+                    let replies: Vec<Resp> = values.by_ref().take(replies).collect();
+                    values.by_ref().take(usize::from(announced)).for_each(drop);
+                    let stamp = self.shared.wire.stamps.settle(intent.stamp);
+                    let ended_so = wire::outcome(&intent, stamp, &replies);
+                    match ended_so.map_or_else(|error| landing.note(error), Some) {
                         Some(outcome) => ended.push((intent, Some(outcome))),
                         None => {
                             untaken.insert(intent.key.clone(), intent);
                         }
                     }
                 }
-                Item::Call { call, leasing, seen, replies } => {
+                Item::Call { call, step, seen, replies, announced } => {
                     let replies: Vec<Resp> = values.by_ref().take(replies).collect();
+                    values.by_ref().take(usize::from(announced)).for_each(drop);
                     let refused = replies.iter().any(|reply| matches!(reply, Resp::ServerError(_)));
                     // A change that went through does not settle those before it.
                     let merged = matches!(call.operation, Operation::Change { .. }) && !refused;
@@ -238,7 +104,10 @@ impl Hub {
                             None => {}
                         }
                     }
-                    self.land(call, leasing, seen, &mut replies.into_iter(), &mut landing);
+                    if !refused {
+                        landing.overtaken(&call);
+                    }
+                    self.land(call, step, seen, replies, &mut landing);
                 }
             }
         }
@@ -252,20 +121,24 @@ impl Hub {
 
     /// Hands out what a landing gathered, and draws its conclusions.
     fn settle_landing(&mut self, number: u64, mut landing: Landing) {
-        let leases = std::mem::take(&mut landing.leases);
+        let further = std::mem::take(&mut landing.further);
         let again = std::mem::take(&mut landing.again);
         let fenced = std::mem::take(&mut landing.fenced);
         let (failed, reopen, full) = (landing.failed.take(), landing.reopen, landing.full);
         landing.large.iter().for_each(|key| self.lane.remember(key));
-        for arrived in landing.settle(self.shared.keeper().as_deref()) {
+        let wire = self.shared.wire.clone();
+        for arrived in landing.settle(self.shared.keeper().as_deref(), &wire) {
             let shared = self.shared.clone();
             tokio::task::spawn_blocking(move || {
                 let mut landing = Landing::new(shared.clock.micros(), true);
                 landing.open(arrived, &shared.wire);
-                landing.settle(shared.keeper().as_deref());
+                landing.settle(shared.keeper().as_deref(), &shared.wire);
             });
         }
-        self.ask_for_leases(leases);
+        self.ask_further(further);
+        let (overtaken, fenced): (Vec<Call>, Vec<Call>) =
+            fenced.into_iter().partition(|call| self.is_overtaken(call));
+        settle_all(overtaken.into_iter().map(|call| (call.settler, Ok(Reply::Flag(true)))));
         if self.state.live() {
             self.dispatch(fenced);
         } else {
@@ -283,82 +156,35 @@ impl Hub {
         }
     }
 
-    pub fn land(
-        &self,
-        call: Call,
-        leasing: bool,
-        seen: u32,
-        replies: &mut impl Iterator<Item = Resp>,
-        out: &mut Landing,
-    ) {
+    pub fn land(&self, call: Call, step: Step, seen: u32, replies: Vec<Resp>, out: &mut Landing) {
+        let reads = matches!(
+            call.operation,
+            Operation::Get { .. } | Operation::Load { .. } | Operation::Exists { .. }
+        );
+        if reads {
+            return self.land_read(call, step, seen, replies, out);
+        }
         let wire = &self.shared.wire;
         let repeated = call.attempts > 0;
-        let stored = match &call.operation {
-            Operation::Load { token, .. } if leasing => {
-                let value = replies.next().unwrap_or(Resp::Nil);
-                if let Resp::ServerError(error) = &value {
-                    return self.refuse(call, leasing, seen, failure::from_server(error), out);
+        // What is written from now on is not covered by it.
+        if let (Operation::Invalidate { .. }, [Resp::Int(micros)]) =
+            (&call.operation, replies.as_slice())
+        {
+            let micros = micros.unsigned_abs();
+            wire.stamps.observe(Stamp { micros, process: 0 });
+        }
+        if let Some(newer) = wire.fenced_off(&call.operation, repeated, &replies) {
+            return self.fence(call, newer, out);
+        }
+        match wire::simple_answer(&call.operation, repeated, replies) {
+            Ok(reply) => {
+                // A repeated write may have been settled by something newer: no copy of it.
+                if reply == Reply::Flag(true) && !repeated {
+                    out.kept.extend(written(&call, seen, out.answers.len()));
                 }
-                match wire::lease_answer(value, *token, wire.stamps.process()) {
-                    Ok(LeaseAnswer::Value(stored)) => Some(stored),
-                    Ok(LeaseAnswer::Taken(lease)) => {
-                        // Own later writes stand above what this load brings.
-                        wire.stamps.observe(lease.start);
-                        out.answers.push((call, Ok(Reply::Lease(lease))));
-                        return;
-                    }
-                    Err(error) => {
-                        out.answers.push((call, Err(error)));
-                        return;
-                    }
-                }
+                out.answers.push((call, Ok(reply)));
             }
-            Operation::Get { .. } | Operation::Load { .. } => match replies.next() {
-                Some(Resp::BulkString(stored)) => Some(stored),
-                Some(Resp::Nil) if matches!(call.operation, Operation::Load { .. }) => {
-                    out.missed.extend(call.operation.key().map(|key| (key.clone(), seen)));
-                    out.leases.push(call);
-                    return;
-                }
-                Some(Resp::Nil) => {
-                    out.missed.extend(call.operation.key().map(|key| (key.clone(), seen)));
-                    out.answers.push((call, Ok(Reply::Nothing)));
-                    return;
-                }
-                Some(Resp::ServerError(error)) => {
-                    return self.refuse(call, leasing, seen, failure::from_server(&error), out);
-                }
-                _ => {
-                    out.answers.push((call, Err(wire::unexpected())));
-                    return;
-                }
-            },
-            _ => None,
-        };
-        let Some(stored) = stored else {
-            let replies: Vec<Resp> = replies.collect();
-            if let Some(newer) = wire.fenced_off(&call.operation, repeated, &replies) {
-                return self.fence(call, newer, out);
-            }
-            return match wire::simple_answer(&call.operation, repeated, replies) {
-                Ok(reply) => {
-                    // A repeated write may have been settled by something newer: no copy of it.
-                    let is_gone = matches!(call.operation, Operation::Exists { .. })
-                        && reply == Reply::Flag(false);
-                    out.missed.extend(
-                        call.operation.key().filter(|_| is_gone).map(|key| (key.clone(), seen)),
-                    );
-                    if reply == Reply::Flag(true) && !repeated {
-                        out.kept.extend(written(&call, seen, out.answers.len()));
-                    }
-                    out.answers.push((call, Ok(reply)));
-                }
-                Err(error) => self.refuse(call, leasing, seen, error, out),
-            };
-        };
-        match wire.read(stored) {
-            Ok(read) => self.hand_over(Arrived { call, seen, read }, out),
-            Err(error) => out.answers.push((call, Err(error))),
+            Err(error) => self.refuse(call, seen, error, out),
         }
     }
 
@@ -377,27 +203,23 @@ impl Hub {
         out.fenced.push(call);
     }
 
-    fn hand_over(&self, arrived: Arrived, out: &mut Landing) {
-        let payload = &arrived.read.payload;
-        if let (Payload::Plain(bytes) | Payload::Zstd(bytes), Some(key)) =
-            (payload, arrived.call.operation.key())
-            && bytes.len() > LARGE_READ
-        {
-            out.large.push(key.clone());
-        }
-        if payload.unfolds_to() > OFF_THREAD {
-            out.folded.push(arrived);
-            return;
-        }
-        out.open(arrived, &self.shared.wire);
+    /// Whether a later write of the same key is on its way already.
+    fn is_overtaken(&self, call: &Call) -> bool {
+        let later = |item: &Item| match item {
+            Item::Call { call: later, .. } => is_later(call, later),
+            Item::Replay { .. } => false,
+        };
+        let sent = self.batches.values().flat_map(|batch| &batch.items);
+        sent.chain(self.lane.waiting()).any(later)
     }
 
     /// A server's error for one call.
-    pub fn refuse(&self, call: Call, leasing: bool, seen: u32, error: Error, out: &mut Landing) {
+    pub fn refuse(&self, call: Call, seen: u32, error: Error, out: &mut Landing) {
         let forgot = failure::forgot_script(&error);
         if !call.operation.is_raw() && (forgot || failure::means_unavailable(&error)) {
             let replies = 0;
-            out.again.push(Item::Call { call, leasing, seen, replies });
+            let (step, announced) = (Step::First, false);
+            out.again.push(Item::Call { call, step, seen, replies, announced });
             if forgot {
                 out.reopen = true;
             } else {
@@ -413,13 +235,11 @@ impl Hub {
     }
 }
 
-/// The value that a call has written.
-fn written(call: &Call, seen: u32, at: usize) -> Option<Kept> {
-    let (ttl_ms, stamp) = match &call.operation {
-        Operation::Set { ttl_ms, stamp, .. } => (ttl_ms, *stamp),
-        Operation::Fill { ttl_ms, lease, .. } => (ttl_ms, lease.start),
-        _ => return None,
-    };
-    let expires_at = ttl_ms.map(|ms| call.since.saturating_add(ms.saturating_mul(1000)));
-    Some(Kept { at, seen, stamp, expires_at })
+/// Whether this is a write of the same key that came after that one.
+pub(super) fn is_later(call: &Call, other: &Call) -> bool {
+    let writes = matches!(
+        other.operation,
+        Operation::Set { .. } | Operation::Delete { .. } | Operation::Expire { .. }
+    );
+    writes && other.operation.key() == call.operation.key()
 }

@@ -21,6 +21,7 @@ use super::failure;
 use super::hub::Hub;
 use super::items::{Item, is_large_intent, is_large_write};
 use super::link::{Former, Link, Meter};
+use super::wire::Sending;
 use crate::backend::Operation;
 use crate::backend::intent::{Intent, Outcome};
 use crate::base::error::{Error, Result};
@@ -163,7 +164,7 @@ impl Lane {
         if let Some(mut item) = self.current.take() {
             match &mut item {
                 Item::Call { call, .. } => call.attempts += 1,
-                Item::Replay(_) => self.failures += 1,
+                Item::Replay { .. } => self.failures += 1,
             }
             self.queue.push_front(item);
         }
@@ -187,11 +188,16 @@ impl Lane {
         let Some(key) = item.key().cloned() else { return };
         // What waited for its replay goes before what is asked of its key now.
         let at = match &item {
-            Item::Replay(_) => self.queue.iter().position(|other| other.key() == Some(&key)),
+            Item::Replay { .. } => self.queue.iter().position(|other| other.key() == Some(&key)),
             Item::Call { .. } => None,
         };
         *self.keys.entry(key).or_default() += 1;
         self.queue.insert(at.unwrap_or(self.queue.len()), item);
+    }
+
+    /// What waits in it.
+    pub fn waiting(&self) -> impl Iterator<Item = &Item> {
+        self.queue.iter()
     }
 
     /// Whether an operation on this key is in the lane.
@@ -226,7 +232,7 @@ impl Hub {
             self.replaying += 1;
             self.lane.queue.push_front(item);
             *self.lane.keys.entry(intent.key.clone()).or_default() += 1;
-            item = Item::Replay(intent);
+            item = Item::replay(intent);
         }
         if let Item::Call { call, seen, .. } = &mut item
             && let Some(keeper) = self.shared.keeper()
@@ -252,10 +258,20 @@ impl Hub {
             return self.start_lane();
         }
         let given_up = self.lane.failures > self.shared.config.max_retries;
-        if let Item::Replay(_) = &item
+        if let Item::Replay { .. } = &item
             && given_up
         {
             return self.hand_replay_back(item);
+        }
+        let wire = &self.shared.wire;
+        let announces = wire.announces.load(Ordering::Acquire);
+        match &mut item {
+            Item::Call { call, announced, .. } => {
+                *announced = announces && call.operation.changes().is_some();
+            }
+            Item::Replay { intent, announced, .. } => {
+                *announced = announces && intent.changes().is_some();
+            }
         }
         let encode = self.encoder(&item);
         let barrier = self.barrier();
@@ -304,16 +320,22 @@ impl Hub {
     fn intent_before(&self, item: &Item) -> Option<Intent> {
         match item {
             Item::Call { call, .. } => self.shared.keeper()?.take_intent(call.operation.key()?),
-            Item::Replay(_) => None,
+            Item::Replay { .. } => None,
         }
     }
 
     /// Writes the commands, and says how many replies they have.
     fn encoder(&self, item: &Item) -> impl FnOnce() -> (Pipeline, usize) + Send + 'static {
         let wire = self.shared.wire.clone();
+        let (Item::Call { announced, .. } | Item::Replay { announced, .. }) = item;
+        let announced = item.key().filter(|_| *announced).cloned();
         let work = match item {
-            Item::Call { call, .. } => Ok((call.operation.clone(), call.attempts > 0)),
-            Item::Replay(intent) => {
+            Item::Call { call, .. } => {
+                // Invalidations of our own that came before have been answered.
+                let how = if call.attempts > 0 { Sending::Again } else { Sending::Live };
+                Ok((call.operation.clone(), how))
+            }
+            Item::Replay { intent, .. } => {
                 let keeper = self.shared.keeper();
                 let may = keeper.is_none_or(|keeper| keeper.may_write_absent(intent));
                 Err((intent.clone(), self.now(), may))
@@ -322,13 +344,13 @@ impl Hub {
         move || {
             let mut pipeline = Pipeline::new();
             let count = match work {
-                Ok((operation, repeated)) => wire.encode(&operation, repeated, &mut pipeline),
-                Err((intent, now, may)) => {
-                    wire.encode_intent(&intent, now, may, &mut pipeline);
-                    1
-                }
+                Ok((operation, how)) => wire.encode(&operation, how, &mut pipeline),
+                Err((intent, now, may)) => wire.encode_intent(&intent, now, may, &mut pipeline),
             };
-            (pipeline, count)
+            if let Some(key) = &announced {
+                pipeline.add_command(wire.announcement(Some(key)));
+            }
+            (pipeline, count + usize::from(announced.is_some()))
         }
     }
 
@@ -355,7 +377,9 @@ impl Hub {
                 self.lane.leave(&item);
                 match item {
                     Item::Call { call, .. } => call.settler.settle(Err(error)),
-                    Item::Replay(intent) => self.replayed(vec![(intent, Some(Outcome::Conflict))]),
+                    Item::Replay { intent, .. } => {
+                        self.replayed(vec![(intent, Some(Outcome::Conflict))])
+                    }
                 }
             }
         }
@@ -369,7 +393,7 @@ impl Hub {
                 call.attempts += 1;
                 call.attempts <= self.shared.config.max_retries
             }
-            Item::Replay(_) => {
+            Item::Replay { .. } => {
                 self.lane.failures += 1;
                 self.lane.failures <= self.shared.config.max_retries
             }
@@ -378,7 +402,7 @@ impl Hub {
             self.lane.queue.push_front(item);
             return self.suspect(error.message);
         }
-        if let Item::Replay(_) = &item {
+        if let Item::Replay { .. } = &item {
             return self.hand_replay_back(item);
         }
         self.lane.leave(&item);
@@ -392,7 +416,7 @@ impl Hub {
         self.lane.failures = 0;
         self.lane.leave(&item);
         self.rest();
-        if let Item::Replay(intent) = item {
+        if let Item::Replay { intent, .. } = item {
             self.replayed(vec![(intent, None)]);
         }
         self.start_lane();

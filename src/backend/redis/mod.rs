@@ -9,12 +9,15 @@ mod clear;
 mod dial;
 mod failure;
 pub mod gates;
+mod gathered;
 mod hub;
 mod items;
+mod judging;
 mod key_table;
 mod landing;
 mod lane;
 mod link;
+mod near;
 mod outage;
 mod raw;
 mod redial;
@@ -27,6 +30,7 @@ mod traffic;
 mod watch;
 pub mod wire;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
@@ -34,19 +38,19 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::intent::{Intent, Outcome};
 use super::limits::Limits;
-use super::{Answer, Backend, Call, Early, Operation, Settler};
+use super::{Answer, Backend, Call, Early, Marker, Meta, Operation, Reach, Scope, Settler, Tags};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::keys::Keys;
 use crate::base::stamp::{Stamp, Stamps};
-use crate::config::{Config, Endpoint};
+use crate::config::{Config, Endpoint, NearCache};
 pub use link::Identity;
 pub use state::{Change, ConnectionView, State};
-pub use traffic::NO_LEASE;
 pub use wire::Wire;
 
 /// Why a call comes back unanswered.
@@ -64,10 +68,10 @@ pub struct Passing<'a> {
     pub payload: Option<&'a Bytes>,
     /// It was unfolded meanwhile, and what came since is newer.
     pub late: bool,
-    pub format: u8,
-    pub stamp: Stamp,
-    /// On the boot clock.
-    pub expires_at: Option<u64>,
+    pub meta: &'a Meta,
+    /// It was read from the server, not written.
+    pub read: bool,
+    pub owner: u16,
 }
 
 /// What waits to be replayed.
@@ -85,8 +89,31 @@ pub trait Keeper: Send + Sync {
     /// A call is about to be sent. Voids copies and leases of what it writes. Answers the mark that
     /// a copy of this read must carry, or the answer itself when the call must not be sent at all.
     fn sending(&self, call: &Call) -> std::result::Result<u32, Answer>;
-    /// A load found nothing and will ask for its lease.
-    fn leasing(&self, key: &Bytes, token: u64);
+    /// A load got a lease.
+    fn lease_given(&self, key: &Bytes, token: u64);
+    /// A load is about to ask for the lease of its key, with this token.
+    fn lease_asked(&self, key: &Bytes, token: u64);
+    /// The least that the markers of these tags say together, and the keys of those of which that may not be
+    /// all.
+    fn markers(&self, tags: &Tags) -> (Marker, Vec<Bytes>);
+    /// The mark of a marker that is about to be asked for.
+    fn mark_of(&self, key: &Bytes) -> u32;
+    /// What markers said, each with its mark when it was asked.
+    fn learn_markers(&self, learnt: &[(&Bytes, u32, Option<Marker>)]);
+    /// The families of which copies are wanted.
+    fn watched(&self) -> Vec<Bytes>;
+    /// A connection tells from now on what is changed of what begins so. Copies that are made under it answer
+    /// until then.
+    fn link_opened(&self, covered: Vec<Bytes>, until: u64);
+    /// It tells of more.
+    fn link_covers(&self, covered: Vec<Bytes>);
+    /// It gave a sign of life.
+    fn link_lives(&self, until: u64);
+    fn link_closed(&self);
+    /// A key was changed; `None`: all of them.
+    fn invalidated(&self, key: Option<&Bytes>);
+    /// An own clear is done.
+    fn cleared(&self, scope: &Scope, stamp: Stamp);
     /// Values that were read or written, each kept if its mark still holds.
     fn keep(&self, values: &mut dyn Iterator<Item = Passing<'_>>);
     /// Calls that no server answered.
@@ -150,6 +177,8 @@ pub(crate) struct Shared {
     pub keeper: OnceLock<Weak<dyn Keeper>>,
     pub view: Mutex<ConnectionView>,
     pub limits: Arc<Limits>,
+    /// Copies are wanted of what is not watched yet.
+    pub watch_more: Notify,
 }
 
 impl Shared {
@@ -181,6 +210,7 @@ impl Redis {
             stamps: stamps.clone(),
             config: config.clone(),
             gates: Arc::default(),
+            announces: AtomicBool::new(config.near_cache == NearCache::Bus),
         });
         let dialer = Arc::new(dial::Dialer {
             endpoint,
@@ -199,8 +229,13 @@ impl Redis {
             keeper: OnceLock::new(),
             view: Mutex::new(ConnectionView::default()),
             limits,
+            watch_more: Notify::new(),
         });
-        runtime.spawn(hub::Hub::new(shared.clone(), dialer, lost_receiver).run(receiver));
+        let hub = hub::Hub::new(shared.clone(), dialer.clone(), lost_receiver);
+        if shared.config.near_cache != NearCache::Off {
+            runtime.spawn(near::run(shared.clone(), dialer, hub.live.subscribe()));
+        }
+        runtime.spawn(hub.run(receiver));
         Self { sender, shared }
     }
 
@@ -220,6 +255,11 @@ impl Redis {
     /// For tests.
     pub fn gates(&self) -> &gates::Gates {
         &self.shared.wire.gates
+    }
+
+    /// Copies are wanted of what is not watched yet.
+    pub fn watch_more(&self) {
+        self.shared.watch_more.notify_one();
     }
 
     pub fn touch(&self) {
@@ -269,7 +309,7 @@ impl Redis {
 }
 
 impl Backend for Redis {
-    fn now(&self, operation: Operation, _: bool) -> Early {
+    fn now(&self, operation: Operation, _: Reach) -> Early {
         Early::Pass(operation)
     }
 

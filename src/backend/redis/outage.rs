@@ -137,7 +137,7 @@ impl Hub {
         for item in orphans.into_iter().chain(self.lane.drain()) {
             match item {
                 Item::Call { call, .. } => calls.push(call),
-                Item::Replay(intent) => replays.push((intent, None)),
+                Item::Replay { intent, .. } => replays.push((intent, None)),
             }
         }
         self.replaying = 0;

@@ -92,7 +92,7 @@ impl Hub {
         let mut outgoing = self.outgoing(intents.len());
         for intent in intents {
             if self.replays_in_lane(&intent) {
-                self.lane.push(Item::Replay(intent));
+                self.lane.push(Item::replay(intent));
                 continue;
             }
             let at = self.link_of(Some(&intent.key));

@@ -22,14 +22,29 @@ macro_rules! script {
 
 script!(LEASE, "lease.lua");
 script!(FILL, "fill.lua");
+script!(HOLD, "hold.lua");
+script!(EXPIRE, "expire.lua");
+script!(MARK, "mark.lua");
+script!(INVALIDATE, "invalidate.lua");
 script!(LIVE_SET, "live_set.lua");
 script!(REPLAY_SET, "replay_set.lua");
 script!(REPLAY_DELETE, "replay_delete.lua");
 script!(CHANGE, "change.lua");
 script!(NOTE_CLEAR, "note_clear.lua");
 
-pub static ALL: [&Script; 7] =
-    [&LEASE, &FILL, &LIVE_SET, &REPLAY_SET, &REPLAY_DELETE, &CHANGE, &NOTE_CLEAR];
+pub static ALL: [&Script; 11] = [
+    &LEASE,
+    &FILL,
+    &HOLD,
+    &EXPIRE,
+    &MARK,
+    &INVALIDATE,
+    &LIVE_SET,
+    &REPLAY_SET,
+    &REPLAY_DELETE,
+    &CHANGE,
+    &NOTE_CLEAR,
+];
 
 impl Script {
     /// A call by hash. Every connection loaded the script; a server that forgot it answers NOSCRIPT,

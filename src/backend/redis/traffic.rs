@@ -9,13 +9,13 @@ use redis::{Pipeline, RedisResult, Value as Resp};
 
 use super::gates::Place;
 use super::hub::{Hub, micros};
-use super::items::{Batch, Item, is_large_write, runs_script};
+use super::items::{Batch, Item, Step, is_large_write, runs_script};
 use super::state::State;
-use super::wire;
+use super::wire::{self, Sending};
 use super::{Keeper, failure, raw};
 use crate::backend::change::is_read;
 use crate::backend::intent::{Intent, Wish};
-use crate::backend::{Call, Lease, Operation, settle_all};
+use crate::backend::{Call, Operation, settle_all};
 use crate::base::error::{Applied, Error, ErrorKind};
 use crate::base::slot::slot;
 
@@ -54,7 +54,7 @@ impl Hub {
             let replays_in_lane =
                 intent.as_ref().is_some_and(|intent| self.replays_in_lane(intent));
             if self.lane.wants(&call.operation) || replays_in_lane {
-                intent.into_iter().for_each(|intent| self.lane.push(Item::Replay(intent)));
+                intent.into_iter().for_each(|intent| self.lane.push(Item::replay(intent)));
                 self.lane.push(Item::fresh(call));
                 continue;
             }
@@ -115,9 +115,12 @@ impl Hub {
                     }
                 }
             }
+            let how = self.how(&call);
             let (pipeline, items) = &mut outgoing[at];
-            let replies = self.shared.wire.encode(&call.operation, call.attempts > 0, pipeline);
-            items.push(Item::Call { call, leasing: false, seen, replies });
+            let wire = &self.shared.wire;
+            let replies = wire.encode(&call.operation, how, pipeline);
+            let announced = wire.announce(call.operation.changes(), pipeline);
+            items.push(Item::Call { call, step: Step::First, seen, replies, announced });
         }
         settle_all(refused);
         self.unanswered(owed, Applied::No);
@@ -126,6 +129,17 @@ impl Hub {
         self.start_lane();
         self.start_clears();
         self.grow_if_busy();
+    }
+
+    fn how(&mut self, call: &Call) -> Sending {
+        if call.attempts > 0 {
+            return Sending::Again;
+        }
+        if let Operation::Invalidate { .. } = call.operation {
+            self.invalidated_before = self.next_batch + self.links.len() as u64;
+        }
+        let first = self.batches.keys().next().map_or(self.next_batch, |&first| first);
+        if first < self.invalidated_before { Sending::Behind } else { Sending::Live }
     }
 
     /// What waits for a key, to be sent before the key's next operation.
@@ -155,8 +169,9 @@ impl Hub {
 
     pub fn add_replay(&self, (pipeline, items): &mut (Pipeline, Vec<Item>), intent: Intent) {
         let may = self.shared.keeper().is_none_or(|keeper| keeper.may_write_absent(&intent));
-        self.shared.wire.encode_intent(&intent, self.now(), may, pipeline);
-        items.push(Item::Replay(intent));
+        let replies = self.shared.wire.encode_intent(&intent, self.now(), may, pipeline);
+        let announced = self.shared.wire.announce(intent.changes(), pipeline);
+        items.push(Item::Replay { intent, replies, announced });
     }
 
     pub fn send(&mut self, outgoing: Vec<(Pipeline, Vec<Item>)>) {
@@ -212,14 +227,14 @@ impl Hub {
         let mut cleared = Vec::new();
         for item in items {
             match item {
-                Item::Replay(mut intent) => {
+                Item::Replay { mut intent, .. } => {
                     if let Wish::Change(changes) = &mut intent.wish {
                         changes.mark_sent();
                     }
                     let at = self.link_of(Some(&intent.key));
                     self.add_replay(&mut outgoing[at], intent);
                 }
-                Item::Call { mut call, leasing, seen, .. } => {
+                Item::Call { mut call, seen, .. } => {
                     call.attempts += 1;
                     let late = now.saturating_sub(call.since) > timeout;
                     if call.operation.is_raw() || late || call.attempts > most {
@@ -231,13 +246,16 @@ impl Hub {
                     } else {
                         let at = self.link_of(call.operation.key());
                         let (pipeline, items) = &mut outgoing[at];
-                        let replies = match &call.operation {
-                            Operation::Load { key, token } if leasing => {
-                                self.shared.wire.encode_lease(key, *token, pipeline)
-                            }
-                            operation => self.shared.wire.encode(operation, true, pipeline),
-                        };
-                        items.push(Item::Call { call, leasing, seen, replies });
+                        let wire = &self.shared.wire;
+                        let replies = wire.encode(&call.operation, Sending::Again, pipeline);
+                        let announced = wire.announce(call.operation.changes(), pipeline);
+                        items.push(Item::Call {
+                            call,
+                            step: Step::First,
+                            seen,
+                            replies,
+                            announced,
+                        });
                     }
                 }
             }
@@ -261,28 +279,44 @@ impl Hub {
         self.catch_up();
     }
 
-    pub fn ask_for_leases(&mut self, calls: Vec<Call>) {
-        if calls.is_empty() {
+    /// Asks what calls ask that take more than one question.
+    pub fn ask_further(&mut self, items: Vec<Item>) {
+        if items.is_empty() {
             return;
         }
         if self.state.on_memory() {
+            let calls = items.into_iter().filter_map(Item::into_call).collect();
             return self.unanswered(calls, Applied::No);
         }
         if !self.state.live() {
-            self.orphans.add(self.next_batch, calls.into_iter().map(Item::fresh));
+            let calls = items.into_iter().filter_map(Item::into_call);
+            self.orphans.add(self.next_batch, calls.map(Item::fresh));
             return;
         }
         let keeper = self.shared.keeper();
-        let mut outgoing = self.outgoing(calls.len());
-        for call in calls {
-            let Operation::Load { key, token } = &call.operation else { continue };
-            if let Some(keeper) = &keeper {
-                keeper.leasing(key, *token);
-            }
-            let at = self.link_of(Some(key));
-            let (pipeline, items) = &mut outgoing[at];
-            let replies = self.shared.wire.encode_lease(key, *token, pipeline);
-            items.push(Item::Call { call, leasing: true, seen: u32::MAX, replies });
+        let mut outgoing = self.outgoing(items.len());
+        for mut item in items {
+            let Item::Call { call, step, seen, replies, .. } = &mut item else { continue };
+            let at = self.link_of(call.operation.key());
+            let (pipeline, sent) = &mut outgoing[at];
+            *replies = match (&call.operation, step) {
+                (Operation::Load { key, ask }, Step::Lease(found)) => {
+                    if let Some(keeper) = &keeper {
+                        *seen = keeper.mark_of(key);
+                        keeper.lease_asked(key, ask.token);
+                    }
+                    let found = found.as_ref().map(|(read, _)| read.header.stamp);
+                    self.shared.wire.encode_lease(key, ask, found, pipeline)
+                }
+                (_, Step::Check(_, markers)) => {
+                    for (key, mark) in markers.iter_mut() {
+                        *mark = keeper.as_ref().map_or(0, |keeper| keeper.mark_of(key));
+                    }
+                    self.shared.wire.encode_markers(markers, pipeline)
+                }
+                (operation, _) => self.shared.wire.encode(operation, Sending::Again, pipeline),
+            };
+            sent.push(item);
         }
         self.send(outgoing);
     }
@@ -302,7 +336,7 @@ impl Hub {
             for item in batch.items {
                 match item {
                     Item::Call { call, .. } => calls.push(call),
-                    replay @ Item::Replay(_) => self.orphans.add(number, [replay]),
+                    replay @ Item::Replay { .. } => self.orphans.add(number, [replay]),
                 }
             }
             self.shared.view.lock().last_error =
@@ -418,7 +452,3 @@ fn first_poll<T>(future: &mut Pin<Box<dyn Future<Output = T> + Send>>) -> Poll<T
 pub(super) fn poll_once<T>(future: &mut Pin<Box<dyn Future<Output = T> + Send>>) -> bool {
     first_poll(future).is_ready()
 }
-
-/// A lease that nobody can hold, for loads that run while nothing may be cached.
-pub const NO_LEASE: Lease =
-    Lease { token: 0, start: crate::base::stamp::Stamp { micros: 0, process: 0 } };

@@ -33,13 +33,15 @@ pub struct Disk {
     pub(super) current: Generation,
     /// The number that was given last.
     newest: u32,
+    /// Nobody writes any more.
+    ended: bool,
 }
 
 impl Disk {
     pub fn open(create: Create, source: Source) -> Result<Self> {
         let current = Generation::begin(&create, 0)?;
         current.file.sync_data()?;
-        Ok(Self { create, source, current, newest: 0 })
+        Ok(Self { create, source, current, newest: 0, ended: false })
     }
 
     /// Adds whole records at the end; `anew`: after everything that stands there is dropped.
@@ -98,10 +100,13 @@ impl Disk {
 
     /// Nobody writes any more. A file that holds nothing is removed; any other waits for who adopts it.
     pub fn end(&mut self, empty: bool) {
-        let _ = self.current.file.sync_data();
-        if empty {
-            let _ = std::fs::remove_file(&self.current.path);
+        if std::mem::replace(&mut self.ended, true) {
+            return;
         }
+        let _ = match empty {
+            true => std::fs::remove_file(&self.current.path),
+            false => self.current.file.sync_data(),
+        };
     }
 }
 
@@ -144,8 +149,8 @@ impl Generation {
     fn fill(&mut self, clocks: &Clocks, snapshot: &Snapshot) -> Result<()> {
         let mut records = Vec::new();
         Record::Clocks(clocks).encode(&mut records);
-        for Invalidation { prefix, stamp } in &snapshot.invalidations {
-            Record::Invalidation { prefix, stamp: *stamp }.encode(&mut records);
+        for Invalidation { scope, stamp } in &snapshot.invalidations {
+            Record::Invalidation { scope, stamp: *stamp }.encode(&mut records);
         }
         for intent in &snapshot.intents {
             Record::Intent(intent).encode(&mut records);

@@ -1,10 +1,12 @@
 //! What a journal file says in the end: the intents that nobody settled.
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 
 use super::super::journal::Invalidation;
+use super::super::journal::removals::add;
 use super::record::{self, Begin, Clocks, Read};
+use crate::backend::Scope;
 use crate::backend::change::Entry;
 use crate::backend::intent::{Intent, Wish};
 use crate::base::stamp::Stamp;
@@ -15,7 +17,7 @@ pub struct State {
     pub begin: Option<Begin>,
     pub clocks: Clocks,
     pub intents: HashMap<Bytes, Intent>,
-    pub invalidations: BTreeMap<Bytes, Stamp>,
+    pub invalidations: HashMap<Scope, Stamp>,
     /// Whether a later generation holds all that the one before held.
     pub complete: bool,
     /// Bytes at the end that are no whole record.
@@ -48,6 +50,16 @@ impl State {
             Read::Begin(begin) => self.begin = Some(begin),
             Read::Clocks(clocks) => self.clocks = clocks,
             Read::Complete => self.complete = true,
+            Read::Intent(Intent { key, stamp, wish: Wish::Invalidate(removals) }) => {
+                let known = self.intents.entry(key.clone()).or_insert_with(|| {
+                    let wish = Wish::Invalidate(Vec::new());
+                    Intent { key, stamp, wish }
+                });
+                known.stamp = known.stamp.max(stamp);
+                if let Wish::Invalidate(all) = &mut known.wish {
+                    removals.into_iter().for_each(|(removal, stamp)| add(all, removal, stamp));
+                }
+            }
             Read::Intent(intent) => {
                 // A set that lost its value comes again as a delete of the same stamp.
                 let older =
@@ -76,9 +88,9 @@ impl State {
                 }
             }
             Read::Done { key, id } => self.forget(&key, &|entry| entry.id() == id),
-            Read::Invalidation(Invalidation { prefix, stamp }) => {
-                self.cover(&prefix, stamp);
-                let newest = self.invalidations.entry(prefix).or_default();
+            Read::Invalidation(Invalidation { scope, stamp }) => {
+                self.cover(&scope, stamp);
+                let newest = self.invalidations.entry(scope).or_default();
                 *newest = (*newest).max(stamp);
             }
             Read::Settled { key, stamp } => {
@@ -86,21 +98,24 @@ impl State {
                     self.intents.remove(&key);
                 }
             }
-            Read::Invalidated(Invalidation { prefix, stamp }) => {
-                if self.invalidations.get(&prefix).is_some_and(|&other| other <= stamp) {
-                    self.invalidations.remove(&prefix);
+            Read::Invalidated(Invalidation { scope, stamp }) => {
+                if self.invalidations.get(&scope).is_some_and(|&other| other <= stamp) {
+                    self.invalidations.remove(&scope);
                 }
             }
-            Read::Covered(Invalidation { prefix, stamp }) => self.cover(&prefix, stamp),
+            Read::Covered(Invalidation { scope, stamp }) => self.cover(&scope, stamp),
             Read::Forgotten { prefix } => self.intents.retain(|key, _| !key.starts_with(&prefix)),
         }
     }
 
-    fn cover(&mut self, prefix: &[u8], stamp: Stamp) {
+    fn cover(&mut self, scope: &Scope, stamp: Stamp) {
         self.intents.retain(|key, intent| {
-            !key.starts_with(prefix)
+            let tagged = matches!(
+                &intent.wish, Wish::Set { value, .. } if !value.policy.tags.is_empty()
+            );
+            !scope.covers(key, tagged)
                 || match &mut intent.wish {
-                    Wish::Delete => true,
+                    Wish::Delete | Wish::Expire | Wish::Invalidate(_) => true,
                     Wish::Set { .. } => intent.stamp > stamp,
                     Wish::Change(changes) => {
                         changes.forget(&|entry| entry.stamp <= stamp);
@@ -139,6 +154,10 @@ mod tests {
         state
     }
 
+    fn scope(prefix: &'static str) -> Scope {
+        Scope::Prefix(Bytes::from_static(prefix.as_bytes()))
+    }
+
     fn delete(key: &'static str, micros: u64) -> Intent {
         Intent { key: Bytes::from_static(key.as_bytes()), stamp: stamp(micros), wish: Wish::Delete }
     }
@@ -152,11 +171,11 @@ mod tests {
             Record::Intent(&other),
             Record::Settled { key: b"a", stamp: stamp(1) },
             Record::Settled { key: b"b", stamp: stamp(2) },
-            Record::Invalidation { prefix: b"f:", stamp: stamp(3) },
-            Record::Invalidation { prefix: b"g:", stamp: stamp(4) },
-            Record::Invalidated { prefix: b"f:", stamp: stamp(3) },
+            Record::Invalidation { scope: &scope("f:"), stamp: stamp(3) },
+            Record::Invalidation { scope: &scope("g:"), stamp: stamp(4) },
+            Record::Invalidated { scope: &scope("f:"), stamp: stamp(3) },
         ]);
         assert_eq!(state.intents.into_values().collect::<Vec<_>>(), [second]);
-        assert_eq!(state.invalidations.into_keys().collect::<Vec<_>>(), ["g:"]);
+        assert_eq!(state.invalidations.into_keys().collect::<Vec<_>>(), [scope("g:")]);
     }
 }

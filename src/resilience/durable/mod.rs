@@ -8,7 +8,7 @@ mod disk;
 mod file;
 mod log;
 mod orphans;
-mod record;
+pub mod record;
 #[cfg(test)]
 mod tests;
 

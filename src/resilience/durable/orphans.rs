@@ -164,8 +164,9 @@ impl Adopted {
             self.owners += 1;
         }
         self.intents.extend(state.intents.values().map(|intent| moved.intent(intent)));
-        self.invalidations.extend(state.invalidations.iter().map(|(prefix, &stamp)| {
-            Invalidation { prefix: Bytes::copy_from_slice(prefix), stamp: moved.stamp(stamp) }
+        self.invalidations.extend(state.invalidations.iter().map(|(scope, &stamp)| Invalidation {
+            scope: scope.clone(),
+            stamp: moved.stamp(stamp),
         }));
     }
 }
@@ -217,11 +218,21 @@ impl Moved {
 
     fn intent(&self, intent: &Intent) -> Intent {
         let wish = match &intent.wish {
-            Wish::Set { value, expires_at: Some(at), since } => {
-                let at = self.expiry.map_or(*at, |shift| at.saturating_add_signed(shift));
-                // Before this boot is long gone.
-                Wish::Set { value: value.clone(), expires_at: Some(at.max(1)), since: *since }
+            Wish::Set { value, expires_at, fresh_until, since, expired } => {
+                let moved =
+                    |at: u64| self.expiry.map_or(at, |shift| at.saturating_add_signed(shift));
+                Wish::Set {
+                    value: value.clone(),
+                    // Before this boot is long gone.
+                    expires_at: expires_at.map(|at| moved(at).max(1)),
+                    fresh_until: fresh_until.map(moved),
+                    since: *since,
+                    expired: expired.as_deref().map(|&stamp| Box::new(self.stamp(stamp))),
+                }
             }
+            Wish::Invalidate(removals) => Wish::Invalidate(
+                removals.iter().map(|&(removal, stamp)| (removal, self.stamp(stamp))).collect(),
+            ),
             Wish::Change(changes) => {
                 Wish::Change(changes.clone().moved(&|stamp| self.stamp(stamp)))
             }
@@ -294,14 +305,20 @@ mod tests {
         let mut adopted = Adopted::default();
         adopted.add(state, now, "this");
         let intent = adopted.intents.pop().unwrap();
-        let Wish::Set { expires_at, .. } = intent.wish else { panic!("it was a set") };
+        let Wish::Set { expires_at, fresh_until, expired, .. } = intent.wish else {
+            panic!("it was a set")
+        };
+        assert_eq!(expired.as_deref(), Some(&intent.stamp), "all stamps move alike");
+        assert!(expires_at == fresh_until || expires_at == Some(1), "both move alike");
         (intent.stamp, expires_at, adopted.offset)
     }
 
     fn set(micros: u64, expires_at: u64) -> Intent {
-        let value =
-            crate::backend::Value { payload: Bytes::from_static(b"v"), format: 0, compress: false };
-        let wish = Wish::Set { value, expires_at: Some(expires_at), since: 0 };
+        let payload = Bytes::from_static(b"v");
+        let value = crate::backend::Value { payload, ..crate::backend::Value::default() };
+        let expires_at = Some(expires_at);
+        let expired = Some(Box::new(Stamp { micros, process: 1 }));
+        let wish = Wish::Set { value, expires_at, fresh_until: expires_at, since: 0, expired };
         Intent { key: Bytes::from_static(b"k"), stamp: Stamp { micros, process: 1 }, wish }
     }
 

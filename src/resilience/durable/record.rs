@@ -9,17 +9,17 @@ use bytes::{Buf, BufMut, Bytes};
 
 use super::super::journal::Invalidation;
 use super::changes;
-use crate::backend::Value;
 use crate::backend::change::Entry;
 use crate::backend::intent::{Intent, Wish};
 use crate::backend::redis::Identity;
+use crate::backend::{Policy, Removal, Scope, Tags, Value};
 use crate::base::stamp::Stamp;
 
 /// A record as it is written.
 pub enum Record<'a> {
     Begin(&'a Begin),
     Clocks(&'a Clocks),
-    /// A set or a delete was taken. Changes become a record each.
+    /// A set or what removes was taken. Changes become a record each.
     Intent(&'a Intent),
     /// A change of a raw key was taken.
     Change {
@@ -27,7 +27,7 @@ pub enum Record<'a> {
         entry: &'a Entry,
     },
     Invalidation {
-        prefix: &'a [u8],
+        scope: &'a Scope,
         stamp: Stamp,
     },
     /// The changes of a key that were taken until here may reach the server.
@@ -45,12 +45,12 @@ pub enum Record<'a> {
         stamp: Stamp,
     },
     Invalidated {
-        prefix: &'a [u8],
+        scope: &'a Scope,
         stamp: Stamp,
     },
-    /// Sets under the prefix that are not newer are gone.
+    /// Sets in the scope that are not newer are gone.
     Covered {
-        prefix: &'a [u8],
+        scope: &'a Scope,
         stamp: Stamp,
     },
     /// Everything under the prefix was given up on request.
@@ -98,7 +98,7 @@ pub struct Clocks {
     pub server: Option<Identity>,
 }
 
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 pub const HEADER: usize = 8;
 /// No record is longer: a value of 512 MB and its key.
 const LONGEST: usize = 600 * 1024 * 1024;
@@ -143,15 +143,38 @@ impl Record<'_> {
             Self::Intent(Intent { key, stamp, wish: Wish::Delete }) => {
                 put_stamped(out, 2, *stamp, key);
             }
-            Self::Intent(Intent { key, stamp, wish: Wish::Set { value, expires_at, .. } }) => {
+            Self::Intent(Intent {
+                key,
+                stamp,
+                wish: Wish::Set { value, expires_at, fresh_until, expired, since: _ },
+            }) => {
                 out.put_u8(3);
                 put_stamp(out, *stamp);
+                put_stamp(out, expired.as_deref().copied().unwrap_or_default());
                 out.put_u64_le(expires_at.unwrap_or(0));
+                // 0 is a moment of its own: it was stale at once.
+                out.put_u64_le(fresh_until.unwrap_or(u64::MAX));
+                out.put_u32_le(value.policy.load_ms);
                 out.put_u8(value.format);
                 out.put_u8(u8::from(value.compress));
+                let tags = value.policy.tags.stored();
+                out.put_u16_le(u16::try_from(tags.len()).unwrap_or(u16::MAX));
+                out.put_slice(tags);
                 out.put_u32_le(u32::try_from(key.len()).unwrap_or(u32::MAX));
                 out.put_slice(key);
                 out.put_slice(&value.payload);
+            }
+            Self::Intent(Intent { key, stamp, wish: Wish::Expire }) => {
+                put_stamped(out, 13, *stamp, key);
+            }
+            Self::Intent(Intent { key, wish: Wish::Invalidate(removals), .. }) => {
+                out.put_u8(14);
+                out.put_u8(u8::try_from(removals.len()).unwrap_or(u8::MAX));
+                for (removal, stamp) in removals {
+                    out.put_u8(u8::from(*removal == Removal::Expire));
+                    put_stamp(out, *stamp);
+                }
+                out.put_slice(key);
             }
             Self::Intent(Intent { wish: Wish::Change(_), .. }) => {}
             Self::Change { key, entry } => {
@@ -170,10 +193,10 @@ impl Record<'_> {
                 out.put_u64_le(*number);
                 out.put_slice(key);
             }
-            Self::Invalidation { prefix, stamp } => put_stamped(out, 4, *stamp, prefix),
+            Self::Invalidation { scope, stamp } => put_stamped(out, 4, *stamp, &scope.text()),
             Self::Settled { key, stamp } => put_stamped(out, 5, *stamp, key),
-            Self::Invalidated { prefix, stamp } => put_stamped(out, 6, *stamp, prefix),
-            Self::Covered { prefix, stamp } => put_stamped(out, 7, *stamp, prefix),
+            Self::Invalidated { scope, stamp } => put_stamped(out, 6, *stamp, &scope.text()),
+            Self::Covered { scope, stamp } => put_stamped(out, 7, *stamp, &scope.text()),
             Self::Forgotten { prefix } => {
                 out.put_u8(8);
                 out.put_slice(prefix);
@@ -239,23 +262,34 @@ fn read(mut body: Bytes) -> Option<Read> {
         }
         3 => {
             let stamp = get_stamp(&mut body)?;
+            let expired = Some(get_stamp(&mut body)?)
+                .filter(|&stamp| stamp != Stamp::default())
+                .map(Box::new);
             let expires_at = Some(body.try_get_u64_le().ok()?).filter(|&at| at > 0);
+            let fresh_until = Some(body.try_get_u64_le().ok()?).filter(|&at| at < u64::MAX);
+            let load_ms = body.try_get_u32_le().ok()?;
             let format = body.try_get_u8().ok()?;
             let compress = body.try_get_u8().ok()? == 1;
+            let length = usize::from(body.try_get_u16_le().ok()?);
+            let tags = Tags::read(body.get(..length)?)?;
+            body.advance(length);
             let length = usize::try_from(body.try_get_u32_le().ok()?).ok()?;
             if length > body.len() {
                 return None;
             }
             // Each owns its bytes: a slice would keep the whole file.
             let key = Bytes::copy_from_slice(&body.split_to(length));
-            let value = Value { payload: Bytes::copy_from_slice(&body), format, compress };
+            let payload = Bytes::copy_from_slice(&body);
+            let policy = Policy { fresh_ms: None, load_ms, tags };
+            let value = Value { payload, format, compress, policy };
             // Who adopts it works out since when.
-            Read::Intent(Intent { key, stamp, wish: Wish::Set { value, expires_at, since: 0 } })
+            let wish = Wish::Set { value, expires_at, fresh_until, since: 0, expired };
+            Read::Intent(Intent { key, stamp, wish })
         }
-        4 => Read::Invalidation(get_prefix(body)?),
+        4 => Read::Invalidation(get_scope(body)?),
         5 => Read::Settled { stamp: get_stamp(&mut body)?, key: body },
-        6 => Read::Invalidated(get_prefix(body)?),
-        7 => Read::Covered(get_prefix(body)?),
+        6 => Read::Invalidated(get_scope(body)?),
+        7 => Read::Covered(get_scope(body)?),
         8 => Read::Forgotten { prefix: body },
         9 => Read::Complete,
         10 => {
@@ -266,6 +300,23 @@ fn read(mut body: Bytes) -> Option<Read> {
         12 => {
             let id = (body.try_get_u64_le().ok()?, body.try_get_u64_le().ok()?);
             Read::Done { key: body, id }
+        }
+        13 => {
+            let stamp = get_stamp(&mut body)?;
+            Read::Intent(Intent { key: body, stamp, wish: Wish::Expire })
+        }
+        14 => {
+            let count = body.try_get_u8().ok()?;
+            let mut removals = Vec::with_capacity(usize::from(count));
+            for _ in 0..count {
+                let removal = match body.try_get_u8().ok()? {
+                    0 => Removal::Delete,
+                    _ => Removal::Expire,
+                };
+                removals.push((removal, get_stamp(&mut body)?));
+            }
+            let stamp = removals.iter().map(|(_, stamp)| *stamp).max()?;
+            Read::Intent(Intent { key: body, stamp, wish: Wish::Invalidate(removals) })
         }
         _ => return None,
     })
@@ -294,9 +345,9 @@ pub fn get_stamp(body: &mut Bytes) -> Option<Stamp> {
     Some(Stamp { micros: body.try_get_u64_le().ok()?, process: body.try_get_u64_le().ok()? })
 }
 
-fn get_prefix(mut body: Bytes) -> Option<Invalidation> {
+fn get_scope(mut body: Bytes) -> Option<Invalidation> {
     let stamp = get_stamp(&mut body)?;
-    Some(Invalidation { prefix: Bytes::copy_from_slice(&body), stamp })
+    Some(Invalidation { scope: Scope::read(&body), stamp })
 }
 
 /// `Some(None)`: there is none.
@@ -318,13 +369,36 @@ mod tests {
         let bytes = || prop::collection::vec(any::<u8>(), 0..40).prop_map(Bytes::from);
         let wish = prop_oneof![
             Just(Wish::Delete),
-            (bytes(), any::<u8>(), any::<bool>(), prop::option::of(1..u64::MAX)).prop_map(
-                |(payload, format, compress, expires_at)| Wish::Set {
-                    value: Value { payload, format, compress },
-                    expires_at,
-                    since: 0,
-                }
-            ),
+            Just(Wish::Expire),
+            (
+                bytes(),
+                any::<u8>(),
+                any::<bool>(),
+                prop::option::of(1..u64::MAX),
+                prop::option::of(0..u64::MAX),
+                any::<u32>(),
+                prop::collection::vec(".{0,9}", 0..4),
+                prop::option::of((any::<u64>(), 1..u64::MAX)),
+            )
+                .prop_map(
+                    |(
+                        payload,
+                        format,
+                        compress,
+                        expires_at,
+                        fresh_until,
+                        load_ms,
+                        tags,
+                        expired,
+                    )| {
+                        let tags = Tags::new(tags.iter().map(String::as_str)).unwrap();
+                        let policy = Policy { fresh_ms: None, load_ms, tags };
+                        let value = Value { payload, format, compress, policy };
+                        let expired =
+                            expired.map(|(micros, process)| Box::new(Stamp { micros, process }));
+                        Wish::Set { value, expires_at, fresh_until, since: 0, expired }
+                    }
+                ),
         ];
         (bytes(), any::<u64>(), any::<u64>(), wish).prop_map(|(key, micros, process, wish)| {
             Intent { key, stamp: Stamp { micros, process }, wish }
@@ -344,6 +418,17 @@ mod tests {
             out[flip.index(whole.len())] ^= 1;
             prop_assert_eq!(next(&Bytes::from(out)), None);
         }
+    }
+
+    #[test]
+    fn an_invalidation_of_a_tag_is_read_as_it_was_written() {
+        let stamp = |micros| Stamp { micros, process: 7 };
+        let removals = vec![(Removal::Expire, stamp(3)), (Removal::Delete, stamp(9))];
+        let key = Bytes::from_static(b"h:tag:{01}:t");
+        let intent = Intent { key, stamp: stamp(9), wish: Wish::Invalidate(removals) };
+        let mut out = Vec::new();
+        Record::Intent(&intent).encode(&mut out);
+        assert_eq!(next(&out.into()).unwrap().0, Read::Intent(intent));
     }
 
     #[test]

@@ -11,8 +11,9 @@ use super::file::State;
 use super::record::{Begin, Record};
 use super::{Directory, Log, Source};
 use crate::backend::intent::{Intent, Wish};
-use crate::backend::{Answer, Reply, Settler, Sink};
+use crate::backend::{Answer, Removal, Reply, Settler, Sink};
 use crate::base::clock::{Clock, ManualClock, boot_id};
+use crate::base::keys::Keys;
 use crate::base::stamp::{Stamp, Stamps};
 use crate::config::JournalSync;
 
@@ -77,7 +78,7 @@ impl Kept {
 
     fn delete(&self, key: u32) {
         let Intent { key, stamp, .. } = delete(key);
-        self.journal.lock().delete(key, stamp, &Bytes::copy_from_slice);
+        self.journal.lock().delete(key, stamp, &Keys::new(""));
     }
 
     fn settle(&self, key: u32) {
@@ -293,6 +294,44 @@ fn no_answer_is_given_before_its_record_has_left_the_process() {
     }
 }
 
+/// What is invalidated of a tag, as the file has it.
+fn removals(kept: &Kept, marker: &Bytes) -> Vec<Removal> {
+    kept.log.flush();
+    let path = kept.log.shared.disk.lock().current.path.clone();
+    let mut state = State::of(std::fs::read(path).unwrap().into());
+    match state.intents.remove(marker).map(|intent| intent.wish) {
+        Some(Wish::Invalidate(removals)) => {
+            removals.into_iter().map(|(removal, _)| removal).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_invalidation_of_a_tag_that_is_on_its_way_stays_in_the_file_beside_a_later_one() {
+    let place = Place::new();
+    let kept = place.keep(JournalSync::EverySecond);
+    let keys = Keys::new("");
+    let marker = keys.marker(b"t");
+    let invalidate = |removal, micros| {
+        let stamp = Stamp { micros, process: 1 };
+        kept.journal.lock().invalidate_tag(marker.clone(), removal, stamp, &keys);
+    };
+    invalidate(Removal::Delete, 5);
+    let taken = kept.journal.lock().take(&marker).unwrap();
+    invalidate(Removal::Expire, 8);
+    let both = [Removal::Delete, Removal::Expire];
+    assert!(both.iter().all(|removal| removals(&kept, &marker).contains(removal)));
+    kept.write_anew();
+    assert!(both.iter().all(|removal| removals(&kept, &marker).contains(removal)));
+    // Back again, and still both.
+    kept.journal.lock().put_back(taken);
+    assert!(both.iter().all(|removal| removals(&kept, &marker).contains(removal)));
+    let taken = kept.journal.lock().take(&marker).unwrap();
+    kept.journal.lock().settle(&taken);
+    assert_eq!(kept.journal.lock().depth(), 0);
+}
+
 #[test]
 fn what_waits_for_a_slow_disk_is_bounded_and_nothing_of_it_is_lost() {
     const MEGABYTE: usize = 1 << 20;
@@ -303,7 +342,7 @@ fn what_waits_for_a_slow_disk_is_bounded_and_nothing_of_it_is_lost() {
         let mut key = vec![b'k'; MEGABYTE];
         key[0] = number;
         let stamp = Stamp { micros: u64::from(number) + 1, process: 1 };
-        kept.journal.lock().delete(key.into(), stamp, &Bytes::copy_from_slice);
+        kept.journal.lock().delete(key.into(), stamp, &Keys::new(""));
         assert!(kept.log.shared.pending.lock().buffer.len() <= 66 * MEGABYTE);
     }
     assert!(kept.log.shared.pending.lock().buffer.is_empty(), "it is written anew instead");

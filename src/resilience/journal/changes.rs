@@ -81,7 +81,7 @@ impl Journal {
         let Wish::Change(changes) = &mut intent.wish else { return };
         let cleared = |stamp: Stamp| {
             let mut over = self.invalidations.iter().chain(&self.under_way);
-            over.any(|other| intent.key.starts_with(&other.prefix) && other.stamp >= stamp)
+            over.any(|other| other.scope.covers(&intent.key, false) && other.stamp >= stamp)
         };
         changes.forget(&|entry| known.contains(&entry.id()) || cleared(entry.stamp));
         if !changes.is_empty() {
@@ -110,6 +110,6 @@ impl Journal {
 pub(super) fn of(intent: &Intent) -> Option<&Changes> {
     match &intent.wish {
         Wish::Change(changes) => Some(changes),
-        Wish::Delete | Wish::Set { .. } => None,
+        _ => None,
     }
 }

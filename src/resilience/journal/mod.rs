@@ -8,28 +8,34 @@
 //!
 //! Long, because every step weighs what it moves, and writes it down, by the same few private ones.
 mod changes;
+pub mod removals;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use lru::LruCache;
 
 use super::durable::{Log, Record, Snapshot};
 use crate::backend::intent::{Intent, Wish};
+use crate::backend::{Scope, Value};
 use crate::base::plant::Plant;
 use crate::base::stamp::Stamp;
 
 /// What an intent costs beside its key and payload, in bytes, with glibc's allocator on 64 bits: the node
-/// of the map with intent and links (176), its slot in the table at the lowest load after a doubling (39),
+/// of the map with intent and links (224), its slot in the table at the lowest load after a doubling (39),
 /// the shared headers of key and payload (2 * 32), and what the allocator adds to three blocks (41).
-pub const OVERHEAD: usize = 320;
+pub const OVERHEAD: usize = 388;
+/// What the removals of a tag cost, with what the allocator adds.
+const REMOVALS: usize = 112;
+/// What a value's tags cost besides their names.
+const TAGS: usize = 48;
 
-/// Everything that begins so and is older than the stamp goes.
+/// Everything in a scope that is older than the stamp goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalidation {
-    pub prefix: Bytes,
+    pub scope: Scope,
     pub stamp: Stamp,
 }
 
@@ -83,6 +89,11 @@ impl Journal {
     /// Writes every change down from now on.
     pub fn keep_in(&mut self, log: Log) {
         self.log = Some(log);
+    }
+
+    /// Nothing is written down any more.
+    pub fn leave_log(&mut self) -> Option<Log> {
+        self.log.take()
     }
 
     pub fn log(&self) -> Option<&Log> {
@@ -155,8 +166,8 @@ impl Journal {
 
     /// The newest stamp that is known of this key: of its own intent, or of an invalidation over it.
     pub fn newest(&self, key: &[u8]) -> Option<Stamp> {
-        let over = self.invalidations.iter().filter(|other| key.starts_with(&other.prefix));
-        over.map(|other| other.stamp).chain(self.peek(key).map(|intent| intent.stamp)).max()
+        let over = self.invalidations.iter().filter(|other| other.scope.covers(key, false));
+        over.map(|other| other.stamp).chain(self.peek(key).map(newest)).max()
     }
 
     /// Makes room for a set of so many bytes: the oldest sets lose their values. Answers false, and
@@ -173,9 +184,7 @@ impl Journal {
 
     /// Takes a set, unless it does not fit; then it is counted and refused.
     pub fn set(&mut self, intent: Intent) -> bool {
-        let Wish::Set { value, .. } = &intent.wish else { return false };
-        let payload = value.payload.len();
-        if !self.make_room(&intent.key, payload) {
+        if !self.make_room(&intent.key, payload(&intent)) {
             return false;
         }
         self.write(|| Record::Intent(&intent));
@@ -184,48 +193,20 @@ impl Journal {
         true
     }
 
-    /// Takes a delete; always. `family` is what all keys of its family begin with.
-    pub fn delete(&mut self, key: Bytes, stamp: Stamp, family: &dyn Fn(&[u8]) -> Bytes) {
-        let intent = Intent { key, stamp, wish: Wish::Delete };
-        self.write(|| Record::Intent(&intent));
-        self.forget(&intent.key);
-        self.put(intent);
-        if self.bytes > self.limit {
-            self.shed(self.limit);
-            self.collapse(family);
-        }
-    }
-
-    /// Takes an invalidation of a family; it settles every earlier set in it.
-    pub fn invalidate(&mut self, prefix: Bytes, stamp: Stamp) {
-        self.write(|| Record::Invalidation { prefix: &prefix, stamp });
-        self.forget_covered(&prefix, stamp);
-        self.note_invalidation(Invalidation { prefix, stamp });
-    }
-
-    /// Sets under a prefix that are not newer than this are settled: they are gone.
-    pub fn forget_sets(&mut self, prefix: &[u8], stamp: Stamp) {
-        if self.sets.is_empty() && self.changes.is_empty() && self.taken == 0 {
-            return;
-        }
-        self.write(|| Record::Covered { prefix, stamp });
-        self.forget_covered(prefix, stamp);
-        self.note_empty();
-    }
-
     /// What waits and is older than a clear of somebody else is settled; answers which sets, and how many
     /// changes.
     pub fn supersede(
         &mut self,
-        older: &dyn Fn(&[u8], Stamp) -> bool,
+        older: &dyn Fn(&[u8], bool, Stamp) -> bool,
     ) -> (Vec<(Bytes, Stamp)>, usize) {
-        let covered = self.sets.iter().filter(|(key, intent)| older(key, intent.stamp));
+        let is_old = |(key, intent): &(&Bytes, &Intent)| older(key, tagged(intent), intent.stamp);
+        let covered = self.sets.iter().filter(is_old);
         let covered: Vec<_> = covered.map(|(key, intent)| (key.clone(), intent.stamp)).collect();
         for (key, stamp) in &covered {
             self.write(|| Record::Settled { key, stamp: *stamp });
             self.forget(key);
         }
-        let changes = self.forget_changes(older, true);
+        let changes = self.forget_changes(&|key, stamp| older(key, false, stamp), true);
         self.note_empty();
         (covered, changes)
     }
@@ -278,23 +259,6 @@ impl Journal {
         taken
     }
 
-    pub fn take_invalidation(&mut self) -> Option<Invalidation> {
-        if self.invalidations.is_empty() {
-            return None;
-        }
-        self.taken += 1;
-        let next = self.invalidations.remove(0);
-        self.under_way.push(next.clone());
-        Some(next)
-    }
-
-    /// Whether an acknowledged invalidation of this key's family has not reached the server yet: what the
-    /// server holds of it may be gone already.
-    pub fn covers(&self, key: &[u8]) -> bool {
-        let mut all = self.invalidations.iter().chain(&self.under_way);
-        all.any(|other| key.starts_with(&other.prefix))
-    }
-
     /// The replay of an intent that was taken ended.
     pub fn settle(&mut self, intent: &Intent) {
         if let Wish::Change(changes) = &intent.wish {
@@ -306,21 +270,6 @@ impl Journal {
         self.note_empty();
     }
 
-    pub fn settle_invalidation(&mut self, invalidation: &Invalidation) {
-        self.under_way.retain(|other| other != invalidation);
-        let Invalidation { prefix, stamp } = invalidation;
-        self.write(|| Record::Invalidated { prefix, stamp: *stamp });
-        self.taken = self.taken.saturating_sub(1);
-        self.note_empty();
-    }
-
-    pub fn put_back_invalidation(&mut self, invalidation: Invalidation) {
-        self.under_way.retain(|other| *other != invalidation);
-        self.taken = self.taken.saturating_sub(1);
-        self.forget_covered(&invalidation.prefix, invalidation.stamp);
-        self.note_invalidation(invalidation);
-    }
-
     /// Takes back an intent whose replay did not end, unless a newer one came for its key. It was
     /// counted as kept once already, so it is not refused now. It is the first of those that wait.
     pub fn put_back(&mut self, mut intent: Intent) {
@@ -329,6 +278,10 @@ impl Journal {
             changes.mark_sent();
             return self.put_before(intent);
         }
+        if let Wish::Invalidate(_) = intent.wish {
+            return self.put_removals(intent);
+        }
+        let intent = self.expired_meanwhile(intent);
         if self.is_outdated(&intent) {
             return self.note_empty();
         }
@@ -341,9 +294,20 @@ impl Journal {
 
     /// Takes over what another process left behind, unless something newer is known here.
     pub fn adopt(&mut self, intent: Intent) {
-        if let Wish::Change(_) = intent.wish {
-            return self.adopt_changes(intent);
+        match intent.wish {
+            Wish::Change(_) => return self.adopt_changes(intent),
+            Wish::Invalidate(_) => {
+                self.write(|| Record::Intent(&intent));
+                return self.put_removals(intent);
+            }
+            Wish::Expire
+                if self.sets.peek(&intent.key).is_some_and(|set| set.stamp < intent.stamp) =>
+            {
+                return self.expire_waiting(&intent.key, intent.stamp);
+            }
+            _ => {}
         }
+        let intent = self.expired_meanwhile(intent);
         if self.is_outdated(&intent) {
             return;
         }
@@ -388,38 +352,10 @@ impl Journal {
         let newer = self.peek(&intent.key).is_some_and(|newer| newer.stamp >= intent.stamp);
         // A delete stays even so: its tombstone tells others what the invalidation would not.
         let covered = matches!(intent.wish, Wish::Set { .. })
-            && self
-                .invalidations
-                .iter()
-                .any(|other| intent.key.starts_with(&other.prefix) && other.stamp >= intent.stamp);
+            && self.invalidations.iter().any(|other| {
+                other.scope.covers(&intent.key, tagged(intent)) && other.stamp >= intent.stamp
+            });
         newer || covered
-    }
-
-    fn note_invalidation(&mut self, Invalidation { prefix, stamp }: Invalidation) {
-        let within =
-            |other: &Invalidation| other.prefix.starts_with(&prefix) && other.stamp <= stamp;
-        let same = self.invalidations.iter().find(|other| other.prefix == prefix);
-        if same.is_some_and(|same| same.stamp > stamp) {
-            return;
-        }
-        self.invalidations.retain(|other| !within(other));
-        self.invalidations.push(Invalidation { prefix, stamp });
-    }
-
-    fn forget_covered(&mut self, prefix: &[u8], stamp: Stamp) {
-        let covered = self
-            .sets
-            .iter()
-            .filter(|(key, intent)| key.starts_with(prefix) && intent.stamp <= stamp);
-        let covered: Vec<Bytes> = covered.map(|(key, _)| key.clone()).collect();
-        for key in covered {
-            self.forget(&key);
-        }
-        self.replaying.retain(|(key, other), intent| {
-            let stays = matches!(intent.wish, Wish::Delete) || *other > stamp;
-            stays || !key.starts_with(prefix)
-        });
-        self.forget_changes(&|key, other| key.starts_with(prefix) && other <= stamp, false);
     }
 
     /// The oldest sets lose their values until no more than so many bytes are held.
@@ -430,33 +366,9 @@ impl Journal {
             self.unweigh(&set);
             self.dropped += 1;
             // What remains is "delete what is older".
-            let intent = Intent { wish: Wish::Delete, ..set };
+            let intent = Intent { stamp: newest(&set), wish: Wish::Delete, ..set };
             self.write(|| Record::Intent(&intent));
             self.put(intent);
-        }
-    }
-
-    /// Deletes alone exceed the bound: those of the largest family become one invalidation of it.
-    fn collapse(&mut self, family: &dyn Fn(&[u8]) -> Bytes) {
-        while self.bytes > self.limit && !self.deletes.is_empty() {
-            let mut families: HashMap<Bytes, (usize, Stamp)> = HashMap::new();
-            for (key, intent) in &self.deletes {
-                let (count, newest) = families.entry(family(key)).or_default();
-                *count += 1;
-                *newest = (*newest).max(intent.stamp);
-            }
-            let largest = families.into_iter().max_by_key(|(_, (count, _))| *count);
-            let Some((prefix, (_, stamp))) = largest else { return };
-            let keys = self.deletes.iter().map(|(key, _)| key);
-            let keys: Vec<Bytes> = keys.filter(|key| family(key) == prefix).cloned().collect();
-            self.collapsed += keys.len() as u64;
-            self.invalidate(prefix, stamp);
-            for key in keys {
-                if let Some(intent) = self.deletes.pop(&key) {
-                    self.write(|| Record::Settled { key: &key, stamp: intent.stamp });
-                    self.unweigh(&intent);
-                }
-            }
         }
     }
 
@@ -464,7 +376,7 @@ impl Journal {
         self.bytes += weight(&intent);
         self.payloads += sheddable(&intent);
         let shelf = match intent.wish {
-            Wish::Delete => &mut self.deletes,
+            Wish::Delete | Wish::Expire | Wish::Invalidate(_) => &mut self.deletes,
             Wish::Set { .. } => &mut self.sets,
             Wish::Change(_) => &mut self.changes,
         };
@@ -527,8 +439,9 @@ impl Journal {
 
 fn payload(intent: &Intent) -> usize {
     match &intent.wish {
-        Wish::Delete => 0,
-        Wish::Set { value, .. } => value.payload.len(),
+        Wish::Delete | Wish::Expire => 0,
+        Wish::Set { value, .. } => value_bytes(value),
+        Wish::Invalidate(_) => REMOVALS,
         Wish::Change(changes) => changes.bytes(),
     }
 }
@@ -536,11 +449,33 @@ fn payload(intent: &Intent) -> usize {
 /// What is given back when a value is given up.
 fn sheddable(intent: &Intent) -> usize {
     match &intent.wish {
-        Wish::Set { value, .. } => value.payload.len(),
-        Wish::Delete | Wish::Change(_) => 0,
+        Wish::Set { .. } => payload(intent),
+        Wish::Delete | Wish::Expire | Wish::Invalidate(_) | Wish::Change(_) => 0,
     }
 }
 
 fn weight(intent: &Intent) -> usize {
     OVERHEAD + intent.key.len() + payload(intent)
+}
+
+/// The newest of what is asked for a key.
+fn newest(intent: &Intent) -> Stamp {
+    match &intent.wish {
+        Wish::Set { expired: Some(expired), .. } => intent.stamp.max(**expired),
+        _ => intent.stamp,
+    }
+}
+
+/// What a value costs besides its intent.
+pub fn value_bytes(value: &Value) -> usize {
+    value.payload.len()
+        + match value.policy.tags.stored().len() {
+            0 => 0,
+            names => TAGS + names,
+        }
+}
+
+/// Whether an intent brings a value with tags.
+fn tagged(intent: &Intent) -> bool {
+    matches!(&intent.wish, Wish::Set { value, .. } if !value.policy.tags.is_empty())
 }

@@ -7,7 +7,6 @@ mod answers;
 #[cfg(test)]
 mod bench;
 mod float;
-mod glob;
 mod hashes;
 mod keyspace;
 mod lists;
@@ -26,6 +25,7 @@ use super::data::{Data, End, Typed};
 use super::entry::{Entry, OVERHEAD, Standing};
 use super::store::{Evicted, Store};
 use crate::backend::Raw;
+use crate::backend::policy::Meta;
 use crate::base::error::{Error, Result};
 
 type Run = fn(&mut Command<'_>) -> Result<Raw>;
@@ -181,8 +181,8 @@ impl Command<'_> {
     /// Keeps this in place of whatever stands under a key.
     fn put(&mut self, key: &[u8], data: Data, expires_at: Option<u64>) -> Result<()> {
         let stamp = self.moment.stamps.next();
-        let entry = Entry { data, format: 0, stamp, expires_at, standing: Standing::Clean };
-        self.keep(key, entry)
+        let meta = Meta { stamp, expires_at, ..Meta::default() };
+        self.keep(key, Entry::new(data, &meta, Standing::Clean))
     }
 
     fn keep(&mut self, key: &[u8], entry: Entry) -> Result<()> {

@@ -3,12 +3,12 @@ use bytes::Bytes;
 
 use super::Command;
 use super::answers::{copies, copy, refused, syntax, text};
-use super::glob::matches;
 use super::number::whole;
 use crate::backend::Raw;
 use crate::backend::memory::data::{Hash, Set};
 use crate::backend::memory::entry::Entry;
 use crate::base::error::Result;
+use crate::base::glob::matches;
 
 /// Each page reads every key of the store, so a walk has no more pages than this, however small they
 /// were asked for.

@@ -7,7 +7,7 @@ use crate::base::stamp::Stamp;
 #[test]
 fn a_lease_fills_once_and_only_for_its_own_token() {
     let mut store = Store::new(1 << 20);
-    store.take_lease(b"k", 1);
+    store.take_lease(b"k", 1, 0);
     assert!(!store.use_lease(b"k", 2));
     assert!(!store.use_lease(b"other", 1));
     assert!(store.use_lease(b"k", 1));
@@ -17,8 +17,8 @@ fn a_lease_fills_once_and_only_for_its_own_token() {
 #[test]
 fn a_later_load_takes_the_lease_over() {
     let mut store = Store::new(1 << 20);
-    store.take_lease(b"k", 1);
-    store.take_lease(b"k", 2);
+    store.take_lease(b"k", 1, 0);
+    store.take_lease(b"k", 2, 0);
     assert!(!store.use_lease(b"k", 1));
     assert!(store.use_lease(b"k", 2));
 }
@@ -28,8 +28,8 @@ fn forgetting_an_entry_is_no_delete_so_the_lease_stands() {
     let mut store = Store::new(1 << 20);
     store.set(b"cleared", clean(b"v"), 0).unwrap();
     store.set(b"expired", expiring(b"v", 10), 0).unwrap();
-    store.take_lease(b"cleared", 1);
-    store.take_lease(b"expired", 2);
+    store.take_lease(b"cleared", 1, 0);
+    store.take_lease(b"expired", 2, 0);
     store.sweep(10, usize::MAX);
     store.clear_clean();
     assert!(store.use_lease(b"cleared", 1));
@@ -40,7 +40,7 @@ fn forgetting_an_entry_is_no_delete_so_the_lease_stands() {
 fn beyond_the_bound_the_oldest_lease_goes_and_its_fill_is_refused() {
     let mut store = Store::new(1 << 20);
     for token in 0..=MAX_LEASES as u64 {
-        store.take_lease(&token.to_le_bytes(), token);
+        store.take_lease(&token.to_le_bytes(), token, 0);
     }
     assert!(!store.use_lease(&0_u64.to_le_bytes(), 0));
     assert!(store.use_lease(&1_u64.to_le_bytes(), 1));
@@ -51,12 +51,12 @@ fn long_keys_do_not_make_leases_grow_beyond_their_bytes() {
     let mut store = Store::new(1 << 20);
     let long = |first: u8| vec![first; MAX_LEASE_BYTES / 2];
     for (token, key) in [long(1), long(2), long(3)].iter().enumerate() {
-        store.take_lease(key, token as u64);
+        store.take_lease(key, token as u64, 0);
     }
     assert!(!store.use_lease(&long(1), 0));
     assert!(store.use_lease(&long(2), 1));
     assert!(store.use_lease(&long(3), 2));
-    store.take_lease(&vec![0; MAX_LEASE_BYTES + 1], 3);
+    store.take_lease(&vec![0; MAX_LEASE_BYTES + 1], 3, 0);
     assert!(!store.use_lease(&vec![0; MAX_LEASE_BYTES + 1], 3));
 }
 
@@ -64,7 +64,7 @@ fn long_keys_do_not_make_leases_grow_beyond_their_bytes() {
 fn an_entry_that_alone_exceeds_the_limit_changes_nothing() {
     let mut store = Store::new(OVERHEAD + 10);
     store.set(b"k", clean(b"old"), 0).unwrap();
-    store.take_lease(b"k", 1);
+    store.take_lease(b"k", 1, 0);
     let full = store.set(b"k", clean(&[0; 10]), 0).unwrap_err();
     assert_eq!((full.needed, full.limit), (OVERHEAD + 11, OVERHEAD + 10));
     assert_eq!(store.get(b"k", 0).unwrap().bytes().unwrap(), "old");
@@ -162,7 +162,7 @@ fn what_an_entry_says_is_not_shown_in_debug_output() {
 fn a_change_that_does_not_fit_leaves_everything_as_it_was() {
     let mut store = Store::new(2 * OVERHEAD);
     store.set(b"l", Entry { data: data(2, 0), ..clean(b"") }, 0).unwrap();
-    store.take_lease(b"l", 1);
+    store.take_lease(b"l", 1, 0);
     let before = store.peek(b"l", 0).unwrap().data.clone();
     let change = Change::Add(0, 2 * OVERHEAD);
     let full = store.update(b"l", change.grows(), 0, |data| change.apply(data)).unwrap_err();

@@ -1,9 +1,11 @@
 //! The laws of the memory store, held against the model.
+use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::model::{Change, Model, clean, data, entry, seen, sorted};
+use super::model::{Change, Model, clean, data, seen, sorted};
 use crate::backend::memory::entry::{Entry, OVERHEAD, Standing};
 use crate::backend::memory::store::Store;
+use crate::backend::{Meta, Scope, Tags};
 use crate::base::stamp::Stamp;
 
 #[derive(Clone, Debug)]
@@ -17,17 +19,22 @@ enum Step {
         micros: u64,
         ttl: Option<u64>,
         standing: Standing,
+        terms: (Option<u64>, Vec<&'static str>),
     },
     /// The last number is by how much more it says it grows than it does.
     Update(Vec<u8>, Change, usize),
     Expire(Vec<u8>, Option<u64>),
     Remove(Vec<u8>),
+    MakeStale(Vec<u8>),
     MarkClean(Vec<u8>, u64),
+    MarkJournalled(Vec<u8>),
+    Relink(Vec<u8>, u32),
     Sweep(usize),
-    RemovePrefix(Vec<u8>),
+    RemoveScope(Scope, u64),
     Keys(Vec<u8>),
     ClearClean,
-    TakeLease(Vec<u8>, u64),
+    TakeLease(Vec<u8>, u64, u64),
+    KeepLease(Vec<u8>, u64, u64),
     UseLease(Vec<u8>, u64),
     DropLease(Vec<u8>),
     Wait(u64),
@@ -41,16 +48,29 @@ fn any_key() -> impl Strategy<Value = Vec<u8>> {
 fn any_set() -> impl Strategy<Value = Step> {
     let standing = prop_oneof![Just(Standing::Clean), Just(Standing::Journalled)];
     let kind = prop_oneof![3 => Just(0_u8), 1 => 1..4_u8];
-    (any_key(), kind, 0..400_usize, 0..3_u64, prop::option::of(0..30_u64), standing).prop_map(
-        |(key, kind, size, micros, ttl, standing)| Step::Set {
+    let tags = prop::collection::vec(prop::sample::select(vec!["t", "a longer one"]), 0..3);
+    let terms = (prop::option::weighted(0.2, 0..30_u64), tags);
+    let ttl = prop::option::of(0..30_u64);
+    (any_key(), kind, 0..400_usize, 0..3_u64, ttl, standing, terms).prop_map(
+        |(key, kind, size, micros, ttl, standing, terms)| Step::Set {
             key,
             kind,
             size,
             micros,
             ttl,
             standing,
+            terms,
         },
     )
+}
+
+fn any_scope() -> impl Strategy<Value = Scope> {
+    let pattern = (any_key(), "[ab:*?]{0,4}");
+    prop_oneof![
+        any_key().prop_map(|key| Scope::Prefix(key.into())),
+        any_key().prop_map(|key| Scope::Tagged(key.into())),
+        pattern.prop_map(|(head, pattern)| Scope::Pattern { head: head.into(), pattern }),
+    ]
 }
 
 fn any_change() -> impl Strategy<Value = Change> {
@@ -72,10 +92,16 @@ fn any_step() -> impl Strategy<Value = Step> {
         3 => any_key().prop_map(Step::Remove),
         4 => (any_key(), 0..3_u64).prop_map(|(key, micros)| Step::MarkClean(key, micros)),
         2 => (0..4_usize).prop_map(Step::Sweep),
-        1 => any_key().prop_map(Step::RemovePrefix),
+        2 => (any_scope(), 0..3_u64).prop_map(|(scope, micros)| Step::RemoveScope(scope, micros)),
+        3 => any_key().prop_map(Step::MakeStale),
+        1 => any_key().prop_map(Step::MarkJournalled),
+        1 => (any_key(), 0..3_u32).prop_map(|(key, link)| Step::Relink(key, link)),
         1 => any_key().prop_map(Step::Keys),
         1 => Just(Step::ClearClean),
-        3 => (any_key(), 0..3_u64).prop_map(|(key, token)| Step::TakeLease(key, token)),
+        3 => (any_key(), 0..3_u64, any::<u64>())
+            .prop_map(|(key, token, until)| Step::TakeLease(key, token, until)),
+        1 => (any_key(), 0..3_u64, any::<u64>())
+            .prop_map(|(key, token, until)| Step::KeepLease(key, token, until)),
         3 => (any_key(), 0..3_u64).prop_map(|(key, token)| Step::UseLease(key, token)),
         1 => any_key().prop_map(Step::DropLease),
         4 => (0..10_u64).prop_map(Step::Wait),
@@ -93,11 +119,15 @@ fn step(
     match step {
         Step::Get(key) => prop_assert_eq!(store.get(&key, at).map(seen), model.get(&key, at)),
         Step::Peek(key) => prop_assert_eq!(store.peek(&key, at).map(seen), model.live(&key, at)),
-        Step::Set { key, kind, size, micros, ttl, standing } => {
-            let stamp = Stamp { micros, process: 1 };
-            let expires_at = ttl.map(|ttl| at + ttl);
-            let data = data(kind, size);
-            let entry = Entry { data, stamp, ..entry(b"", expires_at, standing) };
+        Step::Set { key, kind, size, micros, ttl, standing, terms: (fresh, tags) } => {
+            let meta = Meta {
+                stamp: Stamp { micros, process: 1 },
+                expires_at: ttl.map(|ttl| at + ttl),
+                fresh_until: fresh.map(|fresh| at + fresh),
+                tags: Tags::new(tags).unwrap(),
+                ..Meta::default()
+            };
+            let entry = Entry::new(data(kind, size), &meta, standing);
             let answer = store.set(&key, entry.clone(), at);
             let cost_a_journalled_one =
                 answer.as_ref().is_ok_and(|evicted| !evicted.journalled.is_empty());
@@ -123,15 +153,29 @@ fn step(
             let answer = store.remove(&key, at).as_ref().map(seen);
             prop_assert_eq!(answer, model.remove(&key, at));
         }
+        Step::MakeStale(key) => {
+            prop_assert_eq!(store.make_stale(&key, at), model.make_stale(&key, at));
+        }
+        Step::MarkJournalled(key) => {
+            store.mark_journalled(&key);
+            model.mark_journalled(&key);
+        }
+        Step::Relink(key, link) => {
+            store.relink(&key, link, 7);
+            model.relink(&key, link);
+        }
         Step::MarkClean(key, micros) => {
             store.mark_clean(&key, Stamp { micros, process: 1 });
             model.mark_clean(&key, Stamp { micros, process: 1 });
         }
         Step::Sweep(most) => prop_assert_eq!(store.sweep(at, most), model.sweep(at, most)),
-        Step::RemovePrefix(prefix) => prop_assert_eq!(
-            sorted(store.remove_prefix(&prefix, at)),
-            model.remove_prefix(&prefix, at)
-        ),
+        Step::RemoveScope(scope, micros) => {
+            let stamp = Stamp { micros, process: 1 };
+            prop_assert_eq!(
+                store.remove_scope(&scope, stamp, at),
+                model.remove_scope(&scope, stamp, at)
+            );
+        }
         Step::Keys(prefix) => prop_assert_eq!(
             sorted(store.keys_with_prefix(&prefix, at)),
             model.live_keys(&prefix, at)
@@ -140,10 +184,15 @@ fn step(
             store.clear_clean();
             model.entries.retain(|held| held.1.standing == Standing::Journalled);
         }
-        Step::TakeLease(key, token) => {
-            store.take_lease(&key, token);
-            model.drop_lease(&key);
-            model.leases.push((key, token));
+        Step::TakeLease(key, token, until) => {
+            store.take_lease(&key, token, until);
+            model.take_lease(&key, token, until);
+            prop_assert_eq!(store.lease(&key), model.lease(&key));
+        }
+        Step::KeepLease(key, token, until) => {
+            let kept = store.keep_lease(&key, token, until);
+            prop_assert_eq!(kept, model.keep_lease(&key, token, until));
+            prop_assert_eq!(store.lease(&key), model.lease(&key));
         }
         Step::UseLease(key, token) => {
             prop_assert_eq!(store.use_lease(&key, token), model.use_lease(&key, token));
@@ -209,7 +258,8 @@ proptest! {
         store.sweep(1_000 + 30, usize::MAX);
         let (_, expiring, records, _) = store.audit();
         prop_assert_eq!((expiring, records, store.next_expiry()), (0, 0, None));
-        store.remove_prefix(b"", 1_000);
+        let all = Scope::Prefix(Bytes::new());
+        store.remove_scope(&all, Stamp { micros: 3, process: 1 }, 1_000);
         prop_assert_eq!((store.len(), store.bytes()), (0, 0));
     }
 
@@ -217,7 +267,7 @@ proptest! {
     fn a_lease_destroyed_by_a_delete_never_fills(
         key in any_key(),
         prefix_length in 0..4_usize,
-        how in 0..4_u8,
+        how in 0..7_u8,
         others in prop::collection::vec((any_key(), 0..3_u64), 0..20),
         stored in any::<bool>(),
     ) {
@@ -225,15 +275,20 @@ proptest! {
         if stored {
             store.set(&key, clean(b"old"), 0).unwrap();
         }
-        store.take_lease(&key, 99);
+        store.take_lease(&key, 99, u64::MAX);
+        let mut clear = |scope| store.remove_scope(&scope, Stamp::default(), 0);
+        let prefix = Bytes::copy_from_slice(&key[..prefix_length.min(key.len())]);
         match how {
-            0 => drop(store.remove(&key, 0)),
-            1 => drop(store.remove_prefix(&key[..prefix_length.min(key.len())], 0)),
-            2 => drop(store.set(&key, clean(b"new"), 0)),
+            0 => drop(clear(Scope::Prefix(prefix))),
+            1 => drop(clear(Scope::Tagged(prefix))),
+            2 => drop(clear(Scope::Pattern { head: prefix, pattern: "*".into() })),
+            3 => drop(store.set(&key, clean(b"new"), 0)),
+            4 => drop(store.make_stale(&key, 0)),
+            5 => drop(store.remove(&key, 0)),
             _ => store.drop_lease(&key),
         }
         for (other, token) in others {
-            store.take_lease(&other, token);
+            store.take_lease(&other, token, 0);
         }
         prop_assert!(!store.use_lease(&key, 99));
     }

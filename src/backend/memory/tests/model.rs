@@ -1,18 +1,16 @@
 //! A store too naive to be wrong in the same way as the real one, and entries to try them on.
 use bytes::Bytes;
 
-use crate::backend::memory::entry::OVERHEAD;
-use crate::backend::memory::store::{Data, End, Entry, Evicted, Hash, List, Set, Standing};
+use crate::backend::memory::entry::{OVERHEAD, TAGS, TERMS};
+use crate::backend::memory::store::{
+    Data, End, Entry, Evicted, Hash, List, Set, Standing, Taken, Terms,
+};
+use crate::backend::{Meta, Scope};
 use crate::base::stamp::Stamp;
 
 pub fn entry(payload: &[u8], expires_at: Option<u64>, standing: Standing) -> Entry {
-    Entry {
-        data: Data::Bytes(Bytes::copy_from_slice(payload)),
-        format: 0,
-        stamp: Stamp::default(),
-        expires_at,
-        standing,
-    }
+    let meta = Meta { expires_at, ..Meta::default() };
+    Entry::new(Data::Bytes(Bytes::copy_from_slice(payload)), &meta, standing)
 }
 
 pub fn clean(payload: &[u8]) -> Entry {
@@ -37,11 +35,12 @@ pub fn sorted(mut keys: Vec<Box<[u8]>>) -> Vec<Box<[u8]>> {
 }
 
 /// All that can be seen of an entry.
-pub type Seen = (Data, u8, Stamp, Option<u64>, Standing);
+pub type Seen = (Data, Meta, Standing, Option<Box<Terms>>, (u32, u32, u16));
 
 pub fn seen(entry: &Entry) -> Seen {
-    let Entry { data, format, stamp, expires_at, standing } = entry.clone();
-    (data, format, stamp, expires_at, standing)
+    let meta = entry.meta();
+    let Entry { data, standing, link, linked_at, owner, terms, .. } = entry.clone();
+    (data, meta, standing, terms, (link, linked_at, owner))
 }
 
 /// A value of each type in turn, with about so many bytes; a collection has an element at least.
@@ -104,7 +103,9 @@ impl Change {
 }
 
 fn weight(key: &[u8], entry: &Entry) -> usize {
-    key.len() + entry.data.recount() + OVERHEAD
+    let tags = entry.tags().map_or(0, |tags| TAGS + tags.stored().len());
+    let terms = entry.terms.as_ref().map_or(0, |_| TERMS);
+    key.len() + entry.data.recount() + OVERHEAD + terms + tags
 }
 
 /// The store as one list, used longest ago first, with every rule written out by scanning it.
@@ -112,7 +113,7 @@ pub struct Model {
     pub limit: usize,
     /// Key, entry, and the number of the set that wrote it or gave it its expiry.
     pub entries: Vec<(Vec<u8>, Entry, u64)>,
-    pub leases: Vec<(Vec<u8>, u64)>,
+    pub leases: Vec<(Vec<u8>, Taken)>,
     pub sets: u64,
 }
 
@@ -230,6 +231,19 @@ impl Model {
         true
     }
 
+    pub fn make_stale(&mut self, key: &[u8], now: u64) -> bool {
+        self.drop_lease(key);
+        let Some(place) = self.live_place(key, now) else { return false };
+        let (key, mut entry, number) = self.entries.remove(place);
+        let Meta { load_ms, tags, .. } = entry.meta();
+        let checked = entry.terms.map_or(0, |terms| terms.checked);
+        entry.terms = Some(Box::new(Terms { fresh_until: Some(0), load_ms, tags, checked }));
+        self.entries.push((key, entry, number));
+        // It grew, and may be what has to go for it.
+        self.make_room(0, now);
+        true
+    }
+
     /// Where a live entry is; one that is expired goes.
     fn live_place(&mut self, key: &[u8], now: u64) -> Option<usize> {
         if self.live(key, now).is_none() {
@@ -243,6 +257,23 @@ impl Model {
         self.drop_lease(key);
         self.take_out(key);
         answer
+    }
+
+    pub fn mark_journalled(&mut self, key: &[u8]) {
+        let Some(place) = self.place(key) else { return };
+        if self.entries[place].1.standing == Standing::Clean {
+            let mut used = self.entries.remove(place);
+            used.1.standing = Standing::Journalled;
+            self.entries.push(used);
+        }
+    }
+
+    pub fn relink(&mut self, key: &[u8], link: u32) {
+        let Some(place) = self.place(key) else { return };
+        let entry = &mut self.entries[place].1;
+        if entry.standing == Standing::Clean {
+            (entry.link, entry.linked_at) = (link, 7);
+        }
     }
 
     pub fn mark_clean(&mut self, key: &[u8], stamp: Stamp) {
@@ -265,15 +296,37 @@ impl Model {
         swept
     }
 
-    pub fn remove_prefix(&mut self, prefix: &[u8], now: u64) -> Vec<Box<[u8]>> {
-        let answer = self.live_keys(prefix, now);
-        self.entries.retain(|(key, ..)| !key.starts_with(prefix));
-        self.leases.retain(|(key, _)| !key.starts_with(prefix));
-        answer
+    /// How many of those that went were live.
+    pub fn remove_scope(&mut self, scope: &Scope, stamp: Stamp, now: u64) -> usize {
+        let goes = |key: &[u8], entry: &Entry| {
+            scope.covers(key, entry.tags().is_some()) && entry.stamp <= stamp
+        };
+        let going = self.entries.iter().filter(|(key, entry, _)| goes(key, entry));
+        let live = going.filter(|(key, ..)| self.live(key, now).is_some()).count();
+        self.entries.retain(|(key, entry, _)| !goes(key, entry));
+        self.leases.retain(|(key, _)| !scope.may_cover(key));
+        live
+    }
+
+    pub fn lease(&self, key: &[u8]) -> Option<Taken> {
+        self.leases.iter().find(|(held, _)| held == key).map(|(_, taken)| *taken)
+    }
+
+    pub fn take_lease(&mut self, key: &[u8], token: u64, until: u64) {
+        self.drop_lease(key);
+        self.leases.push((key.to_vec(), Taken { token, until }));
+    }
+
+    pub fn keep_lease(&mut self, key: &[u8], token: u64, until: u64) -> bool {
+        let stands = self.lease(key).is_some_and(|taken| taken.token == token);
+        if stands {
+            self.take_lease(key, token, until);
+        }
+        stands
     }
 
     pub fn use_lease(&mut self, key: &[u8], token: u64) -> bool {
-        let stands = self.leases.contains(&(key.to_vec(), token));
+        let stands = self.lease(key).is_some_and(|taken| taken.token == token);
         if stands {
             self.drop_lease(key);
         }

@@ -6,7 +6,7 @@ local side = redis.call('GET', KEYS[2])
 if not side or string.byte(side, 1) ~= 76 or string.sub(side, 2, 9) ~= ARGV[1] then
   return 0
 end
-local tomb = string.sub(side, 18, 33)
+local tomb = string.sub(side, 26, 41)
 if tomb == '' then
   redis.call('DEL', KEYS[2])
 else
@@ -19,7 +19,7 @@ if kind ~= 'none' then
     return 0
   end
   local value = redis.call('GET', KEYS[1])
-  if string.byte(value, 1) ~= 246 or string.byte(value, 2) ~= 1 or #value < 28 then
+  if string.byte(value, 1) ~= 246 or string.byte(value, 2) ~= 1 or #value < 42 then
     return 0
   end
   if struct.unpack('>I8', value, 5) >= tonumber(ARGV[2]) then

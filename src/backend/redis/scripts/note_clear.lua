@@ -2,7 +2,7 @@
 -- leave a tombstone.
 -- KEYS: 1 list of clears
 -- ARGV: 1 prefix, 2 stamp in microseconds, 3 how long it is kept, in ms
--- Returns: 1
+-- Returns: the microseconds of this server's clock
 -- List: prefix = stamp, ':' and until when it is kept, in microseconds of this server's clock; '' = how far it was
 -- tidied up
 local time = redis.call('TIME')
@@ -26,4 +26,4 @@ if redis.call('HLEN', KEYS[1]) > 100 then
     end
   end
 end
-return 1
+return now

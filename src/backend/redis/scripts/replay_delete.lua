@@ -1,7 +1,8 @@
 -- Removes a value that is not newer than this delete, and leaves the tombstone: a journalled delete, or
--- one that was sent on a connection that broke.
+-- one that was sent on a connection that broke, or a key that a clear found.
 -- KEYS: 1 value, 2 side record (same slot)
--- ARGV: 1 stamp in microseconds, 2 stamp's process, 3 tombstone record, 4 tombstone TTL in ms
+-- ARGV: 1 stamp in microseconds, 2 stamp's process, 3 tombstone record, 4 tombstone TTL in ms,
+--       5 up to when others' values go, in microseconds ('' = up to the same stamp)
 -- Returns: 1 removed, 0 nothing was there; where a newer value stays, its microseconds below zero.
 -- A foreign value is removed.
 local micros = tonumber(ARGV[1])
@@ -16,8 +17,11 @@ local kind = redis.call('TYPE', KEYS[1])['ok']
 local stays = nil
 if kind == 'string' then
   local value = redis.call('GET', KEYS[1])
-  if string.byte(value, 1) == 246 and string.byte(value, 2) == 1 and #value >= 28 then
+  if string.byte(value, 1) == 246 and string.byte(value, 2) == 1 and #value >= 42 then
     stays = newer(value, 5)
+    if stays and ARGV[5] ~= '' and struct.unpack('>I8', value, 13) ~= process and stays <= tonumber(ARGV[5]) then
+      stays = nil
+    end
   end
 end
 local removed = 0
@@ -30,8 +34,8 @@ local at = nil
 if side then
   if string.byte(side, 1) == 84 then
     at = 2
-  elseif #side >= 33 then
-    at = 18
+  elseif #side >= 41 then
+    at = 26
   end
 end
 if not (at and newer(side, at)) then

@@ -28,7 +28,7 @@ if ARGV[5] == 'newest' then
       return -1
     end
     local value = redis.call('GET', KEYS[1])
-    if string.byte(value, 1) ~= 246 or string.byte(value, 2) ~= 1 or #value < 28 then
+    if string.byte(value, 1) ~= 246 or string.byte(value, 2) ~= 1 or #value < 42 then
       return -1
     end
     if same(value, 5) then
@@ -43,8 +43,8 @@ if ARGV[5] == 'newest' then
     local at = nil
     if string.byte(side, 1) == 84 then
       at = 2
-    elseif #side >= 33 then
-      at = 18
+    elseif #side >= 41 then
+      at = 26
     end
     if at and (newer(side, at) or same(side, at)) then
       return 0

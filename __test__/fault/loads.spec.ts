@@ -1,0 +1,108 @@
+// Loads in an outage: so many at once, none lost, and what was loaded is what Redis has afterwards.
+
+import { describe, expect, it } from 'vitest'
+
+import { range } from '../boundary/inside'
+import { gate } from '../cache/stores'
+import { waitFor } from '../support/wait-for'
+import { Scene } from './outage'
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+async function cutOff(): Promise<Scene> {
+  const scene = await Scene.start()
+  await scene.cache.set('probe', 1)
+  await scene.proxy.set('refuse')
+  await scene.degraded()
+  return scene
+}
+
+describe('loaders in an outage', () => {
+  it('run 32 at once and no more, and all of them run', async () => {
+    await using scene = await cutOff()
+    const answer = gate()
+    let running = 0
+    let most = 0
+    const asking = range(100).map((n) =>
+      scene.cache.getOrSet(`key:${n}`, async () => {
+        most = Math.max(most, ++running)
+        await answer.opened
+        running--
+        return n
+      }),
+    )
+    await waitFor('as many as may', () => running === 32)
+    for (const _ of range(50)) await turn()
+    expect(running).toBe(32)
+    answer.open()
+    expect(await Promise.all(asking)).toEqual(range(100))
+    expect(most).toBe(32)
+  })
+
+  it('that call for another one have room for it: none waits for itself', async () => {
+    await using scene = await cutOff()
+    const { cache } = scene
+    const nested = (n: number) => cache.getOrSet(`outer:${n}`, async () => `${await cache.getOrSet(`inner:${n}`, async () => n)} of ${n}`)
+    expect(await Promise.all(range(64).map(nested))).toEqual(range(64).map((n) => `${n} of ${n}`))
+  })
+
+  it('that fail make room for others', async () => {
+    await using scene = await cutOff()
+    const failing = range(100).map((n) => scene.cache.getOrSet(`fails:${n}`, async () => Promise.reject(new Error(`no ${n}`))))
+    const settled = await Promise.allSettled(failing)
+    expect(settled.map(({ status }) => status)).toEqual(range(100).map(() => 'rejected'))
+    expect(await scene.cache.getOrSet('works', async () => 'loaded')).toBe('loaded')
+  })
+
+  it('run once for all who ask in this process, and what they bring is in Redis afterwards', async () => {
+    await using scene = await cutOff()
+    let runs = 0
+    const load = async (): Promise<string> => (await turn(), `run ${++runs}`)
+    expect(new Set(await Promise.all(range(50).map(() => scene.cache.getOrSet('once', load))))).toEqual(new Set(['run 1']))
+    await scene.proxy.set('pass')
+    await scene.healed()
+    expect(await scene.stored(['once'])).toEqual(['run 1'])
+  })
+
+  it('that began before it are kept by memory, and are in Redis afterwards', async () => {
+    await using scene = await Scene.start()
+    const [started, answer] = [gate(), gate<string>()]
+    const loading = scene.cache.getOrSet('midway', () => (started.open(), answer.opened))
+    await started.opened
+    await scene.proxy.set('refuse')
+    await scene.degraded()
+    answer.open('loaded')
+    expect(await loading).toBe('loaded')
+    expect(await scene.cache.getEntry('midway')).toMatchObject({ value: 'loaded', source: 'memory' })
+    await scene.proxy.set('pass')
+    await scene.healed()
+    expect(await scene.stored(['midway'])).toEqual(['loaded'])
+  })
+
+  it('that began before it do not bring back what is deleted in it', async () => {
+    await using scene = await Scene.start()
+    const [started, answer] = [gate(), gate<string>()]
+    const loading = scene.cache.getOrSet('midway', () => (started.open(), answer.opened))
+    await started.opened
+    await scene.proxy.set('refuse')
+    await scene.degraded()
+    await scene.cache.delete('midway')
+    answer.open('loaded before the delete')
+    expect(await loading).toBe('loaded before the delete')
+    expect(await scene.cache.get('midway')).toBeNull()
+    await scene.proxy.set('pass')
+    await scene.healed()
+    expect(await scene.stored(['midway'])).toEqual([null])
+  })
+
+  it('serve old values where grace keeps them, from copies that were read before', async () => {
+    await using scene = await Scene.start()
+    const { cache } = scene
+    await cache.set('graced', 'old', { ttl: 0.02, grace: 60 })
+    await waitFor('it to be stale', async () => !(await cache.exists('graced')))
+    expect(await cache.get('graced', { allowStale: true })).toBe('old')
+    await scene.proxy.set('refuse')
+    await scene.degraded()
+    expect(await cache.getOrSet('graced', async () => Promise.reject(new Error('no')), { grace: 60 })).toBe('old')
+  })
+})

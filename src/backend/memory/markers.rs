@@ -1,0 +1,149 @@
+//! What is known here of tags: for each the least that its marker says.
+//!
+//! Markers only grow, so what was once known of one stays true as a lower bound. Whether it is all that the
+//! server's marker says is another matter: that holds as long as the link stands under which it was read.
+//! The table is bounded; what it forgets raises the floor, below which everything with a tag is gone as far as
+//! this process can tell by itself.
+use bytes::Bytes;
+use lru::LruCache;
+
+use crate::backend::policy::Marker;
+
+/// The bytes of all names together, with what each costs beside.
+const LIMIT: usize = 8 * 1024 * 1024;
+const COST: usize = 200;
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    marker: Marker,
+    /// The link under which it is all that the server says; 0: none.
+    link: u32,
+}
+
+pub struct Markers {
+    known: LruCache<Bytes, Known>,
+    bytes: usize,
+    floor: Marker,
+    /// Counts what changed: as long as it stays, what was found good is good.
+    state: u64,
+}
+
+impl Default for Markers {
+    fn default() -> Self {
+        Self { known: LruCache::unbounded(), bytes: 0, floor: Marker::default(), state: 1 }
+    }
+}
+
+impl Markers {
+    /// Changes with everything that may make a value worse.
+    pub fn state(&self) -> u64 {
+        self.state
+    }
+
+    /// The least that a marker says, and whether that is all, under this link.
+    pub fn look(&self, key: &[u8], link: u32) -> (Marker, bool) {
+        match self.known.peek(key) {
+            Some(known) => (known.marker, link != 0 && known.link == link),
+            None => (Marker::default(), false),
+        }
+    }
+
+    /// What this process knows by itself: of a marker that it does not know the floor has to do.
+    pub fn guess(&self, key: &[u8]) -> Marker {
+        self.known.peek(key).map_or(self.floor, |known| known.marker)
+    }
+
+    /// A marker says at least this, from now on.
+    pub fn raise(&mut self, key: &Bytes, marker: Marker) {
+        self.put(key, marker, 0);
+        self.state += 1;
+    }
+
+    /// A marker said this to a read under this link.
+    pub fn learn(&mut self, key: &Bytes, marker: Marker, link: u32) {
+        let before = self.known.peek(key).map(|known| known.marker);
+        self.put(key, marker, link);
+        if before.is_none_or(|before| before.max(marker) != before) {
+            self.state += 1;
+        }
+    }
+
+    /// Somebody changed a marker: what is known of it is not all any more.
+    pub fn doubt(&mut self, key: &[u8]) {
+        if let Some(known) = self.known.peek_mut(key) {
+            known.link = 0;
+        }
+        self.state += 1;
+    }
+
+    /// Anything may have changed.
+    pub fn doubt_all(&mut self) {
+        for (_, known) in &mut self.known {
+            known.link = 0;
+        }
+        self.state += 1;
+    }
+
+    fn put(&mut self, key: &Bytes, marker: Marker, link: u32) {
+        if let Some(known) = self.known.get_mut(key) {
+            known.marker = known.marker.max(marker);
+            known.link = link;
+            return;
+        }
+        // Its own bytes: a slice would keep what it was cut from.
+        let key = Bytes::copy_from_slice(key);
+        self.bytes += COST + key.len();
+        self.known.put(key, Known { marker, link });
+        while self.bytes > LIMIT {
+            let Some((key, known)) = self.known.pop_lru() else { return };
+            self.bytes -= COST + key.len();
+            self.floor = self.floor.max(known.marker);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deleted(micros: u64) -> Marker {
+        Marker { deleted: micros, expired: 0 }
+    }
+
+    #[test]
+    fn what_is_known_never_becomes_less() {
+        let mut markers = Markers::default();
+        let key = Bytes::from_static(b"t");
+        markers.raise(&key, deleted(9));
+        markers.learn(&key, deleted(5), 3);
+        assert_eq!(markers.look(&key, 3), (deleted(9), true));
+        assert_eq!(markers.look(&key, 4), (deleted(9), false), "another link");
+        markers.doubt(&key);
+        assert_eq!(markers.look(&key, 3), (deleted(9), false));
+    }
+
+    #[test]
+    fn what_is_forgotten_raises_the_floor() {
+        let mut markers = Markers::default();
+        let name = |at: u64| Bytes::from(format!("{at:0>1000}"));
+        for at in 1..=10_000 {
+            markers.raise(&name(at), deleted(at));
+        }
+        assert!(markers.bytes <= LIMIT);
+        assert_eq!(markers.guess(&name(10_000)), deleted(10_000));
+        let floor = markers.guess(&name(1));
+        assert!(floor.deleted > 1 && floor.deleted < 10_000, "{floor:?}");
+    }
+
+    #[test]
+    fn what_may_make_a_value_worse_changes_the_state() {
+        let mut markers = Markers::default();
+        let key = Bytes::from_static(b"t");
+        markers.learn(&key, deleted(5), 1);
+        let state = markers.state();
+        markers.learn(&key, deleted(5), 1);
+        assert_eq!(markers.state(), state, "nothing new");
+        markers.doubt(&key);
+        assert_ne!(markers.state(), state);
+    }
+}

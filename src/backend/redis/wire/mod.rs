@@ -1,0 +1,612 @@
+//! Operations as Redis commands, and in `answers.rs` Redis' answers as replies.
+mod answers;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use redis::{Cmd, Pipeline, Value as Resp};
+
+pub use self::answers::*;
+use super::gates::Gates;
+use super::script::{
+    CHANGE, EXPIRE, FILL, HOLD, INVALIDATE, LEASE, LIVE_SET, MARK, NOTE_CLEAR, REPLAY_DELETE,
+    REPLAY_SET,
+};
+use crate::backend::change::{Change, Entry, KNOWN_MS};
+use crate::backend::intent::{Intent, Wish};
+use crate::backend::policy::CLOCK_ERROR;
+use crate::backend::{Ask, Meta, Operation, Removal, Scope, Tags, Value, Verdict};
+use crate::base::error::Result;
+use crate::base::keys::Keys;
+use crate::base::plant::Plant;
+use crate::base::stamp::{Stamp, Stamps};
+use crate::codec::envelope::{self, Decoded, Header, Payload};
+use crate::config::{Config, SyncMode};
+
+/// What encoding and decoding need to know of the instance.
+pub struct Wire {
+    pub keys: Keys,
+    pub stamps: std::sync::Arc<Stamps>,
+    pub config: std::sync::Arc<Config>,
+    pub gates: std::sync::Arc<Gates>,
+    /// Whether processes tell each other what they change.
+    pub announces: AtomicBool,
+}
+
+/// How an operation is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sending {
+    Live,
+    /// Live, while an invalidation of our own is on its way: what comes behind it must not be covered by it.
+    Behind,
+    /// It was sent before and is no longer live: it goes as a comparing script.
+    Again,
+}
+
+/// A value that was read, with what the keeper of copies needs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Read {
+    pub payload: Payload,
+    pub header: Header,
+    pub tags: Tags,
+}
+
+impl Read {
+    /// What is known of a value by its head.
+    pub fn of_head(header: Header) -> Result<Self> {
+        let tags = Tags::read(&header.tags).ok_or_else(unexpected)?;
+        Ok(Self { payload: Payload::default(), header, tags })
+    }
+}
+
+impl Wire {
+    /// Adds an operation's commands to a pipeline; answers how many replies it will have.
+    pub fn encode(&self, operation: &Operation, how: Sending, out: &mut Pipeline) -> usize {
+        let repeated = how == Sending::Again;
+        match operation {
+            Operation::Get { key, .. } | Operation::Load { key, .. } => {
+                out.add_command(command(&[b"GET", key]));
+                1
+            }
+            // The head of a value tells whether it is fresh; of what has none, that it is there has to do.
+            Operation::Exists { key } => {
+                let last = (envelope::HEAD - 1).to_string();
+                out.add_command(command(&[b"EXISTS", key]));
+                out.add_command(command(&[b"GETRANGE", key, b"0", last.as_bytes()]));
+                2
+            }
+            Operation::Set { key, value, ttl_ms, stamp } => {
+                let marks = self.marks(&value.policy.tags, *stamp, *ttl_ms, false, out);
+                if repeated {
+                    out.add_command(self.replay_set(key, value, *ttl_ms, *stamp, b"newest", true));
+                } else if self.config.fenced_writes || (how == Sending::Behind && marks > 0) {
+                    out.add_command(self.live_set(key, value, *ttl_ms, *stamp, how));
+                } else {
+                    out.add_command(self.set(key, value, *ttl_ms, *stamp));
+                }
+                marks + 1
+            }
+            Operation::Expire { key, stamp } => {
+                let live = !repeated && !self.config.fenced_writes;
+                out.add_command(self.expire(key, *stamp, live));
+                1
+            }
+            Operation::Delete { key, stamp } => {
+                if repeated || self.config.fenced_writes {
+                    out.add_command(self.replay_delete(key, *stamp));
+                    return 1;
+                }
+                if self.config.planted == Some(Plant::NoTombstone) {
+                    out.add_command(command(&[b"UNLINK", key]));
+                    return 1;
+                }
+                let ttl = self.config.tombstone_ttl.as_millis().to_string();
+                let tomb = envelope::tombstone(self.stamps.settle(*stamp));
+                out.add_command(command(&[
+                    b"SET",
+                    &self.keys.side(key),
+                    &tomb,
+                    b"PX",
+                    ttl.as_bytes(),
+                ]));
+                out.add_command(command(&[b"UNLINK", key]));
+                2
+            }
+            Operation::Hold { key, token, lease_ms } => {
+                let ms = lease_ms.to_string();
+                let side = self.keys.side(key);
+                out.add_command(HOLD.call(&[&side], &[&token.to_be_bytes(), ms.as_bytes()]));
+                1
+            }
+            Operation::Invalidate { key, removal, stamp } => {
+                out.add_command(self.invalidate(key, *removal, *stamp, !repeated, false));
+                1
+            }
+            Operation::Fill { key, lease, value, ttl_ms } => {
+                let marks = self.marks(&value.policy.tags, lease.start, *ttl_ms, false, out);
+                let envelope = self.envelope(value, *ttl_ms, lease.start);
+                out.add_command(FILL.call(
+                    &[key, &self.keys.side(key)],
+                    &[
+                        &lease.token.to_be_bytes(),
+                        lease.start.micros.to_string().as_bytes(),
+                        &envelope,
+                        ttl_ms.unwrap_or(0).to_string().as_bytes(),
+                    ],
+                ));
+                marks + 1
+            }
+            Operation::Change { key, change, stamp, number, .. } => {
+                let (change, number) = (change.clone(), number.clone());
+                let entry = Entry { number, stamp: *stamp, sent: repeated, change };
+                out.add_command(self.changes(key, &[entry], b"live", true));
+                1
+            }
+            Operation::Command { args } => {
+                out.add_command(words(args));
+                1
+            }
+            Operation::Pipeline { commands } => {
+                for args in commands {
+                    out.add_command(words(args));
+                }
+                commands.len()
+            }
+            // Scans several times; it is no pipeline. See `clear.rs`.
+            Operation::Clear { .. } => 0,
+        }
+    }
+
+    /// Adds the word to other processes of what this changes, where they need it. Answers whether it did.
+    pub fn announce(&self, key: Option<&Bytes>, out: &mut Pipeline) -> bool {
+        let Some(key) = key.filter(|_| self.announces.load(Ordering::Acquire)) else {
+            return false;
+        };
+        out.add_command(self.announcement(Some(key)));
+        true
+    }
+
+    /// The second step of a load that found nothing fresh: `seen` is the stamp of what it found.
+    pub fn encode_lease(
+        &self,
+        key: &Bytes,
+        ask: &Ask,
+        seen: Option<Stamp>,
+        out: &mut Pipeline,
+    ) -> usize {
+        let lasts = Some(ask.lasts_ms).filter(|&ms| ms > 0);
+        let marks = self.marks(&ask.tags, Stamp::default(), lasts, false, out);
+        let how: &[u8] = match (ask.force, ask.share) {
+            (true, _) => b"force",
+            (false, true) => b"share",
+            (false, false) => b"wait",
+        };
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&seen.unwrap_or_default().micros.to_be_bytes());
+        bytes[8..].copy_from_slice(&seen.unwrap_or_default().process.to_be_bytes());
+        out.add_command(LEASE.call(
+            &[key, &self.keys.side(key)],
+            &[
+                &ask.token.to_be_bytes(),
+                LEASE_MS.to_string().as_bytes(),
+                ask.lease_ms.to_string().as_bytes(),
+                if seen.is_some() { &bytes } else { b"" },
+                how,
+            ],
+        ));
+        marks + 1
+    }
+
+    /// Asks what markers say.
+    pub fn encode_markers(&self, markers: &[(Bytes, u32)], out: &mut Pipeline) -> usize {
+        for (marker, _) in markers {
+            out.add_command(command(&[b"GET", marker]));
+        }
+        markers.len()
+    }
+
+    /// Makes sure of the markers of what is written; answers how many there are.
+    fn marks(
+        &self,
+        tags: &Tags,
+        stamp: Stamp,
+        ttl_ms: Option<u64>,
+        certain: bool,
+        out: &mut Pipeline,
+    ) -> usize {
+        let mut count = 0;
+        for tag in tags.iter() {
+            let marker = self.keys.marker(tag);
+            out.add_command(MARK.call(
+                &[&marker, &self.keys.shard_of(&marker)],
+                &[
+                    self.stamps.settle(stamp).micros.to_string().as_bytes(),
+                    ttl_ms.unwrap_or(0).to_string().as_bytes(),
+                    if certain { b"1" } else { b"0" },
+                ],
+            ));
+            count += 1;
+        }
+        count
+    }
+
+    fn invalidate(
+        &self,
+        marker: &Bytes,
+        removal: Removal,
+        stamp: Stamp,
+        live: bool,
+        certain: bool,
+    ) -> Cmd {
+        let how: &[u8] = match removal {
+            Removal::Delete => b"delete",
+            Removal::Expire => b"expire",
+        };
+        let flag = |yes: bool| if yes { b"1" } else { b"0" };
+        INVALIDATE.call(
+            &[marker, &self.keys.shard_of(marker)],
+            &[
+                self.stamps.settle(stamp).micros.to_string().as_bytes(),
+                how,
+                MARKER_MS.to_string().as_bytes(),
+                CLOCK_ERROR.to_string().as_bytes(),
+                flag(live),
+                flag(certain),
+            ],
+        )
+    }
+
+    /// A live one makes stale whatever stands there, as a live delete removes it.
+    fn expire(&self, key: &Bytes, stamp: Stamp, live: bool) -> Cmd {
+        let stamp = self.stamps.settle(stamp);
+        EXPIRE.call(
+            &[key, &self.keys.side(key)],
+            &[
+                stamp.micros.to_string().as_bytes(),
+                stamp.process.to_string().as_bytes(),
+                &envelope::tombstone(stamp),
+                self.config.tombstone_ttl.as_millis().to_string().as_bytes(),
+                if live { b"1" } else { b"0" },
+            ],
+        )
+    }
+
+    /// Gives back whatever lease stands at a key.
+    pub fn void_lease(&self, key: &Bytes) -> Cmd {
+        HOLD.call(&[&self.keys.side(key)], &[b"", b"0"])
+    }
+
+    /// Adds an intent's commands to a pipeline; answers how many replies it will have, the last of which is how
+    /// it ended. `certain` says that nothing that this intent depends on may be forgotten.
+    pub fn encode_intent(
+        &self,
+        intent: &Intent,
+        now: u64,
+        certain: bool,
+        out: &mut Pipeline,
+    ) -> usize {
+        let Intent { key, stamp, wish } = intent;
+        match wish {
+            Wish::Set { value, expires_at, fresh_until, expired, .. } => {
+                let left = |at: u64| at.saturating_sub(now) / 1000;
+                let mut value = value.clone();
+                value.policy.fresh_ms = fresh_until.map(left);
+                let left = expires_at.map(left);
+                let replies = self.encode_set(key, &value, left, *stamp, certain, out);
+                if let Some(stamp) = expired {
+                    out.add_command(self.expire(key, **stamp, false));
+                }
+                return replies + usize::from(expired.is_some());
+            }
+            Wish::Invalidate(removals) => {
+                for &(removal, stamp) in removals {
+                    out.add_command(self.invalidate(key, removal, stamp, false, certain));
+                }
+                return removals.len();
+            }
+            Wish::Change(changes) => {
+                out.add_command(self.changes(key, changes.entries(), b"replay", certain))
+            }
+            Wish::Expire => out.add_command(self.expire(key, *stamp, false)),
+            Wish::Delete => out.add_command(self.replay_delete(key, *stamp)),
+        };
+        1
+    }
+
+    fn encode_set(
+        &self,
+        key: &Bytes,
+        value: &Value,
+        left: Option<u64>,
+        stamp: Stamp,
+        certain: bool,
+        out: &mut Pipeline,
+    ) -> usize {
+        let planted = self.config.planted;
+        if planted == Some(Plant::ExpiredIsForgotten) && left == Some(0) {
+            out.add_command(command(&[b"EXISTS", b""]));
+            return 1;
+        }
+        let (left, mode) = match planted {
+            Some(Plant::FullLifetime) => (left.map(|_| 3_600_000), self.mode()),
+            Some(Plant::NoComparison) => (left, b"overwrite".as_slice()),
+            _ => (left, self.mode()),
+        };
+        // A value that expired while Redis was away leaves only "delete older than".
+        if left == Some(0) {
+            out.add_command(self.replay_delete(key, stamp));
+            return 1;
+        }
+        let marks = self.marks(&value.policy.tags, stamp, left, certain, out);
+        out.add_command(self.replay_set(key, value, left, stamp, mode, certain));
+        marks + 1
+    }
+
+    /// Changes of one key, in order, in one step.
+    fn changes(&self, key: &Bytes, entries: &[Entry], mode: &[u8], certain: bool) -> Cmd {
+        let record = self.keys.record(key).unwrap_or_else(|| self.keys.side(key));
+        let own = self.stamps.process();
+        // Our own first: the floor is about them.
+        let others = entries.iter().map(|entry| entry.stamp.process).filter(|&other| other != own);
+        let processes: Vec<u64> =
+            std::iter::once(own).chain(others.collect::<BTreeSet<_>>()).collect();
+        let ids: Vec<Bytes> =
+            processes.iter().map(|&process| Keys::ids(&record, process)).collect();
+        let mut keys: Vec<&[u8]> = vec![key, &record];
+        keys.extend(ids.iter().map(Bytes::as_ref));
+        let flag = |yes: bool| if yes { "1" } else { "0" };
+        let (life, floor) = (KNOWN_MS.to_string(), self.stamps.numbers.floor().to_string());
+        let mut cmd = CHANGE
+            .call(&keys, &[mode, flag(certain).as_bytes(), life.as_bytes(), floor.as_bytes()]);
+        for entry in entries {
+            let place = |stamp: Stamp| {
+                let stamp = self.stamps.settle(stamp);
+                (stamp.micros, stamp.process)
+            };
+            let (process, number) = entry.id();
+            let ids = processes.iter().position(|&other| other == process).unwrap_or(0);
+            cmd.arg(3 + ids).arg(number).arg(flag(entry.sent));
+            match &entry.change {
+                Change::Add(by) => {
+                    cmd.arg("add").arg(1).arg(*by);
+                }
+                Change::Fields(fields) => {
+                    cmd.arg("fields").arg(5 * fields.len());
+                    for (field, (value, stamp)) in fields {
+                        let (micros, process) = place(*stamp);
+                        let (kept, value) = (flag(value.is_some()), value.as_deref());
+                        cmd.arg(field.as_ref()).arg(value.unwrap_or_default());
+                        cmd.arg(kept).arg(micros).arg(process);
+                    }
+                }
+                Change::Members(members) => {
+                    cmd.arg("members").arg(4 * members.len());
+                    for (member, (is, stamp)) in members {
+                        let (micros, process) = place(*stamp);
+                        cmd.arg(member.as_ref()).arg(flag(*is)).arg(micros).arg(process);
+                    }
+                }
+                Change::Push { head, values } => {
+                    cmd.arg(if *head { "head" } else { "tail" }).arg(values.len());
+                    values.iter().for_each(|value| {
+                        cmd.arg(value.as_ref());
+                    });
+                }
+            }
+        }
+        cmd
+    }
+
+    /// Notes that a scope is cleared, for as long as tombstones live.
+    pub fn note_clear(&self, scope: &Scope, stamp: Stamp) -> Cmd {
+        let micros = self.stamps.settle(stamp).micros.to_string();
+        let kept = self.config.tombstone_ttl.as_millis().to_string();
+        NOTE_CLEAR
+            .call(&[&self.keys.clears()], &[&scope.text(), micros.as_bytes(), kept.as_bytes()])
+    }
+
+    /// Asks what was cleared lately.
+    pub fn ask_clears(&self) -> Cmd {
+        command(&[b"HGETALL", &self.keys.clears()])
+    }
+
+    pub fn replay_delete(&self, key: &Bytes, stamp: Stamp) -> Cmd {
+        self.delete_up_to(key, stamp, None)
+    }
+
+    /// The same, and others' values up to those microseconds.
+    pub fn delete_up_to(&self, key: &Bytes, stamp: Stamp, others: Option<u64>) -> Cmd {
+        let stamp = self.stamps.settle(stamp);
+        let others = others.map(|micros| micros.to_string()).unwrap_or_default();
+        REPLAY_DELETE.call(
+            &[key, &self.keys.side(key)],
+            &[
+                stamp.micros.to_string().as_bytes(),
+                stamp.process.to_string().as_bytes(),
+                &envelope::tombstone(stamp),
+                self.config.tombstone_ttl.as_millis().to_string().as_bytes(),
+                others.as_bytes(),
+            ],
+        )
+    }
+
+    /// How journalled sets settle with what they find. A repeated live write always yields to what is
+    /// newer, whatever was chosen for outages.
+    fn mode(&self) -> &'static [u8] {
+        match self.config.sync_mode {
+            SyncMode::Overwrite => b"overwrite",
+            SyncMode::IfAbsent => b"if-absent",
+            SyncMode::Newest | SyncMode::Off => b"newest",
+        }
+    }
+
+    fn replay_set(
+        &self,
+        key: &Bytes,
+        value: &Value,
+        ttl_ms: Option<u64>,
+        stamp: Stamp,
+        mode: &[u8],
+        write_absent: bool,
+    ) -> Cmd {
+        let settled = self.stamps.settle(stamp);
+        REPLAY_SET.call(
+            &[key, &self.keys.side(key)],
+            &[
+                settled.micros.to_string().as_bytes(),
+                settled.process.to_string().as_bytes(),
+                &self.envelope(value, ttl_ms, stamp),
+                ttl_ms.unwrap_or(0).to_string().as_bytes(),
+                mode,
+                if write_absent { b"1" } else { b"0" },
+            ],
+        )
+    }
+
+    /// A live write that yields to what is newer.
+    fn live_set(
+        &self,
+        key: &Bytes,
+        value: &Value,
+        ttl_ms: Option<u64>,
+        stamp: Stamp,
+        how: Sending,
+    ) -> Cmd {
+        let settled = self.stamps.settle(stamp);
+        let ahead = (CLOCK_ERROR + 1).to_string();
+        LIVE_SET.call(
+            &[key, &self.keys.side(key)],
+            &[
+                settled.micros.to_string().as_bytes(),
+                settled.process.to_string().as_bytes(),
+                &self.envelope(value, ttl_ms, stamp),
+                ttl_ms.unwrap_or(0).to_string().as_bytes(),
+                if how == Sending::Behind { ahead.as_bytes() } else { b"" },
+            ],
+        )
+    }
+
+    fn set(&self, key: &Bytes, value: &Value, ttl_ms: Option<u64>, stamp: Stamp) -> Cmd {
+        let envelope = self.envelope(value, ttl_ms, stamp);
+        match ttl_ms {
+            None => command(&[b"SET", key, &envelope]),
+            Some(ms) => command(&[b"SET", key, &envelope, b"PX", ms.to_string().as_bytes()]),
+        }
+    }
+
+    fn envelope(&self, value: &Value, ttl_ms: Option<u64>, stamp: Stamp) -> Bytes {
+        let now = self.stamps.server_micros();
+        let after = |ms: u64| now.saturating_add(ms.saturating_mul(1000));
+        let header = Header {
+            format: value.format,
+            stamp: self.stamps.settle(stamp),
+            expires: ttl_ms.map(after),
+            fresh_until: value.policy.fresh_ms.map(after),
+            load_ms: value.policy.load_ms,
+            tags: Bytes::copy_from_slice(value.policy.tags.stored()),
+        };
+        envelope::encode(&value.payload, &header, value.compress)
+    }
+
+    /// What a live write met that is newer than it is: another value, where live writes compare, or an
+    /// invalidation of one of its tags.
+    pub fn fenced_off(
+        &self,
+        operation: &Operation,
+        repeated: bool,
+        replies: &[Resp],
+    ) -> Option<u64> {
+        if repeated {
+            return None;
+        }
+        let newer = match (operation, replies) {
+            (Operation::Set { .. }, [.., Resp::Int(newer @ 1..)]) => Some(newer.unsigned_abs()),
+            // It was written above what the markers say.
+            (Operation::Set { .. }, [.., Resp::Int(..=-1)]) => return None,
+            _ if !self.config.fenced_writes => None,
+            (Operation::Delete { .. } | Operation::Expire { .. }, [Resp::Int(newer @ ..=-1)]) => {
+                Some(newer.unsigned_abs())
+            }
+            _ => None,
+        };
+        if newer.is_some() {
+            return newer;
+        }
+        let Operation::Set { stamp, .. } = operation else { return None };
+        let (_, marks) = replies.split_last()?;
+        let newest = marks.iter().filter_map(|reply| marked(reply).ok());
+        let newest = newest.map(|marker| marker.newest()).max()?;
+        (newest >= self.stamps.settle(*stamp).micros).then_some(newest)
+    }
+
+    /// What a value is worth by its own account, whatever its tags say.
+    pub fn freshness(&self, read: &Read) -> Verdict {
+        let now = self.stamps.server_micros();
+        match read.header.fresh_until {
+            Some(at) if at <= now => Verdict::Stale,
+            _ => Verdict::Fresh,
+        }
+    }
+
+    /// What memory keeps of a value besides its payload.
+    pub fn meta(&self, read: &Read) -> Meta {
+        let Header { format, stamp, expires, fresh_until, load_ms, tags: _ } = &read.header;
+        let to_boot = |at: u64| self.stamps.to_boot(at);
+        Meta {
+            format: *format,
+            stamp: *stamp,
+            expires_at: expires.map(to_boot),
+            fresh_until: fresh_until.map(to_boot),
+            load_ms: *load_ms,
+            tags: read.tags.clone(),
+        }
+    }
+
+    /// How long ago something was written.
+    pub fn age_ms(&self, stamp: Stamp) -> u64 {
+        match stamp.micros {
+            0 => 0,
+            micros => self.stamps.server_micros().saturating_sub(micros) / 1000,
+        }
+    }
+
+    /// A stored value as it is read. Notes its stamp, so that own later writes stand above it.
+    pub fn read(&self, stored: Vec<u8>) -> Result<Read> {
+        Ok(match envelope::decode(Bytes::from(stored))? {
+            Decoded::Managed { payload, header } => {
+                self.stamps.observe(header.stamp);
+                Read { payload, ..Read::of_head(header)? }
+            }
+            // A foreign value has no stamp: everything managed is newer.
+            Decoded::Foreign(bytes) => Read {
+                payload: Payload::Plain(bytes),
+                header: Header::default(),
+                tags: Tags::default(),
+            },
+        })
+    }
+}
+
+/// How long a load may take before its fill is refused.
+const LEASE_MS: u64 = 120_000;
+/// How long a marker lives that an invalidation makes: what it is about is gone without it, too.
+const MARKER_MS: u64 = 86_400_000;
+pub fn command(args: &[&[u8]]) -> Cmd {
+    let mut cmd = Cmd::with_capacity(args.len(), args.iter().map(|arg| arg.len()).sum());
+    for arg in args {
+        cmd.arg(*arg);
+    }
+    cmd
+}
+
+pub fn words(args: &[Bytes]) -> Cmd {
+    let mut cmd = Cmd::with_capacity(args.len(), args.iter().map(Bytes::len).sum());
+    for arg in args {
+        cmd.arg(arg.as_ref());
+    }
+    cmd
+}
+
+#[cfg(test)]
+mod tests;

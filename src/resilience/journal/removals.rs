@@ -1,0 +1,202 @@
+//! What removes: deletes, values made stale, invalidations of tags and of whole scopes. They are never dropped.
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::super::durable::Record;
+use super::{Invalidation, Journal, tagged};
+use crate::backend::intent::{Intent, Wish};
+use crate::backend::{Removal, Scope};
+use crate::base::keys::Keys;
+use crate::base::stamp::Stamp;
+
+impl Journal {
+    /// Takes a delete; always.
+    pub fn delete(&mut self, key: Bytes, stamp: Stamp, keys: &Keys) {
+        self.remove(Intent { key, stamp, wish: Wish::Delete }, keys);
+    }
+
+    /// Takes it that a key's value is stale; always. A set that waits there is stale when it is written.
+    pub fn expire(&mut self, key: Bytes, stamp: Stamp, keys: &Keys) {
+        if self.sets.contains(&key) {
+            return self.expire_waiting(&key, stamp);
+        }
+        let wish = match self.peek(&key).map(|waiting| &waiting.wish) {
+            // There is nothing that could be stale.
+            Some(Wish::Delete) => Wish::Delete,
+            _ => Wish::Expire,
+        };
+        self.remove(Intent { key, stamp, wish }, keys);
+    }
+
+    pub(super) fn expire_waiting(&mut self, key: &[u8], stamp: Stamp) {
+        if let Some(Intent { wish: Wish::Set { expired, .. }, .. }) = self.sets.peek_mut(key) {
+            let newest = expired.as_deref().copied().max(Some(stamp));
+            *expired = newest.map(Box::new);
+        }
+        if let (Some(log), Some(waiting)) = (&self.log, self.sets.peek(key)) {
+            log.write(&Record::Intent(waiting));
+        }
+    }
+
+    /// A set that was away while its key was made stale: both are one intent again.
+    pub(super) fn expired_meanwhile(&mut self, mut intent: Intent) -> Intent {
+        let later = self.deletes.peek(&intent.key);
+        let later = later.filter(|later| later.wish == Wish::Expire && later.stamp >= intent.stamp);
+        if let (Wish::Set { expired, .. }, Some(later)) = (&mut intent.wish, later) {
+            let newest = expired.as_deref().copied().max(Some(later.stamp));
+            *expired = newest.map(Box::new);
+            self.forget(&intent.key);
+        }
+        intent
+    }
+
+    /// Takes an invalidation of a tag, whose marker has this key; always.
+    pub fn invalidate_tag(&mut self, key: Bytes, removal: Removal, stamp: Stamp, keys: &Keys) {
+        let mut all = match self.deletes.peek(&key).map(|waiting| &waiting.wish) {
+            Some(Wish::Invalidate(all)) => all.clone(),
+            _ => Vec::new(),
+        };
+        add(&mut all, removal, stamp);
+        let stamp = all.iter().map(|&(_, stamp)| stamp).max().unwrap_or(stamp);
+        self.remove(Intent { key, stamp, wish: Wish::Invalidate(all) }, keys);
+    }
+
+    /// Takes invalidations of a tag beside those that wait there: of each kind the newest stays.
+    pub(super) fn put_removals(&mut self, mut intent: Intent) {
+        let waiting = self.deletes.peek(&intent.key).map(|waiting| waiting.wish.clone());
+        if let (Wish::Invalidate(all), Some(Wish::Invalidate(waiting))) =
+            (&mut intent.wish, waiting)
+        {
+            for (removal, stamp) in waiting {
+                add(all, removal, stamp);
+                intent.stamp = stamp.max(intent.stamp);
+            }
+        }
+        self.forget(&intent.key);
+        self.put(intent);
+    }
+
+    fn remove(&mut self, intent: Intent, keys: &Keys) {
+        self.write(|| Record::Intent(&intent));
+        self.forget(&intent.key);
+        self.put(intent);
+        if self.bytes > self.limit {
+            self.shed(self.limit);
+            self.collapse(keys);
+        }
+    }
+
+    /// Takes an invalidation of a scope; it settles every earlier set in it.
+    pub fn invalidate(&mut self, scope: Scope, stamp: Stamp) {
+        self.write(|| Record::Invalidation { scope: &scope, stamp });
+        self.forget_covered(&scope, stamp);
+        self.note_invalidation(Invalidation { scope, stamp });
+    }
+
+    /// Sets in a scope that are not newer than this are settled: they are gone.
+    pub fn forget_sets(&mut self, scope: &Scope, stamp: Stamp) {
+        if self.sets.is_empty() && self.changes.is_empty() && self.taken == 0 {
+            return;
+        }
+        self.write(|| Record::Covered { scope, stamp });
+        self.forget_covered(scope, stamp);
+        self.note_empty();
+    }
+
+    pub fn take_invalidation(&mut self) -> Option<Invalidation> {
+        if self.invalidations.is_empty() {
+            return None;
+        }
+        self.taken += 1;
+        let next = self.invalidations.remove(0);
+        self.under_way.push(next.clone());
+        Some(next)
+    }
+
+    /// Whether an acknowledged invalidation of this key's family has not reached the server yet: what the
+    /// server holds of it may be gone already.
+    pub fn covers(&self, key: &[u8]) -> bool {
+        let mut all = self.invalidations.iter().chain(&self.under_way);
+        all.any(|other| other.scope.may_cover(key))
+    }
+
+    pub fn settle_invalidation(&mut self, invalidation: &Invalidation) {
+        self.under_way.retain(|other| other != invalidation);
+        let Invalidation { scope, stamp } = invalidation;
+        self.write(|| Record::Invalidated { scope, stamp: *stamp });
+        self.taken = self.taken.saturating_sub(1);
+        self.note_empty();
+    }
+
+    pub fn put_back_invalidation(&mut self, invalidation: Invalidation) {
+        self.under_way.retain(|other| *other != invalidation);
+        self.taken = self.taken.saturating_sub(1);
+        self.forget_covered(&invalidation.scope, invalidation.stamp);
+        self.note_invalidation(invalidation);
+    }
+
+    fn note_invalidation(&mut self, Invalidation { scope, stamp }: Invalidation) {
+        let within = |other: &Invalidation| scope.includes(&other.scope) && other.stamp <= stamp;
+        let same = self.invalidations.iter().find(|other| other.scope == scope);
+        if same.is_some_and(|same| same.stamp > stamp) {
+            return;
+        }
+        self.invalidations.retain(|other| !within(other));
+        self.invalidations.push(Invalidation { scope, stamp });
+    }
+
+    pub(super) fn forget_covered(&mut self, scope: &Scope, stamp: Stamp) {
+        let covered = self
+            .sets
+            .iter()
+            .filter(|(key, intent)| scope.covers(key, tagged(intent)) && intent.stamp <= stamp);
+        let covered: Vec<Bytes> = covered.map(|(key, _)| key.clone()).collect();
+        for key in covered {
+            self.forget(&key);
+        }
+        self.replaying.retain(|(key, other), intent| {
+            let stays =
+                !matches!(intent.wish, Wish::Set { .. } | Wish::Change(_)) || *other > stamp;
+            stays || !scope.covers(key, tagged(intent))
+        });
+        self.forget_changes(&|key, other| scope.covers(key, false) && other <= stamp, false);
+    }
+
+    /// Deletes alone exceed the bound: those of the largest family become one invalidation of it, and those
+    /// of tags one of everything that has a tag.
+    fn collapse(&mut self, keys: &Keys) {
+        let scope_of = |key: &[u8], intent: &Intent| match intent.wish {
+            Wish::Invalidate(_) => Scope::Tagged(keys.all().clone()),
+            _ => Scope::Prefix(keys.family_of(key)),
+        };
+        while self.bytes > self.limit && !self.deletes.is_empty() {
+            let mut scopes: HashMap<Scope, (usize, Stamp)> = HashMap::new();
+            for (key, intent) in &self.deletes {
+                let (count, newest) = scopes.entry(scope_of(key, intent)).or_default();
+                *count += 1;
+                *newest = (*newest).max(intent.stamp);
+            }
+            let largest = scopes.into_iter().max_by_key(|(_, (count, _))| *count);
+            let Some((scope, (_, stamp))) = largest else { return };
+            let within = self.deletes.iter().filter(|(key, intent)| scope_of(key, intent) == scope);
+            let within: Vec<Bytes> = within.map(|(key, _)| key.clone()).collect();
+            self.collapsed += within.len() as u64;
+            self.invalidate(scope, stamp);
+            for key in within {
+                if let Some(intent) = self.deletes.pop(&key) {
+                    self.write(|| Record::Settled { key: &key, stamp: intent.stamp });
+                    self.unweigh(&intent);
+                }
+            }
+        }
+    }
+}
+
+/// Of each kind the newest counts.
+pub fn add(all: &mut Vec<(Removal, Stamp)>, removal: Removal, stamp: Stamp) {
+    match all.iter_mut().find(|(other, _)| *other == removal) {
+        Some((_, newest)) => *newest = stamp.max(*newest),
+        None => all.push((removal, stamp)),
+    }
+}
