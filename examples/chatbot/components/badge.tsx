@@ -5,6 +5,7 @@ import type { AnswerSource } from '@/lib/chat/events'
 const words: Record<AnswerSource, { label: string; title: string }> = {
   model: { label: 'Model', title: 'Made by the model just now' },
   redis: { label: 'Redis', title: 'Asked before: the answer was kept in Redis' },
+  near: { label: 'Redis', title: 'Asked before: a copy in this process of the answer that Redis keeps' },
   memory: { label: 'Memory', title: 'Asked before: the answer was kept in this process’ memory' },
 }
 

@@ -1,8 +1,8 @@
 // What the chat route sends: one JSON object a line, in this order: `start`, any number of `text`,
 // `sources` when there are any, and `end`. An `error` may take the place of anything after it.
 
-/** Where an answer came from. */
-export type AnswerSource = 'model' | 'redis' | 'memory'
+/** Where an answer came from; `near` is a copy in this process of what Redis keeps. */
+export type AnswerSource = 'model' | 'redis' | 'near' | 'memory'
 
 /** A section of a document that an answer rests on. */
 export interface Citation {
