@@ -74,7 +74,7 @@ fn the_server_holds_in_the_end_what_the_rules_say() {
 #[test]
 fn every_planted_fault_breaks_the_law() {
     let missed: Vec<_> =
-        Plant::ALL.into_iter().filter(|&plant| run(256, Some(plant)).is_ok()).collect();
+        Plant::OF_OUTAGES.into_iter().filter(|&plant| run(256, Some(plant)).is_ok()).collect();
     assert!(missed.is_empty(), "the law does not notice {missed:?}");
 }
 

@@ -9,8 +9,6 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use holdfast::backend::{Answer, Ask, Lease, Loading, Operation, Policy, Removal, Reply, Scope};
 use holdfast::base::stamp::Stamp;
@@ -21,21 +19,6 @@ use support::process::{Outside, Process, tagged, until};
 impl Process {
     fn beside(server: &Server) -> Self {
         Self::on(&server.url(), &json!({ "nearCache": "off", "silenceMs": 500 }))
-    }
-
-    /// Waits until the server's clock has moved on by more than two processes' readings of it, and an
-    /// invalidation's reach beyond now, differ.
-    async fn moment(&self) {
-        let until = self.stamps.next().micros + 60_000;
-        assert!(self.ahead() < 2_000_000, "its stamps are {} us ahead of the clock", self.ahead());
-        while self.stamps.server_micros() < until {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    /// By how much its writes come later than they are made, in microseconds.
-    fn ahead(&self) -> u64 {
-        self.stamps.next().micros.saturating_sub(self.stamps.server_micros())
     }
 
     /// What is there, though it may be stale.
@@ -198,6 +181,72 @@ scene!(
         assert_eq!(a.get("l").await, None);
     }
 );
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_server_that_died_and_is_back_empty_gets_every_tagged_value_that_waits() {
+    let mut server = Server::start();
+    let mut both = [Process::beside(&server), Process::beside(&server)];
+    for process in &mut both {
+        assert_eq!(process.get("none").await, None);
+    }
+    server.kill();
+    for process in &both {
+        until("it is noticed", async || process.fallback.local.lock().on_memory()).await;
+    }
+    // Tags of their own, tags that others have too, and two of one shard.
+    let tags = |at: usize| [format!("t{}", at % 3), format!("u{at}")];
+    for at in 0..200 {
+        let tags = tags(at);
+        let policy = tagged(&tags.each_ref().map(String::as_str));
+        both[at % 2].set_with(&at.to_string(), "x", policy).await;
+    }
+    server.start_again();
+    // One of them is asked for before its turn comes.
+    both[1].get("199").await;
+    for process in &mut both {
+        until("all is replayed", async || {
+            process.get("none").await;
+            process.fallback.state().live() && process.fallback.local.lock().journal.depth() == 0
+        })
+        .await;
+        assert_eq!(process.conflicts(), 0);
+    }
+    for process in &mut both {
+        for at in 0..200 {
+            assert_eq!(process.get(&at.to_string()).await.as_deref(), Some(&b"x"[..]), "{at}");
+        }
+    }
+}
+
+scene!(an_invalidation_is_known_for_longer_than_what_had_its_tag, |server, a, b| {
+    let mut outside = Outside::of(&server.url()).await;
+    let Operation::Set { key, value, stamp, .. } = b.setting("short", "x", tagged(&["t"])) else {
+        unreachable!("see there")
+    };
+    b.run(Operation::Set { key, value, stamp, ttl_ms: Some(1_000) }).await.unwrap();
+    a.fallback.force(true);
+    a.set_with("k", "x", tagged(&["t"])).await;
+    a.moment().await;
+    b.invalidate("t", Removal::Delete).await;
+    let marker = String::from_utf8(a.keys.marker(b"t").to_vec()).unwrap();
+    assert!(outside.ask::<i64>(&["PTTL", &marker]).await > 86_000_000);
+    a.come_back().await;
+    assert_eq!(a.get("k").await, None);
+    assert_eq!(b.get("k").await, None);
+});
+
+scene!(what_waits_is_written_though_others_made_the_marker_meanwhile, |server, a, b| {
+    a.fallback.force(true);
+    a.set_with("k", "x", tagged(&["t"])).await;
+    a.moment().await;
+    b.set_with("l", "x", tagged(&["t"])).await;
+    b.loading("m", Ask { tags: tagged(&["t"]).tags, ..asking() }).await;
+    assert_eq!(b.get("l").await.unwrap(), "x", "it knows what the marker says");
+    a.come_back().await;
+    assert_eq!(a.get("k").await.unwrap(), "x");
+    assert_eq!(b.get("k").await.unwrap(), "x");
+    assert_eq!(b.get("l").await.unwrap(), "x");
+});
 
 scene!(markers_outlive_what_carries_their_tags, |server, a, b| {
     let mut outside = Outside::of(&server.url()).await;

@@ -1,8 +1,8 @@
 //! What a managed value is bound to besides its key: how long it is fresh, its tags, what its load took.
 //!
-//! Each tag has a **marker**, two moments: values older than the first are gone, values older than the second
-//! are stale. A value is as good as the worst of its markers says, and one whose marker is missing is gone,
-//! since nobody knows what the marker would have said.
+//! Each tag has a **marker**: values older than one moment are gone, values older than another are stale, and
+//! of values older than a third nobody knows, so they are gone as well. A value is as good as the worst of its
+//! markers says, and one whose marker is missing is gone, since nobody knows what it would have said.
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
@@ -113,23 +113,34 @@ pub struct Marker {
     pub deleted: u64,
     /// Values that are not newer are stale.
     pub expired: u64,
+    /// Until when an invalidation may have been forgotten: values that are not newer are gone. It may fall.
+    pub unknown: u64,
 }
 
 impl Marker {
     /// What both say.
     #[must_use]
     pub fn max(self, other: Self) -> Self {
-        let (deleted, expired) = (self.deleted.max(other.deleted), self.expired.max(other.expired));
-        Self { deleted, expired }
+        Self {
+            deleted: self.deleted.max(other.deleted),
+            expired: self.expired.max(other.expired),
+            unknown: self.unknown.max(other.unknown),
+        }
     }
 
     /// The moment above which a value is fresh.
     pub fn newest(self) -> u64 {
-        self.deleted.max(self.expired)
+        self.deleted.max(self.expired).max(self.unknown)
+    }
+
+    /// What it will always say, whatever turns up.
+    #[must_use]
+    pub fn certain(self) -> Self {
+        Self { unknown: 0, ..self }
     }
 
     pub fn verdict(self, stamp: Stamp) -> Verdict {
-        if stamp.micros <= self.deleted {
+        if stamp.micros <= self.deleted.max(self.unknown) {
             Verdict::Gone
         } else if stamp.micros <= self.expired {
             Verdict::Stale
@@ -149,8 +160,8 @@ pub enum Removal {
 impl Removal {
     pub fn marker(self, micros: u64) -> Marker {
         match self {
-            Self::Delete => Marker { deleted: micros, expired: 0 },
-            Self::Expire => Marker { deleted: 0, expired: micros },
+            Self::Delete => Marker { deleted: micros, ..Marker::default() },
+            Self::Expire => Marker { expired: micros, ..Marker::default() },
         }
     }
 }
@@ -202,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_worst_of_what_a_marker_says_counts() {
-        let marker = Marker { deleted: 5, expired: 9 };
+        let marker = Marker { deleted: 5, expired: 9, unknown: 0 };
         let at = |micros| marker.verdict(Stamp { micros, process: 1 });
         assert_eq!(
             [5, 6, 9, 10].map(at),

@@ -19,10 +19,15 @@ pub enum Plant {
     FullLifetime,
     /// A set is written where its key is absent, however old it is.
     AgeIsIgnored,
+    /// A value whose marker is missing is fresh.
+    MissingMarkerIsFresh,
+    /// What a load brings is written whatever came between.
+    LeaseIsIgnored,
 }
 
 impl Plant {
-    pub const ALL: [Self; 8] = [
+    /// What the law of an outage notices.
+    pub const OF_OUTAGES: [Self; 8] = [
         Self::NoTombstone,
         Self::NoComparison,
         Self::ExpiredIsForgotten,
@@ -31,5 +36,14 @@ impl Plant {
         Self::ClearsAreForgotten,
         Self::FullLifetime,
         Self::AgeIsIgnored,
+    ];
+    /// What the law of order notices.
+    pub const OF_ORDER: [Self; 6] = [
+        Self::NoTombstone,
+        Self::NoComparison,
+        Self::DeletesAreForgotten,
+        Self::ClearsAreForgotten,
+        Self::MissingMarkerIsFresh,
+        Self::LeaseIsIgnored,
     ];
 }

@@ -143,7 +143,9 @@ impl Local {
             Operation::Invalidate { key, removal, stamp } => {
                 let stamp = moment.invalidation(*stamp);
                 self.journal.invalidate_tag(key.clone(), *removal, stamp, moment.keys);
-                self.plainly(operation, moment)
+                // From the same moment on as everywhere after the replay.
+                self.store.raise_marker(key, removal.marker(stamp.micros));
+                Ok(Reply::Flag(true))
             }
             Operation::Clear { scope, stamp } => {
                 self.journal.invalidate(scope.clone(), *stamp);

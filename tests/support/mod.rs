@@ -53,8 +53,17 @@ impl Server {
 
     /// Killed, and started again with nothing in it.
     pub fn restart_empty(&mut self) {
+        self.kill();
+        self.start_again();
+    }
+
+    pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// With nothing in it.
+    pub fn start_again(&mut self) {
         let (child, _) = Self::launch(self.port).expect("its port is still free");
         self.child = child;
     }

@@ -10,9 +10,10 @@ use holdfast::backend::{
 };
 use holdfast::base::clock::{BootClock, Clock};
 use holdfast::base::keys::Keys;
+use holdfast::base::plant::Plant;
 use holdfast::base::random;
 use holdfast::base::stamp::Stamps;
-use holdfast::config::{self, Target};
+use holdfast::config::{self, Config, Target};
 use holdfast::resilience::fallback::Fallback;
 
 use super::Caller;
@@ -31,13 +32,19 @@ pub struct Process {
 impl Process {
     /// With further options.
     pub fn on(url: &str, options: &serde_json::Value) -> Self {
+        Self::planted(url, options, None)
+    }
+
+    /// With a rule that is broken on purpose.
+    pub fn planted(url: &str, options: &serde_json::Value, planted: Option<Plant>) -> Self {
         // What is held up here is held up by the test, and no reason to doubt the server.
         let mut all = serde_json::json!({ "url": url, "keyPrefix": PREFIX, "silenceMs": 10_000 });
         for (name, value) in options.as_object().unwrap() {
             all[name] = value.clone();
         }
         let json = serde_json::json!({ "options": all, "env": {} }).to_string();
-        let config = Arc::new(config::from_json(&json).unwrap());
+        let config = Arc::new(Config { planted, ..config::from_json(&json).unwrap() });
+        let keys = Keys::new(all["keyPrefix"].as_str().unwrap());
         let Target::Redis(endpoint) = config.target.clone() else {
             panic!("the URL names a server")
         };
@@ -46,7 +53,7 @@ impl Process {
         let runtime = tokio::runtime::Handle::current();
         let redis = Redis::new(endpoint, config.clone(), stamps.clone(), clock.clone(), &runtime);
         let fallback = Fallback::new(Some(redis), config, clock, stamps.clone(), Box::new(|_| {}));
-        Self { fallback, stamps, caller: Caller::new(), keys: Keys::new(PREFIX) }
+        Self { fallback, stamps, caller: Caller::new(), keys }
     }
 
     /// By the clock of this process, in microseconds.
@@ -112,6 +119,21 @@ impl Process {
     pub fn invalidating(&self, tag: &str, removal: Removal) -> Operation {
         let (key, stamp) = (self.keys.marker(tag.as_bytes()), self.stamps.next());
         Operation::Invalidate { key, removal, stamp }
+    }
+
+    /// Waits until the server's clock has moved on by more than two processes' readings of it, and an
+    /// invalidation's reach beyond now, differ.
+    pub async fn moment(&self) {
+        let until = self.stamps.next().micros + 60_000;
+        assert!(self.ahead() < 2_000_000, "its stamps are {} us ahead of the clock", self.ahead());
+        while self.stamps.server_micros() < until {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// By how much its writes come later than they are made, in microseconds.
+    pub fn ahead(&self) -> u64 {
+        self.stamps.next().micros.saturating_sub(self.stamps.server_micros())
     }
 
     pub async fn set(&mut self, name: &str, text: &str) {

@@ -1,7 +1,8 @@
 //! What is known here of tags: for each the least that its marker says.
 //!
-//! Markers only grow, so what was once known of one stays true as a lower bound. Whether it is all that the
-//! server's marker says is another matter: that holds as long as the link stands under which it was read.
+//! What was invalidated stays so: what was once known of a marker stays true as a lower bound, but for the moment
+//! until which nobody knows. Whether it is all that the server's marker says is another matter: that holds as long
+//! as the link stands under which it was read.
 //! The table is bounded; what it forgets raises the floor, below which everything with a tag is gone as far as
 //! this process can tell by itself.
 use bytes::Bytes;
@@ -43,7 +44,8 @@ impl Markers {
     /// The least that a marker says, and whether that is all, under this link.
     pub fn look(&self, key: &[u8], link: u32) -> (Marker, bool) {
         match self.known.peek(key) {
-            Some(known) => (known.marker, link != 0 && known.link == link),
+            Some(known) if link != 0 && known.link == link => (known.marker, true),
+            Some(known) => (known.marker.certain(), false),
             None => (Marker::default(), false),
         }
     }
@@ -61,10 +63,17 @@ impl Markers {
 
     /// A marker said this to a read under this link.
     pub fn learn(&mut self, key: &Bytes, marker: Marker, link: u32) {
-        let before = self.known.peek(key).map(|known| known.marker);
-        self.put(key, marker, link);
-        if before.is_none_or(|before| before.max(marker) != before) {
-            self.state += 1;
+        match self.known.get_mut(key) {
+            Some(known) => {
+                let before = known.marker;
+                known.marker = before.certain().max(marker);
+                known.link = link;
+                if before.max(marker) != before {
+                    self.state += 1;
+                }
+            }
+            // Nothing was found good without it.
+            None => self.put(key, marker, link),
         }
     }
 
@@ -107,7 +116,7 @@ mod tests {
     use super::*;
 
     fn deleted(micros: u64) -> Marker {
-        Marker { deleted: micros, expired: 0 }
+        Marker { deleted: micros, ..Marker::default() }
     }
 
     #[test]

@@ -113,7 +113,8 @@ impl Store {
         if by_tags != Verdict::Gone && !all_known {
             return None;
         }
-        if by_tags == Verdict::Fresh {
+        // What is known without a link is not all.
+        if by_tags == Verdict::Fresh && link.is_some() {
             terms.checked = state;
         }
         Some((&slot.entry, own.max(by_tags)))

@@ -19,8 +19,9 @@ pub(super) struct Landing {
     late: bool,
     pub answers: Vec<(Call, Answer)>,
     pub kept: Vec<Kept>,
-    /// Keys that hold nothing: no copy of what they held may answer later.
-    pub missed: Vec<(Bytes, u32)>,
+    /// Keys that hold nothing, or what is not handed over: no copy of what they held may answer later, unless it
+    /// says the same.
+    pub missed: Vec<(Bytes, u32, Meta)>,
     /// Calls that have another question.
     pub further: Vec<Item>,
     pub again: Vec<Item>,
@@ -65,6 +66,7 @@ impl Kept {
         let payload = match (call.operation.value(), answer) {
             (Some(value), _) => &value.payload,
             (None, Ok(Reply::Entry(found))) => &found.payload,
+            (None, Ok(Reply::Loading(loading))) => &loading.stale.as_ref()?.payload,
             _ => return None,
         };
         let (key, payload) = (call.operation.key()?, Some(payload));
@@ -121,13 +123,11 @@ impl Landing {
             mark: None,
             tagged: (!meta.tags.is_empty()).then_some(0),
         });
+        if found.is_ok() {
+            self.kept.push(Kept { at: self.answers.len(), seen, meta, read: true });
+        }
         let answer = match loading {
-            None => {
-                if found.is_ok() {
-                    self.kept.push(Kept { at: self.answers.len(), seen, meta, read: true });
-                }
-                found.map(Reply::Entry)
-            }
+            None => found.map(Reply::Entry),
             // What can't be read is loaded anew all the same.
             Some(loading) => {
                 Ok(Reply::Loading(Loading { stale: found.ok().map(Box::new), ..loading }))
@@ -147,10 +147,9 @@ impl Landing {
                 let owner = arrived.call.owner;
                 Some(Passing { key, seen, payload: None, late: false, meta, read: true, owner })
             });
-            let none = Meta::default();
-            let gone = missed.iter().map(|(key, seen)| {
+            let gone = missed.iter().map(|(key, seen, meta)| {
                 let seen = *seen;
-                Passing { key, seen, payload: None, late: false, meta: &none, read: true, owner: 0 }
+                Passing { key, seen, payload: None, late: false, meta, read: true, owner: 0 }
             });
             let whole = kept.iter().filter_map(|kept| kept.passing(answers.get(kept.at)?, late));
             keeper.keep(&mut whole.chain(announced).chain(gone));

@@ -31,8 +31,8 @@ pub(super) enum Item {
 /// How far a call has come that may take more than one question.
 pub(super) enum Step {
     First,
-    /// A load asks for the lease; what was found, if anything, is not fresh.
-    Lease(Option<(Box<Read>, Verdict)>),
+    /// A load asks for the lease; what was found, if anything, is not fresh. With the mark under which it was.
+    Lease(Option<(Box<Read>, Verdict, u32)>),
     /// It asks what the markers say that nobody knows here, each with its mark.
     Check(Box<Read>, Vec<(Bytes, u32)>),
 }

@@ -7,8 +7,9 @@ use super::gathered::{Arrived, Landing};
 use super::hub::Hub;
 use super::items::{Item, Step};
 use super::wire::{self, LeaseAnswer, Read};
-use crate::backend::{Call, Loading, Marker, Operation, Reply, Verdict};
+use crate::backend::{Call, Loading, Marker, Meta, Operation, Reply, Tags, Verdict};
 use crate::base::error::Result;
+use crate::base::plant::Plant;
 use crate::codec::envelope::{self, Payload};
 
 /// What unfolds to more bytes is unfolded off the I/O thread.
@@ -39,10 +40,10 @@ impl Hub {
         let mut before = None;
         let said = match (step, &call.operation) {
             (Step::Check(read, markers), _) => self.checked(*read, &markers, &replies),
-            (Step::Lease(found), Operation::Load { key, .. }) => {
-                let above = found.as_ref().map_or(0, |(read, _)| read.header.stamp.micros + 1);
+            (Step::Lease(found), Operation::Load { key, ask }) => {
+                let above = found.as_ref().map_or(0, |(read, ..)| read.header.stamp.micros + 1);
                 before = found;
-                self.leased(key, above, &replies)
+                self.leased(key, &ask.tags, above, &replies)
             }
             (_, Operation::Exists { .. }) => present(replies),
             _ => self.found(replies),
@@ -52,12 +53,11 @@ impl Hub {
             Ok(Said::Judged(read, verdict)) => self.judged(call, seen, read, verdict, out),
             Ok(Said::Present) => out.answers.push((call, Ok(Reply::Flag(true)))),
             Ok(Said::Missing) => {
-                out.missed.extend(call.operation.key().map(|key| (key.clone(), seen)));
                 self.judged(call, seen, Read::default(), Verdict::Gone, out);
             }
             Ok(Said::Loading(loading)) => match before {
                 // Of what is gone nothing is handed on; what is loaded anew by force may be fresh.
-                Some((read, Verdict::Stale | Verdict::Fresh)) => {
+                Some((read, Verdict::Stale | Verdict::Fresh, seen)) => {
                     let (verdict, loading) = (Verdict::Stale, Some(loading));
                     hand_over(self, Arrived { call, seen, read: *read, verdict, loading }, out);
                 }
@@ -78,12 +78,14 @@ impl Hub {
 
     /// The answer to a load that asked for its lease. `above` is a stamp that it will have to stand above: what
     /// was found may be ahead of the server's clock.
-    fn leased(&self, key: &Bytes, above: u64, replies: &[Resp]) -> Result<Said> {
+    fn leased(&self, key: &Bytes, tags: &Tags, above: u64, replies: &[Resp]) -> Result<Said> {
         let Some((last, marks)) = replies.split_last() else { return Err(wire::unexpected()) };
         if let Resp::ServerError(error) = last {
             return Err(failure::from_server(error));
         }
-        let mut markers = Marker::default();
+        let keeper = self.shared.keeper();
+        // What is known here may be more than the server has.
+        let mut markers = keeper.as_ref().map(|keeper| keeper.markers(tags).0).unwrap_or_default();
         for reply in marks {
             markers = markers.max(wire::marked(reply)?);
         }
@@ -98,7 +100,7 @@ impl Hub {
                 lease.start.micros = lease.start.micros.max(above);
                 // Own later writes stand above what this load brings.
                 wire.stamps.observe(lease.start);
-                if let Some(keeper) = self.shared.keeper() {
+                if let Some(keeper) = &keeper {
                     keeper.lease_given(key, lease.token);
                 }
                 Said::Loading(Loading { lease: Some(lease), ..Loading::default() })
@@ -121,6 +123,9 @@ impl Hub {
         let all = all.try_fold(known, |all, marker| marker.map(|marker| all.max(marker)));
         let verdict = match all {
             Some(marker) => marker.verdict(read.header.stamp),
+            None if self.shared.config.planted == Some(Plant::MissingMarkerIsFresh) => {
+                Verdict::Fresh
+            }
             // One is missing: nobody knows what it would have said.
             None => Verdict::Gone,
         };
@@ -153,13 +158,22 @@ impl Hub {
     }
 
     fn judged(&self, call: Call, seen: u32, read: Read, verdict: Verdict, out: &mut Landing) {
+        // A copy that is thought fresh is none any more.
+        let hides = verdict == Verdict::Stale
+            && !matches!(call.operation, Operation::Get { stale: true, .. });
+        if let Some(key) = call.operation.key()
+            && (hides || verdict == Verdict::Gone)
+        {
+            let meta = if hides { self.shared.wire.meta(&read) } else { Meta::default() };
+            out.missed.push((key.clone(), seen, meta));
+        }
         let reply = match (&call.operation, verdict) {
             (Operation::Exists { .. }, _) => Reply::Flag(verdict == Verdict::Fresh),
             (Operation::Load { ask, .. }, _)
                 if ask.force || ask.refresh || verdict != Verdict::Fresh =>
             {
                 // What is not there was not seen.
-                let found = (read != Read::default()).then(|| (Box::new(read), verdict));
+                let found = (read != Read::default()).then(|| (Box::new(read), verdict, seen));
                 let step = Step::Lease(found);
                 return out.further.push(Item::Call {
                     call,

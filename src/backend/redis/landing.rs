@@ -11,7 +11,7 @@ use super::items::{Item, Step};
 use super::state::State;
 use super::wire;
 use crate::backend::intent::{Intent, Outcome};
-use crate::backend::{Call, Operation, Reply, settle_all};
+use crate::backend::{Call, Meta, Operation, Reply, settle_all};
 use crate::base::error::{Applied, Error, ErrorKind};
 use crate::base::stamp::Stamp;
 
@@ -181,6 +181,11 @@ impl Hub {
                 // A repeated write may have been settled by something newer: no copy of it.
                 if reply == Reply::Flag(true) && !repeated {
                     out.kept.extend(written(&call, seen, out.answers.len()));
+                }
+                // What came between made every copy old.
+                if let (Operation::Fill { key, .. }, Reply::Flag(false)) = (&call.operation, &reply)
+                {
+                    out.missed.push((key.clone(), seen, Meta::default()));
                 }
                 out.answers.push((call, Ok(reply)));
             }

@@ -305,7 +305,7 @@ impl Hub {
                         *seen = keeper.mark_of(key);
                         keeper.lease_asked(key, ask.token);
                     }
-                    let found = found.as_ref().map(|(read, _)| read.header.stamp);
+                    let found = found.as_ref().map(|(read, ..)| read.header.stamp);
                     self.shared.wire.encode_lease(key, ask, found, pipeline)
                 }
                 (_, Step::Check(_, markers)) => {

@@ -204,7 +204,7 @@ impl Journal {
         let covered: Vec<_> = covered.map(|(key, intent)| (key.clone(), intent.stamp)).collect();
         for (key, stamp) in &covered {
             self.write(|| Record::Settled { key, stamp: *stamp });
-            self.forget(key);
+            self.settle_set(key, &|tagged, stamp| older(key, tagged, stamp));
         }
         let changes = self.forget_changes(&|key, stamp| older(key, false, stamp), true);
         self.note_empty();
@@ -281,9 +281,12 @@ impl Journal {
         if let Wish::Invalidate(_) = intent.wish {
             return self.put_removals(intent);
         }
-        let intent = self.expired_meanwhile(intent);
+        let mut intent = self.expired_meanwhile(intent);
         if self.is_outdated(&intent) {
-            return self.note_empty();
+            match self.left_of(&intent) {
+                Some(left) => intent = left,
+                None => return self.note_empty(),
+            }
         }
         let key = intent.key.clone();
         self.forget(&key);
@@ -307,9 +310,12 @@ impl Journal {
             }
             _ => {}
         }
-        let intent = self.expired_meanwhile(intent);
+        let mut intent = self.expired_meanwhile(intent);
         if self.is_outdated(&intent) {
-            return;
+            match self.left_of(&intent) {
+                Some(left) => intent = left,
+                None => return,
+            }
         }
         self.write(|| Record::Intent(&intent));
         self.forget(&intent.key);
@@ -460,9 +466,14 @@ fn weight(intent: &Intent) -> usize {
 
 /// The newest of what is asked for a key.
 fn newest(intent: &Intent) -> Stamp {
-    match &intent.wish {
-        Wish::Set { expired: Some(expired), .. } => intent.stamp.max(**expired),
-        _ => intent.stamp,
+    expired_at(intent).map_or(intent.stamp, |expired| intent.stamp.max(expired))
+}
+
+/// When the value that a set brings was made stale.
+fn expired_at(set: &Intent) -> Option<Stamp> {
+    match &set.wish {
+        Wish::Set { expired, .. } => expired.as_deref().copied(),
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::super::durable::Record;
-use super::{Invalidation, Journal, tagged};
+use super::{Invalidation, Journal, expired_at, tagged};
 use crate::backend::intent::{Intent, Wish};
 use crate::backend::{Removal, Scope};
 use crate::base::keys::Keys;
@@ -49,6 +49,24 @@ impl Journal {
             self.forget(&intent.key);
         }
         intent
+    }
+
+    /// A set is settled by something newer. That its key was made stale may be newer still, and stays.
+    pub(super) fn settle_set(&mut self, key: &Bytes, is_over: &dyn Fn(bool, Stamp) -> bool) {
+        let Some(set) = self.sets.peek(key) else { return };
+        let left = expired_at(set).filter(|&expired| !is_over(tagged(set), expired));
+        self.forget(key);
+        if let Some(stamp) = left {
+            let intent = Intent { key: key.clone(), stamp, wish: Wish::Expire };
+            self.write(|| Record::Intent(&intent));
+            self.put(intent);
+        }
+    }
+
+    /// The same of a set that is outdated before it is taken.
+    pub(super) fn left_of(&self, set: &Intent) -> Option<Intent> {
+        let stamp = expired_at(set).filter(|&at| self.newest(&set.key) < Some(at))?;
+        Some(Intent { key: set.key.clone(), stamp, wish: Wish::Expire })
     }
 
     /// Takes an invalidation of a tag, whose marker has this key; always.
@@ -153,7 +171,7 @@ impl Journal {
             .filter(|(key, intent)| scope.covers(key, tagged(intent)) && intent.stamp <= stamp);
         let covered: Vec<Bytes> = covered.map(|(key, _)| key.clone()).collect();
         for key in covered {
-            self.forget(&key);
+            self.settle_set(&key, &|_, at| at <= stamp);
         }
         self.replaying.retain(|(key, other), intent| {
             let stays =

@@ -1,12 +1,14 @@
 -- Makes sure that a tag has its marker, and that it outlives what will carry the tag.
 -- KEYS: 1 marker, 2 its shard (same slot)
 -- ARGV: 1 stamp in microseconds of what will carry the tag, 0 = nothing is loaded yet, 2 how long it may live, in ms
---       (0 = for good), 3 nothing was invalidated since that stamp that this server forgot: 1 | 0
--- Returns: {deleted, expired} as the marker says
--- Marker: deleted(8) expired(8), microseconds. Shard: the microseconds (8) of the last invalidation of any tag in it.
+--       (0 = for good), 3 no invalidation since that stamp was forgotten: 1 | 0
+-- Returns: {deleted, expired, unknown} as the marker says
+-- Marker: deleted(8) expired(8) unknown(8), microseconds. Shard: the last invalidation of any tag in it (8), when it was
+-- made (8), microseconds.
 --
--- A marker that is missing may have been forgotten, and with it an invalidation. So it is made anew as of now, and
--- whatever is older is gone; unless the shard tells that there was none since the stamp.
+-- A marker that is missing may have been forgotten, and with it what was invalidated. Until when that can have been
+-- stands in its shard, and whatever is older is gone; where the shard is missing too, that is until now. Who knows that
+-- since its stamp nothing was forgotten takes that back as far.
 local need = tonumber(ARGV[2])
 local function lives(key)
   local left = redis.call('PTTL', key)
@@ -20,27 +22,39 @@ local function lives(key)
     redis.call('PEXPIRE', key, need * 2)
   end
 end
+local function moment(record, at)
+  local micros = struct.unpack('>I8', record, at)
+  return micros
+end
+local deleted, expired, unknown = 0, 0, 0
 local marker = redis.call('GET', KEYS[1])
+local changed = not marker
 if marker then
-  lives(KEYS[1])
-  local said, expired = struct.unpack('>I8', marker, 1), struct.unpack('>I8', marker, 9)
-  return {said, expired}
-end
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000000 + tonumber(time[2]) - 1
-local stamp = tonumber(ARGV[1])
-local shard = redis.call('GET', KEYS[2])
-local deleted = now
-if stamp > 0 and (ARGV[3] == '1' or (shard and struct.unpack('>I8', shard) < stamp)) then
-  deleted = math.min(now, stamp - 1)
-end
-if not shard then
-  redis.call('SET', KEYS[2], struct.pack('>I8', now))
-end
-marker = struct.pack('>I8', deleted) .. struct.pack('>I8', 0)
-if need == 0 then
-  redis.call('SET', KEYS[1], marker)
+  deleted, expired, unknown = moment(marker, 1), moment(marker, 9), moment(marker, 17)
 else
-  redis.call('SET', KEYS[1], marker, 'PX', need * 2)
+  local shard = redis.call('GET', KEYS[2])
+  if shard then
+    unknown = math.max(moment(shard, 1), moment(shard, 9))
+  else
+    local time = redis.call('TIME')
+    unknown = tonumber(time[1]) * 1000000 + tonumber(time[2]) - 1
+    redis.call('SET', KEYS[2], struct.pack('>I8', 0) .. struct.pack('>I8', unknown))
+  end
 end
-return {deleted, 0}
+local stamp = tonumber(ARGV[1])
+if ARGV[3] == '1' and unknown >= stamp then
+  unknown = stamp - 1
+  changed = true
+end
+local said = struct.pack('>I8', deleted) .. struct.pack('>I8', expired) .. struct.pack('>I8', unknown)
+if marker then
+  if changed then
+    redis.call('SET', KEYS[1], said, 'KEEPTTL')
+  end
+  lives(KEYS[1])
+elseif need == 0 then
+  redis.call('SET', KEYS[1], said)
+else
+  redis.call('SET', KEYS[1], said, 'PX', need * 2)
+end
+return {deleted, expired, unknown}

@@ -48,10 +48,13 @@ pub fn marked(value: &Resp) -> Result<Marker> {
     match value {
         Resp::ServerError(error) => Err(failure::from_server(error)),
         Resp::Array(items) => match items.as_slice() {
-            [deleted, expired] => micros(deleted)
-                .zip(micros(expired))
-                .map(|(deleted, expired)| Marker { deleted, expired })
-                .ok_or_else(unexpected),
+            [deleted, expired, unknown] => {
+                let marker = || {
+                    let (deleted, expired) = (micros(deleted)?, micros(expired)?);
+                    Some(Marker { deleted, expired, unknown: micros(unknown)? })
+                };
+                marker().ok_or_else(unexpected)
+            }
             _ => Err(unexpected()),
         },
         _ => Err(unexpected()),
@@ -67,8 +70,11 @@ pub fn marker(value: &Resp) -> Result<Option<Marker>> {
                 let bytes = stored.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
                 bytes.map(u64::from_be_bytes)
             };
-            let marker = number(0).zip(number(8));
-            Ok(marker.map(|(deleted, expired)| Marker { deleted, expired }))
+            let marker = || {
+                let (deleted, expired) = (number(0)?, number(8)?);
+                Some(Marker { deleted, expired, unknown: number(16)? })
+            };
+            Ok(marker())
         }
         Resp::ServerError(error) => Err(failure::from_server(error)),
         _ => Err(unexpected()),

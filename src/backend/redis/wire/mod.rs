@@ -77,7 +77,8 @@ impl Wire {
                 2
             }
             Operation::Set { key, value, ttl_ms, stamp } => {
-                let marks = self.marks(&value.policy.tags, *stamp, *ttl_ms, false, out);
+                // It is written wherever it does not meet anything newer: it is on its way still.
+                let marks = self.marks(&value.policy.tags, *stamp, *ttl_ms, repeated, out);
                 if repeated {
                     out.add_command(self.replay_set(key, value, *ttl_ms, *stamp, b"newest", true));
                 } else if self.config.fenced_writes || (how == Sending::Behind && marks > 0) {
@@ -120,11 +121,21 @@ impl Wire {
                 1
             }
             Operation::Invalidate { key, removal, stamp } => {
-                out.add_command(self.invalidate(key, *removal, *stamp, !repeated, false));
+                let mut stamp = *stamp;
+                if repeated {
+                    // So much later than it was taken, as any other.
+                    stamp.micros = self.stamps.settle(stamp).micros + CLOCK_ERROR;
+                    self.stamps.observe(stamp);
+                }
+                out.add_command(self.invalidate(key, *removal, stamp, !repeated));
                 1
             }
             Operation::Fill { key, lease, value, ttl_ms } => {
                 let marks = self.marks(&value.policy.tags, lease.start, *ttl_ms, false, out);
+                if self.config.planted == Some(Plant::LeaseIsIgnored) {
+                    out.add_command(self.set(key, value, *ttl_ms, lease.start));
+                    return marks + 1;
+                }
                 let envelope = self.envelope(value, *ttl_ms, lease.start);
                 out.add_command(FILL.call(
                     &[key, &self.keys.side(key)],
@@ -216,12 +227,14 @@ impl Wire {
         out: &mut Pipeline,
     ) -> usize {
         let mut count = 0;
+        // Nothing is loaded yet: 0.
+        let stamp = if stamp == Stamp::default() { stamp } else { self.stamps.settle(stamp) };
         for tag in tags.iter() {
             let marker = self.keys.marker(tag);
             out.add_command(MARK.call(
                 &[&marker, &self.keys.shard_of(&marker)],
                 &[
-                    self.stamps.settle(stamp).micros.to_string().as_bytes(),
+                    stamp.micros.to_string().as_bytes(),
                     ttl_ms.unwrap_or(0).to_string().as_bytes(),
                     if certain { b"1" } else { b"0" },
                 ],
@@ -231,28 +244,20 @@ impl Wire {
         count
     }
 
-    fn invalidate(
-        &self,
-        marker: &Bytes,
-        removal: Removal,
-        stamp: Stamp,
-        live: bool,
-        certain: bool,
-    ) -> Cmd {
+    fn invalidate(&self, marker: &Bytes, removal: Removal, stamp: Stamp, live: bool) -> Cmd {
         let how: &[u8] = match removal {
             Removal::Delete => b"delete",
             Removal::Expire => b"expire",
         };
-        let flag = |yes: bool| if yes { b"1" } else { b"0" };
+        let keep = self.config.tombstone_ttl.as_millis().max(MARKER_MS);
         INVALIDATE.call(
             &[marker, &self.keys.shard_of(marker)],
             &[
                 self.stamps.settle(stamp).micros.to_string().as_bytes(),
                 how,
-                MARKER_MS.to_string().as_bytes(),
+                keep.to_string().as_bytes(),
                 CLOCK_ERROR.to_string().as_bytes(),
-                flag(live),
-                flag(certain),
+                if live { b"1" } else { b"0" },
             ],
         )
     }
@@ -301,7 +306,7 @@ impl Wire {
             }
             Wish::Invalidate(removals) => {
                 for &(removal, stamp) in removals {
-                    out.add_command(self.invalidate(key, removal, stamp, false, certain));
+                    out.add_command(self.invalidate(key, removal, stamp, false));
                 }
                 return removals.len();
             }
@@ -502,7 +507,8 @@ impl Wire {
             format: value.format,
             stamp: self.stamps.settle(stamp),
             expires: ttl_ms.map(after),
-            fresh_until: value.policy.fresh_ms.map(after),
+            // What is stale already is so by every clock.
+            fresh_until: value.policy.fresh_ms.map(|ms| if ms == 0 { 1 } else { after(ms) }),
             load_ms: value.policy.load_ms,
             tags: Bytes::copy_from_slice(value.policy.tags.stored()),
         };
@@ -590,8 +596,9 @@ impl Wire {
 
 /// How long a load may take before its fill is refused.
 const LEASE_MS: u64 = 120_000;
-/// How long a marker lives that an invalidation makes: what it is about is gone without it, too.
-const MARKER_MS: u64 = 86_400_000;
+/// For how long at least an invalidation is known: what waits somewhere and has the tag may come that much later.
+const MARKER_MS: u128 = 86_400_000;
+
 pub fn command(args: &[&[u8]]) -> Cmd {
     let mut cmd = Cmd::with_capacity(args.len(), args.iter().map(|arg| arg.len()).sum());
     for arg in args {
