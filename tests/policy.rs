@@ -456,6 +456,55 @@ scene!(a_load_counts_though_the_writer_before_it_reads_the_clock_ahead, |server,
     assert_eq!(b.get("k").await.unwrap(), "after");
 });
 
+scene!(
+    a_load_yields_to_a_write_after_it_though_the_writer_reads_the_clock_behind,
+    |server, a, b| {
+        b.stamps.pin(b.stamps.offset() - AHEAD as i64);
+        for name in ["k", "l"] {
+            let lease = a.loading(name, asking()).await.lease.unwrap();
+            b.set(name, "newer").await;
+            assert_eq!(
+                a.fill(name, lease, "older", Policy::default()).await,
+                Ok(Reply::Flag(false))
+            );
+            assert_eq!(b.get(name).await.unwrap(), "newer");
+        }
+        // What stands there when it begins is what it is about to replace.
+        let lease = a.loading("k", Ask { force: true, ..asking() }).await.lease.unwrap();
+        assert_eq!(a.fill("k", lease, "loaded", Policy::default()).await, Ok(Reply::Flag(true)));
+    }
+);
+
+scene!(a_load_yields_to_a_removal_though_an_earlier_one_reads_the_clock_ahead, |server, a, b| {
+    let mut c = Process::beside(&server);
+    assert_eq!(c.get("none").await, None);
+    for at in 0..3 {
+        let name = format!("k{at}");
+        let micros = b.stamps.server_micros() + AHEAD;
+        b.stamps.observe(Stamp { micros, process: 0 });
+        b.delete(&name).await.unwrap();
+        let lease = a.loading(&name, asking()).await.lease.unwrap();
+        match at {
+            0 => drop(c.expire(&name).await.unwrap()),
+            1 => drop(c.delete(&name).await.unwrap()),
+            _ => {
+                let clear = c.clearing(Scope::matching(&c.keys, "f", "k*"));
+                c.run(clear).await.unwrap();
+            }
+        }
+        assert_eq!(a.fill(&name, lease, "old", Policy::default()).await, Ok(Reply::Flag(false)));
+        assert_eq!(b.get(&name).await, None);
+    }
+});
+
+scene!(a_refresh_of_what_somebody_wrote_plainly_is_answered, |server, a, b| {
+    let mut outside = Outside::of(&server.url()).await;
+    let key = String::from_utf8(a.key("k").to_vec()).unwrap();
+    outside.ask::<()>(&["SET", &key, "plain"]).await;
+    let load = Operation::Load { key: a.key("k"), ask: Ask { refresh: true, ..asking() } };
+    assert!(matches!(a.run(load).await, Ok(Reply::Entry(found)) if found.payload == "plain"));
+});
+
 scene!(a_load_that_memory_answers_says_so_by_whatever_way_it_came, |server, a, b| {
     let online = a.loading("k", asking()).await;
     assert!(!online.degraded);

@@ -1,6 +1,8 @@
 //! A call on its way: the operation, and the one place where its answer goes.
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::limits::Permit;
 use super::memory::store::Marks;
 use super::{Answer, Operation, Reach};
@@ -88,29 +90,47 @@ pub struct Call {
     pub owner: u16,
 }
 
+/// What touches more keys may touch any.
+const MOST_KEYS: usize = 256;
+
 /// A write on its way, from when it is handed over until it is answered.
 pub struct Write {
     marks: Arc<Marks>,
     place: u32,
+    /// Of further keys; few have any.
+    others: Vec<u32>,
 }
 
 impl Write {
     pub fn of(key: &[u8], marks: &Arc<Marks>) -> Self {
         let place = Marks::place(key);
         marks.begin_write(place);
-        Self { marks: marks.clone(), place }
+        Self { marks: marks.clone(), place, others: Vec::new() }
+    }
+
+    /// One that may touch each of these keys; `None` for none.
+    pub fn of_each(keys: &[Bytes], marks: &Arc<Marks>) -> Option<Self> {
+        let (first, others) = keys.split_first()?;
+        if others.len() >= MOST_KEYS {
+            return Some(Self::of_all(marks));
+        }
+        let mut write = Self::of(first, marks);
+        write.others = others.iter().map(|key| Marks::place(key)).collect();
+        write.others.iter().for_each(|&place| marks.begin_write(place));
+        Some(write)
     }
 
     /// One that may touch any key.
     pub fn of_all(marks: &Arc<Marks>) -> Self {
         marks.begin_write(Marks::ALL);
-        Self { marks: marks.clone(), place: Marks::ALL }
+        Self { marks: marks.clone(), place: Marks::ALL, others: Vec::new() }
     }
 }
 
 impl Drop for Write {
     fn drop(&mut self) {
         self.marks.end_write(self.place);
+        self.others.iter().for_each(|&place| self.marks.end_write(place));
     }
 }
 

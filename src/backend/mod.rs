@@ -10,6 +10,7 @@ pub mod memory;
 pub mod policy;
 pub mod redis;
 pub mod scope;
+pub mod scopes;
 
 use bytes::Bytes;
 

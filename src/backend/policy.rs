@@ -78,11 +78,10 @@ fn split(stored: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
 }
 
-/// By how much a process' idea of the server's clock may differ from the server's, in microseconds: half of
-/// the longest round trip by which it is learnt. An invalidation counts from so much later.
-pub const CLOCK_ERROR: u64 = SLOW_TIME / 2;
-/// A reading of the server's clock that took longer is used at the first contact only.
-pub const SLOW_TIME: u64 = 50_000;
+/// By how much a process' idea of the server's clock may differ from the server's, in microseconds: half of the
+/// round trip by which it is learnt, where the shortest one takes no more than 50 ms. An invalidation counts from
+/// so much later.
+pub const CLOCK_ERROR: u64 = 25_000;
 
 /// What comes with a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

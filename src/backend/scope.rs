@@ -50,13 +50,16 @@ impl Scope {
         }
     }
 
+    /// What everything begins with that it covers.
+    pub fn head(&self) -> &Bytes {
+        match self {
+            Self::Prefix(head) | Self::Tagged(head) | Self::Pattern { head, .. } => head,
+        }
+    }
+
     /// Whether everything that it covers begins so.
     pub fn is_within(&self, prefix: &[u8]) -> bool {
-        match self {
-            Self::Prefix(head) | Self::Tagged(head) | Self::Pattern { head, .. } => {
-                head.starts_with(prefix)
-            }
-        }
+        self.head().starts_with(prefix)
     }
 
     /// The same among what is kept in one process alone.

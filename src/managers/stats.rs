@@ -1,4 +1,5 @@
 //! What the cache counts: in total, and for each namespace.
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -167,7 +168,13 @@ const MOST_NAMESPACES: usize = 10_000;
 #[derive(Debug, Default)]
 pub struct Stats {
     total: Counts,
-    namespaces: RwLock<Vec<(String, Arc<Counts>)>>,
+    namespaces: RwLock<Namespaces>,
+}
+
+#[derive(Debug, Default)]
+struct Namespaces {
+    all: Vec<(String, Arc<Counts>)>,
+    places: HashMap<String, usize>,
 }
 
 impl Stats {
@@ -188,12 +195,14 @@ impl Stats {
     /// The number of a namespace; 0 when there are too many.
     pub fn owner(&self, name: &str) -> u16 {
         let mut namespaces = self.namespaces.write();
-        let at = match namespaces.iter().position(|(other, _)| other == name) {
-            Some(at) => at,
-            None if namespaces.len() >= MOST_NAMESPACES => return 0,
+        let at = match namespaces.places.get(name) {
+            Some(&at) => at,
+            None if namespaces.all.len() >= MOST_NAMESPACES => return 0,
             None => {
-                namespaces.push((name.to_owned(), Arc::default()));
-                namespaces.len() - 1
+                namespaces.all.push((name.to_owned(), Arc::default()));
+                let at = namespaces.all.len() - 1;
+                namespaces.places.insert(name.to_owned(), at);
+                at
             }
         };
         u16::try_from(at + 1).unwrap_or(0)
@@ -217,13 +226,13 @@ impl Stats {
             return counts.reset();
         }
         self.total.reset();
-        self.namespaces.read().iter().for_each(|(_, counts)| counts.reset());
+        self.namespaces.read().all.iter().for_each(|(_, counts)| counts.reset());
     }
 
     /// `held` says what memory holds of an owner.
     pub fn view(&self, held: &dyn Fn(u16) -> Value) -> Value {
         let namespaces = self.namespaces.read();
-        let each = namespaces.iter().enumerate().map(|(at, (name, counts))| {
+        let each = namespaces.all.iter().enumerate().map(|(at, (name, counts))| {
             let owner = u16::try_from(at + 1).unwrap_or(0);
             json!({ "name": name, "counts": counts.view(), "held": held(owner) })
         });
@@ -232,7 +241,7 @@ impl Stats {
 
     fn of(&self, owner: u16) -> Option<Arc<Counts>> {
         let at = usize::from(owner).checked_sub(1)?;
-        self.namespaces.read().get(at).map(|(_, counts)| counts.clone())
+        self.namespaces.read().all.get(at).map(|(_, counts)| counts.clone())
     }
 }
 

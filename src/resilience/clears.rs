@@ -3,7 +3,7 @@
 //!
 //! The list is read before sets are replayed: what is older than a clear is not written any more. It is read
 //! again when they are: what a clear in between may have missed is removed.
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -11,45 +11,27 @@ use bytes::Bytes;
 use super::fallback::Fallback;
 use crate::backend::Scope;
 use crate::backend::redis::Replayer;
+use crate::backend::scopes::Scopes;
 use crate::base::error::Result;
 use crate::base::stamp::Stamp;
 use crate::config::SyncMode;
 
 /// What was cleared lately, each with the microseconds of its last clear.
-#[derive(Debug, Default)]
-struct Clears {
-    by_prefix: HashMap<Bytes, u64>,
-    lengths: BTreeSet<usize>,
-    /// Patterns, and everything with a tag.
-    others: Vec<(Scope, u64)>,
-}
+#[derive(Debug)]
+struct Clears(Scopes<u64>);
 
 impl Clears {
     fn new(list: Vec<(Scope, u64)>) -> Self {
-        let mut clears = Self::default();
-        for (scope, micros) in list {
-            match scope {
-                Scope::Prefix(prefix) => {
-                    clears.lengths.insert(prefix.len());
-                    clears.by_prefix.insert(prefix, micros);
-                }
-                other => clears.others.push((other, micros)),
-            }
-        }
-        clears
+        Self(list.into_iter().collect())
     }
 
     fn newest(&self) -> u64 {
-        let others = self.others.iter().map(|(_, micros)| micros);
-        self.by_prefix.values().chain(others).max().copied().unwrap_or(0)
+        self.0.iter().map(|(_, micros)| *micros).max().unwrap_or(0)
     }
 
     /// The last clear over a key.
     fn over(&self, key: &[u8], tagged: bool) -> Option<u64> {
-        let heads = self.lengths.iter().map_while(|&length| key.get(..length));
-        let by_prefix = heads.filter_map(|head| self.by_prefix.get(head));
-        let others = self.others.iter().filter(|(scope, _)| scope.covers(key, tagged));
-        by_prefix.chain(others.map(|(_, micros)| micros)).max().copied()
+        self.0.over(key, tagged).map(|(_, micros)| *micros).max()
     }
 }
 

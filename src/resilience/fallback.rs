@@ -336,11 +336,7 @@ impl Fallback {
             })
             .map(|key| self.keys.raw(key))
             .collect();
-        let write = match keys.as_slice() {
-            [] => return None,
-            [key] => Write::of(key, &self.marks),
-            _ => Write::of_all(&self.marks),
-        };
+        let write = Write::of_each(&keys, &self.marks)?;
         let mut local = self.local.lock();
         keys.iter().for_each(|key| local.forget_copy(key));
         Some(write)

@@ -26,25 +26,25 @@ const PROGRESS: u64 = 250_000;
 /// Deletes or an invalidation on their way. Dropped before they are done, they go back.
 struct Taken<'a> {
     fallback: &'a Fallback,
-    invalidation: Option<Invalidation>,
+    invalidations: Vec<Invalidation>,
     deletes: Vec<Intent>,
 }
 
 impl<'a> Taken<'a> {
     fn some(fallback: &'a Fallback) -> Self {
         let mut local = fallback.local.lock();
-        let invalidation = local.journal.take_invalidation();
-        let deletes = match &invalidation {
-            Some(_) => Vec::new(),
-            None => local.journal.take_deletes(DELETE_BATCH),
+        let invalidations = local.journal.take_invalidations();
+        let deletes = match invalidations.as_slice() {
+            [] => local.journal.take_deletes(DELETE_BATCH),
+            _ => Vec::new(),
         };
-        Self { fallback, invalidation, deletes }
+        Self { fallback, invalidations, deletes }
     }
 
     fn done(&mut self, outcomes: &[Outcome]) {
         let mut local = self.fallback.local.lock();
         self.deletes.drain(..).for_each(|intent| local.journal.settle(&intent));
-        if let Some(invalidation) = self.invalidation.take() {
+        for invalidation in self.invalidations.drain(..) {
             local.journal.settle_invalidation(&invalidation);
         }
         drop(local);
@@ -55,7 +55,7 @@ impl<'a> Taken<'a> {
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         let mut local = self.fallback.local.lock();
-        if let Some(invalidation) = self.invalidation.take() {
+        for invalidation in self.invalidations.drain(..) {
             local.journal.put_back_invalidation(invalidation);
         }
         self.deletes.drain(..).for_each(|intent| local.journal.put_back(intent));
@@ -280,8 +280,11 @@ impl Keeper for Fallback {
             this.heed_clears(&mut replayer).await?;
             loop {
                 let mut taken = Taken::some(&this);
-                let outcomes = if let Some(invalidation) = &taken.invalidation {
-                    vec![replayer.clear(&invalidation.scope, invalidation.stamp).await?]
+                let outcomes = if !taken.invalidations.is_empty() {
+                    let all = taken.invalidations.iter();
+                    let all = all.map(|one| (one.scope.clone(), one.stamp)).collect();
+                    let outcome = replayer.clear(&all).await?;
+                    vec![outcome; taken.invalidations.len()]
                 } else if taken.deletes.is_empty() {
                     return Ok(());
                 } else {

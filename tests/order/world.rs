@@ -264,7 +264,7 @@ fn text(bytes: &[u8]) -> &str {
 
 /// What a server that is full may do to a lease that no tombstone stood at.
 const FORGET_LEASE: &str = "local side = redis.call('GET', KEYS[1])
-if side and string.byte(side, 1) == 76 and #side < 41 then return redis.call('DEL', KEYS[1]) end
+if side and string.byte(side, 1) == 76 and #side < 57 then return redis.call('DEL', KEYS[1]) end
 return 0";
 
 const REMOVE_ALL: &str =

@@ -11,6 +11,7 @@ use super::wire::Wire;
 use super::{Replayer, failure, script, wire};
 use crate::backend::intent::{Intent, Outcome};
 use crate::backend::policy::CLOCK_ERROR;
+use crate::backend::scopes::Scopes;
 use crate::backend::{Call, Operation, Reply, Scope};
 use crate::base::error::{Applied, Error, ErrorKind, Result};
 use crate::base::stamp::Stamp;
@@ -46,8 +47,9 @@ impl Hub {
         let timeout = self.shared.config.command_timeout;
         let mut outage = self.outage.subscribe();
         self.side_jobs.push(Box::pin(async move {
+            let scopes = std::iter::once((scope.clone(), stamp)).collect();
             let cleared = tokio::select! {
-                cleared = clear(connection, &wire, &scope, stamp, live, timeout) => cleared,
+                cleared = clear(connection, &wire, &scopes, live, timeout) => cleared,
                 _ = outage.changed() => Err(Error::unavailable("it went away")),
             };
             match (cleared, keeper) {
@@ -69,38 +71,39 @@ impl Hub {
     }
 }
 
-/// Removes what is in the scope and not newer than the stamp; answers how many went. A live one removes whatever
-/// others wrote before it began, as a live delete does: their stamps may be ahead of its own.
+/// Removes what is in the scopes and not newer than their stamps, in one walk; answers how many went. A live one
+/// removes whatever others wrote before it began, as a live delete does: their stamps may be ahead of its own.
 ///
-/// First it is noted, so that no older set of a process that is cut off comes after it. Then the side
+/// First they are noted, so that no older set of a process that is cut off comes after it. Then the side
 /// records, so that no load that is under way brings an old value back, then the values.
 async fn clear(
     mut connection: MultiplexedConnection,
     wire: &Wire,
-    scope: &Scope,
-    stamp: Stamp,
+    scopes: &Scopes<Stamp>,
     live: bool,
     timeout: std::time::Duration,
 ) -> Result<u64> {
     let mut swept = Swept::default();
     let mut note = Pipeline::new();
-    note.add_command(wire.note_clear(scope, stamp));
+    for (scope, &stamp) in scopes.iter() {
+        note.add_command(wire.note_clear(scope, stamp));
+    }
     let mut others = None;
-    match run(&mut connection, &wire.gates, &note, timeout, server_time).await?.pop() {
-        Some(Err(error)) if failure::means_unavailable(&error) => return Err(error),
-        // A server without room refuses it as it refuses tombstones; what is removed counts for more.
-        Some(Err(error)) if error.kind == ErrorKind::Full => {}
-        Some(Err(error)) => swept.refused = Some(error),
-        Some(Ok(now)) => {
-            swept.touched = true;
-            others = live.then(|| now.saturating_add(CLOCK_ERROR));
+    for noted in run(&mut connection, &wire.gates, &note, timeout, server_time).await? {
+        match noted {
+            Err(error) if failure::means_unavailable(&error) => return Err(error),
+            // A server without room refuses it as it refuses tombstones; what is removed counts for more.
+            Err(error) if error.kind == ErrorKind::Full => {}
+            Err(error) => swept.refused = Some(error),
+            Ok(now) => {
+                swept.touched = true;
+                others = live.then(|| now.saturating_add(CLOCK_ERROR));
+            }
         }
-        None => return Err(wire::unexpected()),
     }
     let report = |touched, error| if touched { failure::maybe_applied(error) } else { error };
-    for search in scope.searches(&wire.keys) {
-        let stamps = (stamp, others);
-        let done = sweep(&mut connection, wire, scope, &search, stamps, timeout, &mut swept).await;
+    for search in searches(scopes, wire) {
+        let done = sweep(&mut connection, wire, scopes, &search, others, timeout, &mut swept).await;
         done.map_err(|error| report(swept.touched, error))?;
     }
     if wire.announces.load(Ordering::Acquire) {
@@ -112,6 +115,20 @@ async fn clear(
         None => Ok(swept.removed),
         Some(error) => Err(report(swept.touched, error)),
     }
+}
+
+/// The patterns by which the server is searched: that of the one scope, or of all families of several.
+fn searches(scopes: &Scopes<Stamp>, wire: &Wire) -> Vec<Vec<u8>> {
+    if let (1, Some((scope, _))) = (scopes.len(), scopes.iter().next()) {
+        return scope.searches(&wire.keys).into();
+    }
+    let mut heads: Vec<&Bytes> = scopes.iter().map(|(scope, _)| scope.head()).collect();
+    heads.sort_unstable();
+    heads.dedup_by(|longer, head| longer.starts_with(head));
+    let all = heads.into_iter().map(|head| Scope::Prefix(head.clone()).searches(&wire.keys));
+    // The side records first, of all.
+    let (sides, values): (Vec<_>, Vec<_>) = all.map(|[sides, values]| (sides, values)).unzip();
+    sides.into_iter().chain(values).collect()
 }
 
 /// What became of the keys of a family.
@@ -127,9 +144,9 @@ struct Swept {
 async fn sweep(
     connection: &mut MultiplexedConnection,
     wire: &Wire,
-    scope: &Scope,
+    scopes: &Scopes<Stamp>,
     pattern: &[u8],
-    (stamp, others): (Stamp, Option<u64>),
+    others: Option<u64>,
     timeout: std::time::Duration,
     swept: &mut Swept,
 ) -> Result<()> {
@@ -148,21 +165,28 @@ async fn sweep(
         let (next, keys) = page(replies)?;
         // A side record stands for its value. Which values have tags is looked at below.
         let values = keys.into_iter().filter_map(|key| wire.keys.value_of(key));
-        let mut keys: Vec<Bytes> = values.filter(|key| scope.may_cover(key)).collect();
+        let newest = |key: &Bytes, tagged| scopes.over(key, tagged).map(|(_, stamp)| *stamp).max();
+        let covered: Vec<(Bytes, Stamp)> =
+            values.filter_map(|key| newest(&key, true).map(|stamp| (key, stamp))).collect();
+        // Whatever it is, or only if it has a tag.
+        let (mut keys, doubtful): (Vec<_>, Vec<_>) =
+            covered.into_iter().partition(|(key, stamp)| newest(key, false) == Some(*stamp));
         let mut pipeline = Pipeline::new();
-        if let Scope::Tagged(_) = scope {
+        if !doubtful.is_empty() {
             // What is being loaded may get a tag; nobody knows yet.
-            for key in &keys {
+            for (key, _) in &doubtful {
                 pipeline.add_command(wire.void_lease(key));
             }
-            if !pipeline.is_empty() {
-                run(connection, &wire.gates, &pipeline, timeout, wire::settled).await?;
-            }
+            run(connection, &wire.gates, &pipeline, timeout, wire::settled).await?;
             pipeline = Pipeline::new();
-            keys = tagged(connection, wire, keys, timeout).await?;
+            let has_tags = tagged(connection, wire, &doubtful, timeout).await?;
+            for ((key, stamp), has_tags) in doubtful.into_iter().zip(has_tags) {
+                let stamp = if has_tags { Some(stamp) } else { newest(&key, false) };
+                keys.extend(stamp.map(|stamp| (key, stamp)));
+            }
         }
-        for key in &keys {
-            pipeline.add_command(wire.delete_up_to(key, stamp, others));
+        for (key, stamp) in &keys {
+            pipeline.add_command(wire.delete_up_to(key, *stamp, others));
         }
         if !pipeline.is_empty() {
             for outcome in run(connection, &wire.gates, &pipeline, timeout, wire::settled).await? {
@@ -183,19 +207,16 @@ async fn sweep(
     }
 }
 
-/// Those under which a value with tags stands.
+/// Under which of these keys a value with tags stands.
 async fn tagged(
     connection: &mut MultiplexedConnection,
     wire: &Wire,
-    keys: Vec<Bytes>,
+    keys: &[(Bytes, Stamp)],
     timeout: std::time::Duration,
-) -> Result<Vec<Bytes>> {
-    if keys.is_empty() {
-        return Ok(keys);
-    }
+) -> Result<Vec<bool>> {
     let last = (envelope::HEAD - 1).to_string();
     let mut heads = Pipeline::new();
-    for key in &keys {
+    for (key, _) in keys {
         heads.add_command(wire::command(&[b"GETRANGE", key, b"0", last.as_bytes()]));
     }
     let replies = ask(connection, &wire.gates, &heads, keys.len(), timeout).await?;
@@ -205,12 +226,7 @@ async fn tagged(
         // What has no head, or is of another version.
         _ => false,
     };
-    Ok(keys
-        .into_iter()
-        .zip(replies)
-        .filter(|(_, reply)| has_tags(reply.clone()))
-        .map(|(key, _)| key)
-        .collect())
+    Ok(replies.into_iter().map(has_tags).collect())
 }
 
 /// Runs scripts. A server that forgot them gets them again: each compares, so that nothing is done twice.
@@ -321,11 +337,10 @@ impl Replayer {
         counts.into_iter().map(&mut last).collect()
     }
 
-    /// Removes what is in the scope and not newer than the stamp.
-    pub async fn clear(&mut self, scope: &Scope, stamp: Stamp) -> Result<Outcome> {
+    /// Removes what is in the scopes and not newer than their stamps.
+    pub async fn clear(&mut self, scopes: &Scopes<Stamp>) -> Result<Outcome> {
         let timeout = self.wire.config.command_timeout;
-        let cleared =
-            clear(self.connection.clone(), &self.wire, scope, stamp, false, timeout).await;
+        let cleared = clear(self.connection.clone(), &self.wire, scopes, false, timeout).await;
         settled(cleared.map(|_| Outcome::Applied))
     }
 }

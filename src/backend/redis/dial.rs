@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Pipeline, ProtocolVersion, PushInfo, RedisConnectionInfo, Value as Resp,
@@ -20,7 +21,6 @@ use super::gates::{Gates, Place};
 use super::link::{Identity, Link, Meter, Metered};
 use super::script;
 use super::tls;
-use crate::backend::policy::SLOW_TIME;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::keys::Keys;
@@ -42,7 +42,24 @@ pub struct Dialer {
     /// Hears the number of a connection that ended.
     pub lost: UnboundedSender<u64>,
     pub gates: Arc<Gates>,
+    /// The server that serves, as it calls itself. A name or a balancer may lead to another one by now.
+    pub serving: Mutex<Option<String>>,
+    /// By which the server's clock is known.
+    pub reading: Mutex<Option<Reading>>,
 }
+
+/// One look at the server's clock.
+#[derive(Debug)]
+pub struct Reading {
+    run_id: Option<String>,
+    /// How wrong it may be: half of its round trip, microseconds.
+    error: u64,
+    /// On the boot clock.
+    at: u64,
+}
+
+/// Two clocks drift apart by no more than one part of so many.
+const DRIFT: u64 = 5_000;
 
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
@@ -68,15 +85,29 @@ impl Dialer {
         self.dial_with(None, None).await
     }
 
+    /// One beside others, to the same server.
+    pub async fn dial_beside(&self) -> Result<Link> {
+        self.same(self.dial().await?)
+    }
+
+    fn same(&self, link: Link) -> Result<Link> {
+        match (&*self.serving.lock(), &link.identity.run_id) {
+            (Some(ours), Some(other)) if ours != other => {
+                Err(Error::unavailable("another server answers there now"))
+            }
+            _ => Ok(link),
+        }
+    }
+
     /// The same for large values. On a slow link the system takes bytes long before they move, and a
     /// buffer of megabytes would look like silence.
     pub async fn dial_for_large(&self) -> Result<Link> {
-        self.dial_with(Some(LARGE_BUFFER), None).await
+        self.same(self.dial_with(Some(LARGE_BUFFER), None).await?)
     }
 
     /// One on which the server tells things without being asked.
     pub async fn dial_with_pushes(&self, pushes: UnboundedSender<PushInfo>) -> Result<Link> {
-        self.dial_with(None, Some(pushes)).await
+        self.same(self.dial_with(None, Some(pushes)).await?)
     }
 
     async fn dial_with(
@@ -257,15 +288,15 @@ impl Dialer {
         let identity = self.identify(connection).await?;
         check_version(&identity.version)?;
         link.identity = identity;
-        self.learn_time(connection, true).await
+        self.learn_time(connection, link.identity.run_id.clone()).await
     }
 
     /// Pairs the server's clock with ours, in a round trip of its own: whatever else it carried would
-    /// make the moment less certain. An answer that took long is used at the first contact only.
+    /// make the moment less certain. The look that took the shortest time counts, as long as it is not too old.
     pub async fn learn_time(
         &self,
         connection: &mut MultiplexedConnection,
-        first: bool,
+        run_id: Option<String>,
     ) -> Result<()> {
         self.pass(Place::Time).await?;
         let question = redis::cmd("TIME");
@@ -276,12 +307,29 @@ impl Dialer {
             Resp::ServerError(error) => Err(failure::from_server(&error)),
             time => {
                 let micros = time_micros(&time).ok_or_else(super::wire::unexpected)?;
-                if first || after.saturating_sub(before) < SLOW_TIME {
+                if self.is_better(micros, before, after, run_id) {
                     self.stamps.learn(micros, before, after);
                 }
                 Ok(())
             }
         }
+    }
+
+    /// Whether this look at the clock is worth more than the one that is known; then it is the known one.
+    fn is_better(&self, micros: u64, before: u64, after: u64, run_id: Option<String>) -> bool {
+        let error = after.saturating_sub(before) / 2;
+        let mut known = self.reading.lock();
+        let stays = known.as_ref().is_some_and(|known| {
+            let other = known.run_id.is_some() && run_id.is_some() && known.run_id != run_id;
+            let aged = known.error + after.saturating_sub(known.at) / DRIFT;
+            let apart = self.stamps.to_server(before + error).abs_diff(micros);
+            // One that can't be true beside it means that somebody set the server's clock.
+            !other && error > aged && apart <= error + aged
+        });
+        if !stays {
+            *known = Some(Reading { run_id, error, at: after });
+        }
+        !stays
     }
 
     /// Asks who the server is, and touches its life key.

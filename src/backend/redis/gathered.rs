@@ -1,8 +1,10 @@
 //! What the replies of one pipeline bring about, gathered before anything of it is handed out.
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
 use super::items::Item;
-use super::landing::is_later;
+use super::landing::overwrites;
 use super::wire::Read;
 use super::{Keeper, Passing, Wire, failure};
 use crate::backend::intent::Outcome;
@@ -27,6 +29,8 @@ pub(super) struct Landing {
     pub again: Vec<Item>,
     /// Comparing live writes that met something newer.
     pub fenced: Vec<Call>,
+    /// Keys of which a later write was carried out, and how many of those it covers.
+    later: HashMap<Bytes, usize>,
     pub failed: Option<Error>,
     pub reopen: bool,
     /// The server has no room for what is replayed.
@@ -86,6 +90,7 @@ impl Landing {
             further: Vec::new(),
             again: Vec::new(),
             fenced: Vec::new(),
+            later: HashMap::new(),
             failed: None,
             reopen: false,
             full: false,
@@ -96,11 +101,24 @@ impl Landing {
 
     /// Live writes that met something newer don't go again when a later one of their key was carried out.
     pub fn overtaken(&mut self, later: &Call) {
-        if self.fenced.is_empty() {
-            return;
+        if !self.fenced.is_empty()
+            && let Some(key) = overwrites(&later.operation)
+        {
+            self.later.insert(key.clone(), self.fenced.len());
         }
-        let over = self.fenced.extract_if(.., |call| is_later(call, later));
-        self.answers.extend(over.map(|call| (call, Ok(Reply::Flag(true)))));
+    }
+
+    /// Those that go again; the others are settled.
+    pub fn take_fenced(&mut self) -> Vec<Call> {
+        let later = std::mem::take(&mut self.later);
+        let mut place = 0;
+        let mut over = |call: &mut Call| {
+            place += 1;
+            call.operation.key().and_then(|key| later.get(key)).is_some_and(|&upto| place <= upto)
+        };
+        let over: Vec<Call> = self.fenced.extract_if(.., &mut over).collect();
+        self.answers.extend(over.into_iter().map(|call| (call, Ok(Reply::Flag(true)))));
+        std::mem::take(&mut self.fenced)
     }
 
     pub fn open(&mut self, arrived: Arrived, wire: &Wire) {

@@ -4,6 +4,7 @@
 //! lock guards the state. Nothing in here waits: what takes time is a future in one of the sets.
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -52,6 +53,8 @@ pub(super) struct Hub {
     pub next_batch: u64,
     /// Our own invalidations were sent in batches before this one.
     pub invalidated_before: u64,
+    /// From when on the last one of our own counts.
+    pub invalidated_at: AtomicU64,
     pub flights: FuturesUnordered<Flight>,
     pub dial: Option<BoxFuture<'static, Result<Link>>>,
     /// An extra connection of the pool that is being opened.
@@ -72,8 +75,9 @@ pub(super) struct Hub {
     pub side_jobs: FuturesUnordered<BoxFuture<'static, SideJob>>,
     /// Changes when the server goes away, for those who wait for a single answer.
     pub outage: watch::Sender<u64>,
-    /// Whether the server is well, for the connection that tells of changes.
-    pub live: watch::Sender<bool>,
+    /// By which connection the server is known that serves, for the one that tells of changes; 0 while it is not well.
+    pub live: watch::Sender<u64>,
+    serving: u64,
     pub close_by: Option<u64>,
     /// When the timer should have fired.
     pub due: u64,
@@ -109,6 +113,7 @@ impl Hub {
             batches: BTreeMap::new(),
             next_batch: 0,
             invalidated_before: 0,
+            invalidated_at: AtomicU64::new(0),
             flights: FuturesUnordered::new(),
             dial: None,
             growing: None,
@@ -125,7 +130,8 @@ impl Hub {
             lane: Lane::default(),
             side_jobs: FuturesUnordered::new(),
             outage: watch::Sender::new(0),
-            live: watch::Sender::new(false),
+            live: watch::Sender::new(0),
+            serving: 0,
             close_by: None,
             due: 0,
             stalled_at: 0,
@@ -340,11 +346,30 @@ impl Hub {
         let change = Change { from: self.state, to, reason };
         self.state = to;
         self.shared.view.lock().state = to;
-        let live = to.live() || to == State::Suspect;
-        self.live.send_if_modified(|before| std::mem::replace(before, live) != live);
+        self.tell_near();
         if let Some(keeper) = self.shared.keeper() {
             keeper.changed(&change);
         }
+    }
+
+    /// A fresh connection is the one that serves.
+    pub fn serve_by(&mut self, link: Link) {
+        let run_id = link.identity.run_id.clone();
+        let mut before = self.dialer.serving.lock();
+        // Whatever was told by another server is about other values.
+        if run_id.is_none() || *before != run_id {
+            self.serving = link.id;
+        }
+        *before = run_id;
+        drop(before);
+        self.links = vec![link];
+        self.tell_near();
+    }
+
+    fn tell_near(&self) {
+        let live = self.state.live() || self.state == State::Suspect;
+        let serving = if live { self.serving } else { 0 };
+        self.live.send_if_modified(|before| std::mem::replace(before, serving) != serving);
     }
 
     pub fn verdict(&self) -> Reply {

@@ -10,6 +10,7 @@ use super::wire::{self, LeaseAnswer, Read};
 use crate::backend::{Call, Loading, Marker, Meta, Operation, Reply, Tags, Verdict};
 use crate::base::error::Result;
 use crate::base::plant::Plant;
+use crate::base::stamp::Stamp;
 use crate::codec::envelope::{self, Payload};
 
 /// What unfolds to more bytes is unfolded off the I/O thread.
@@ -170,7 +171,10 @@ impl Hub {
         let reply = match (&call.operation, verdict) {
             (Operation::Exists { .. }, _) => Reply::Flag(verdict == Verdict::Fresh),
             (Operation::Load { ask, .. }, _)
-                if ask.force || ask.refresh || verdict != Verdict::Fresh =>
+                if ask.force
+                    || verdict != Verdict::Fresh
+                    // What somebody else wrote plainly has no age, and no stamp to tell it from what comes.
+                    || (ask.refresh && read.header.stamp != Stamp::default()) =>
             {
                 // What is not there was not seen.
                 let found = (read != Read::default()).then(|| (Box::new(read), verdict, seen));

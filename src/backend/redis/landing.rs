@@ -1,5 +1,6 @@
 //! What becomes of the replies: answers, copies, leases, and the errors that say more than their call.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use redis::{RedisResult, Value as Resp};
@@ -123,7 +124,7 @@ impl Hub {
     fn settle_landing(&mut self, number: u64, mut landing: Landing) {
         let further = std::mem::take(&mut landing.further);
         let again = std::mem::take(&mut landing.again);
-        let fenced = std::mem::take(&mut landing.fenced);
+        let fenced = landing.take_fenced();
         let (failed, reopen, full) = (landing.failed.take(), landing.reopen, landing.full);
         landing.large.iter().for_each(|key| self.lane.remember(key));
         let wire = self.shared.wire.clone();
@@ -136,8 +137,7 @@ impl Hub {
             });
         }
         self.ask_further(further);
-        let (overtaken, fenced): (Vec<Call>, Vec<Call>) =
-            fenced.into_iter().partition(|call| self.is_overtaken(call));
+        let (overtaken, fenced) = self.part_overtaken(fenced);
         settle_all(overtaken.into_iter().map(|call| (call.settler, Ok(Reply::Flag(true)))));
         if self.state.live() {
             self.dispatch(fenced);
@@ -156,7 +156,14 @@ impl Hub {
         }
     }
 
-    pub fn land(&self, call: Call, step: Step, seen: u32, replies: Vec<Resp>, out: &mut Landing) {
+    pub fn land(
+        &self,
+        mut call: Call,
+        step: Step,
+        seen: u32,
+        replies: Vec<Resp>,
+        out: &mut Landing,
+    ) {
         let reads = matches!(
             call.operation,
             Operation::Get { .. } | Operation::Load { .. } | Operation::Exists { .. }
@@ -172,6 +179,19 @@ impl Hub {
         {
             let micros = micros.unsigned_abs();
             wire.stamps.observe(Stamp { micros, process: 0 });
+            self.invalidated_at.fetch_max(micros, Ordering::Relaxed);
+        }
+        // It was written with another stamp.
+        if let (Operation::Set { stamp, .. }, Some(Resp::Int(below @ ..=-1)), false) =
+            (&call.operation, replies.last(), repeated)
+        {
+            let micros = below.unsigned_abs();
+            let written = Stamp { micros, ..*stamp };
+            wire.stamps.observe(written);
+            if self.may_be_over(micros) {
+                return self.fence(call, micros, out);
+            }
+            call.operation.restamp(written);
         }
         if let Some(newer) = wire.fenced_off(&call.operation, repeated, &replies) {
             return self.fence(call, newer, out);
@@ -208,14 +228,30 @@ impl Hub {
         out.fenced.push(call);
     }
 
-    /// Whether a later write of the same key is on its way already.
-    fn is_overtaken(&self, call: &Call) -> bool {
-        let later = |item: &Item| match item {
-            Item::Call { call: later, .. } => is_later(call, later),
-            Item::Replay { .. } => false,
-        };
+    /// Those of which a later write of the same key is on its way already, and the others.
+    fn part_overtaken(&self, fenced: Vec<Call>) -> (Vec<Call>, Vec<Call>) {
+        if fenced.is_empty() {
+            return (Vec::new(), fenced);
+        }
         let sent = self.batches.values().flat_map(|batch| &batch.items);
-        sent.chain(self.lane.waiting()).any(later)
+        let later: HashSet<&Bytes> = sent
+            .chain(self.lane.waiting())
+            .filter_map(|item| match item {
+                Item::Call { call, .. } => overwrites(&call.operation),
+                Item::Replay { .. } => None,
+            })
+            .collect();
+        let is_over = |call: &Call| call.operation.key().is_some_and(|key| later.contains(key));
+        fenced.into_iter().partition(is_over)
+    }
+
+    /// Whether an invalidation of our own may count from later on than this, though it was sent before: on another
+    /// connection it may arrive later.
+    fn may_be_over(&self, micros: u64) -> bool {
+        let first = self.batches.keys().next();
+        let on_its_way = first.is_some_and(|&first| first < self.invalidated_before);
+        (on_its_way && self.links.len() > 1)
+            || micros <= self.invalidated_at.load(Ordering::Relaxed)
     }
 
     /// A server's error for one call.
@@ -240,11 +276,11 @@ impl Hub {
     }
 }
 
-/// Whether this is a write of the same key that came after that one.
-pub(super) fn is_later(call: &Call, other: &Call) -> bool {
+/// The key of which this settles every earlier write.
+pub(super) fn overwrites(operation: &Operation) -> Option<&Bytes> {
     let writes = matches!(
-        other.operation,
+        operation,
         Operation::Set { .. } | Operation::Delete { .. } | Operation::Expire { .. }
     );
-    writes && other.operation.key() == call.operation.key()
+    operation.key().filter(|_| writes)
 }

@@ -67,6 +67,8 @@ pub(super) struct Lane {
     current: Option<Item>,
     /// How often replays failed since one got through.
     failures: u32,
+    /// The next one is being looked for.
+    starting: bool,
     job: Option<BoxFuture<'static, Done>>,
     /// Opens when every batch up to this number has been answered.
     barrier: Option<(u64, oneshot::Sender<()>)>,
@@ -83,6 +85,7 @@ impl Default for Lane {
             busy: Arc::default(),
             current: None,
             failures: 0,
+            starting: false,
             job: None,
             barrier: None,
         }
@@ -224,10 +227,20 @@ impl Hub {
     }
 
     pub fn start_lane(&mut self) {
-        if self.lane.job.is_some() || !self.state.live() {
+        // What is refused or given up may lead here again.
+        if std::mem::replace(&mut self.lane.starting, true) {
             return;
         }
-        let Some(mut item) = self.lane.queue.pop_front() else { return };
+        while self.start_next() {}
+        self.lane.starting = false;
+    }
+
+    /// Answers whether the next one has to be looked at: this one came to its end at once.
+    fn start_next(&mut self) -> bool {
+        if self.lane.job.is_some() || !self.state.live() {
+            return false;
+        }
+        let Some(mut item) = self.lane.queue.pop_front() else { return false };
         if let Some(intent) = self.intent_before(&item) {
             self.replaying += 1;
             self.lane.queue.push_front(item);
@@ -244,7 +257,7 @@ impl Hub {
                     if let Item::Call { call, .. } = item {
                         call.settler.settle(answer);
                     }
-                    return self.start_lane();
+                    return true;
                 }
             }
         }
@@ -255,13 +268,14 @@ impl Hub {
             if let Item::Call { call, .. } = item {
                 self.give_up(vec![call]);
             }
-            return self.start_lane();
+            return true;
         }
         let given_up = self.lane.failures > self.shared.config.max_retries;
         if let Item::Replay { .. } = &item
             && given_up
         {
-            return self.hand_replay_back(item);
+            self.hand_replay_back(item);
+            return true;
         }
         let wire = &self.shared.wire;
         let announces = wire.announces.load(Ordering::Acquire);
@@ -314,6 +328,7 @@ impl Hub {
                 Err(error) => (None, Err(error)),
             }
         }));
+        false
     }
 
     /// What waits for its replay and goes before this.
@@ -419,7 +434,6 @@ impl Hub {
         if let Item::Replay { intent, .. } = item {
             self.replayed(vec![(intent, None)]);
         }
-        self.start_lane();
     }
 }
 

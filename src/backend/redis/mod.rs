@@ -220,6 +220,8 @@ impl Redis {
             timeout: config.connect_timeout,
             lost,
             gates: wire.gates.clone(),
+            serving: Mutex::default(),
+            reading: Mutex::default(),
         });
         let limits = Limits::new(config.max_in_flight, config.max_in_flight_bytes);
         let shared = Arc::new(Shared {

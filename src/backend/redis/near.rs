@@ -28,12 +28,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Keeps such a connection as long as the endpoint is used.
-pub async fn run(shared: Arc<Shared>, dialer: Arc<Dialer>, mut live: watch::Receiver<bool>) {
+pub async fn run(shared: Arc<Shared>, dialer: Arc<Dialer>, mut live: watch::Receiver<u64>) {
     let mut pause = FIRST_PAUSE;
     loop {
-        if live.wait_for(|live| *live).await.is_err() {
+        let Ok(serving) = live.wait_for(|serving| *serving != 0).await.map(|serving| *serving)
+        else {
             return;
-        }
+        };
         // Nothing of the keeper is held while this waits.
         let Some(idle) = shared.keeper().map(|keeper| keeper.watched().is_empty()) else { return };
         if idle {
@@ -46,7 +47,7 @@ pub async fn run(shared: Arc<Shared>, dialer: Arc<Dialer>, mut live: watch::Rece
         let began = shared.clock.micros();
         let ended = tokio::select! {
             ended = watch_one(&shared, &dialer) => ended,
-            _ = live.wait_for(|live| !*live) => Ok(()),
+            _ = live.wait_for(|now| *now != serving) => Ok(()),
         };
         if let Some(keeper) = shared.keeper() {
             keeper.link_closed();
@@ -74,6 +75,8 @@ struct Watch {
 async fn watch_one(shared: &Arc<Shared>, dialer: &Arc<Dialer>) -> Result<()> {
     let (sender, pushes) = unbounded_channel();
     let link = dialer.dial_with_pushes(sender).await?;
+    // What is answered later may have been true no longer than from here on.
+    let began = shared.clock.micros();
     let mut watch = Watch { link, pushes, tracks: true, covered: Vec::new() };
     let mode = shared.config.near_cache;
     if mode == NearCache::Bus {
@@ -86,7 +89,7 @@ async fn watch_one(shared: &Arc<Shared>, dialer: &Arc<Dialer>) -> Result<()> {
             tracked => tracked?,
         }
     }
-    let until = shared.clock.micros() + LIFE;
+    let until = began + LIFE;
     let Some(keeper) = shared.keeper() else { return Ok(()) };
     keeper.link_opened(watch.covered.clone(), until);
     drop(keeper);

@@ -46,7 +46,7 @@ impl Hub {
         }
         self.forget_links();
         self.kill_old(&link);
-        self.links = vec![link];
+        self.serve_by(link);
         let orphans = self.orphans.take();
         self.online(Some("a fresh connection answers".to_owned()), orphans);
     }
@@ -193,7 +193,7 @@ impl Hub {
     /// The server is back after an outage.
     pub fn return_by(&mut self, link: Link) {
         let Some(keeper) = self.shared.keeper() else {
-            self.links = vec![link];
+            self.serve_by(link);
             return self.online(None, Vec::new());
         };
         self.verdict_by = None;
@@ -227,7 +227,7 @@ impl Hub {
         if !live {
             return self.return_by(link);
         }
-        self.links = vec![link];
+        self.serve_by(link);
         self.online_since = self.now();
         self.knows_clears = true;
         self.step(State::Resyncing, None);

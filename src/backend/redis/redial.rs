@@ -62,7 +62,7 @@ impl Hub {
                 if let Some(keeper) = self.shared.keeper() {
                     keeper.met(&link.identity);
                 }
-                self.links = vec![link];
+                self.serve_by(link);
                 self.online(None, Vec::new());
             }
             State::Suspect => self.replace_by(link),

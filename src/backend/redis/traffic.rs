@@ -356,7 +356,7 @@ impl Hub {
             && outstanding > GROW_AT * self.links.len()
         {
             let dialer = self.dialer.clone();
-            self.growing = Some(Box::pin(async move { dialer.dial().await }));
+            self.growing = Some(Box::pin(async move { dialer.dial_beside().await }));
         }
     }
 
@@ -396,7 +396,7 @@ impl Hub {
         tokio::spawn(async move {
             let operation = Operation::Command { args };
             let answered = async {
-                let mut link = dialer.dial().await?;
+                let mut link = dialer.dial_beside().await?;
                 dialer.pass(Place::Blocking).await?;
                 let mut pipeline = Pipeline::new();
                 if let Operation::Command { args } = &operation {

@@ -103,7 +103,7 @@ impl Hub {
         let keeper = self.shared.keeper();
         self.side_jobs.push(Box::pin(async move {
             // A connection that broke is noticed by itself.
-            let _ = dialer.learn_time(&mut connection, false).await;
+            let _ = dialer.learn_time(&mut connection, None).await;
             if let (Ok(identity), Some(keeper)) = (dialer.identify(&mut connection).await, keeper) {
                 keeper.met(&identity);
             }

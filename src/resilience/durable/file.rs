@@ -60,6 +60,16 @@ impl State {
                     removals.into_iter().for_each(|(removal, stamp)| add(all, removal, stamp));
                 }
             }
+            // Of a set that it finds there it is a part, as in the journal.
+            Read::Intent(Intent { key, stamp, wish: Wish::Expire })
+                if self.intents.get(&key).is_some_and(|old| is_older_set(old, stamp)) =>
+            {
+                if let Some(Intent { wish: Wish::Set { expired, .. }, .. }) =
+                    self.intents.get_mut(&key)
+                {
+                    *expired = expired.as_deref().copied().max(Some(stamp)).map(Box::new);
+                }
+            }
             Read::Intent(intent) => {
                 // A set that lost its value comes again as a delete of the same stamp.
                 let older =
@@ -94,8 +104,17 @@ impl State {
                 *newest = (*newest).max(stamp);
             }
             Read::Settled { key, stamp } => {
-                if self.intents.get(&key).is_some_and(|intent| intent.stamp <= stamp) {
-                    self.intents.remove(&key);
+                let Some(intent) = self.intents.get_mut(&key).filter(|one| one.stamp <= stamp)
+                else {
+                    return;
+                };
+                match &intent.wish {
+                    // It may have been asked for after the set was sent.
+                    Wish::Set { expired: Some(expired), .. } => {
+                        intent.stamp = **expired;
+                        intent.wish = Wish::Expire;
+                    }
+                    _ => drop(self.intents.remove(&key)),
                 }
             }
             Read::Invalidated(Invalidation { scope, stamp }) => {
@@ -134,6 +153,10 @@ impl State {
             self.intents.remove(key);
         }
     }
+}
+
+fn is_older_set(intent: &Intent, stamp: Stamp) -> bool {
+    matches!(intent.wish, Wish::Set { .. }) && intent.stamp <= stamp
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::super::durable::Record;
 use super::{Journal, weight};
 use crate::backend::change::{Change, Changes, Entry};
 use crate::backend::intent::{Intent, Wish};
+use crate::backend::scopes::Scopes;
 use crate::base::stamp::Stamp;
 
 impl Journal {
@@ -80,8 +81,10 @@ impl Journal {
         let known: Vec<_> = known.flat_map(Changes::entries).map(Entry::id).collect();
         let Wish::Change(changes) = &mut intent.wish else { return };
         let cleared = |stamp: Stamp| {
-            let mut over = self.invalidations.iter().chain(&self.under_way);
-            over.any(|other| other.scope.covers(&intent.key, false) && other.stamp >= stamp)
+            let over = |all: &Scopes<Stamp>| {
+                all.over(&intent.key, false).any(|(_, cleared)| *cleared >= stamp)
+            };
+            over(&self.invalidations) || over(&self.under_way)
         };
         changes.forget(&|entry| known.contains(&entry.id()) || cleared(entry.stamp));
         if !changes.is_empty() {

@@ -19,6 +19,7 @@ use lru::LruCache;
 
 use super::durable::{Log, Record, Snapshot};
 use crate::backend::intent::{Intent, Wish};
+use crate::backend::scopes::Scopes;
 use crate::backend::{Scope, Value};
 use crate::base::plant::Plant;
 use crate::base::stamp::Stamp;
@@ -29,6 +30,8 @@ use crate::base::stamp::Stamp;
 pub const OVERHEAD: usize = 388;
 /// What the removals of a tag cost, with what the allocator adds.
 const REMOVALS: usize = 112;
+/// What the invalidation of a scope costs besides its text, which it has twice.
+const INVALIDATION: usize = 400;
 /// What a value's tags cost besides their names.
 const TAGS: usize = 48;
 
@@ -51,9 +54,9 @@ pub struct Journal {
     deletes: Shelf,
     sets: Shelf,
     changes: Shelf,
-    invalidations: Vec<Invalidation>,
+    invalidations: Scopes<Stamp>,
     /// Those that are being carried out.
-    under_way: Vec<Invalidation>,
+    under_way: Scopes<Stamp>,
     dropped: u64,
     collapsed: u64,
     /// Intents that were taken out and whose replay has not ended.
@@ -75,8 +78,8 @@ impl Journal {
             deletes: LruCache::unbounded(),
             sets: LruCache::unbounded(),
             changes: LruCache::unbounded(),
-            invalidations: Vec::new(),
-            under_way: Vec::new(),
+            invalidations: Scopes::default(),
+            under_way: Scopes::default(),
             dropped: 0,
             collapsed: 0,
             taken: 0,
@@ -127,7 +130,7 @@ impl Journal {
     /// The stamp of the intent that waits longest.
     pub fn oldest(&self) -> Option<Stamp> {
         let first = |shelf: &Shelf| shelf.peek_lru().map(|(_, intent)| intent.stamp);
-        let cleared = self.invalidations.iter().map(|other| other.stamp);
+        let cleared = self.invalidations.iter().map(|(_, stamp)| *stamp);
         let changed =
             self.changes.peek_lru().and_then(|(_, intent)| changes::of(intent)?.entries().first());
         let changed = changed.map(|entry| entry.stamp);
@@ -150,24 +153,23 @@ impl Journal {
         managed.chain(self.changes.iter().rev()).map(|(_, intent)| intent)
     }
 
-    pub fn invalidations(&self) -> &[Invalidation] {
-        &self.invalidations
+    /// Those that wait, the oldest first.
+    pub fn invalidations(&self) -> Vec<Invalidation> {
+        removals::listed(&self.invalidations)
     }
 
     /// What the log would hold, had it never failed: all that waits or is on its way.
     pub fn snapshot(&self) -> Snapshot {
         let intents = self.replaying.values().chain(self.intents());
-        let invalidations = self.under_way.iter().chain(&self.invalidations);
-        Snapshot {
-            invalidations: invalidations.cloned().collect(),
-            intents: intents.cloned().collect(),
-        }
+        let mut invalidations = removals::listed(&self.under_way);
+        invalidations.extend(self.invalidations());
+        Snapshot { invalidations, intents: intents.cloned().collect() }
     }
 
     /// The newest stamp that is known of this key: of its own intent, or of an invalidation over it.
     pub fn newest(&self, key: &[u8]) -> Option<Stamp> {
-        let over = self.invalidations.iter().filter(|other| other.scope.covers(key, false));
-        over.map(|other| other.stamp).chain(self.peek(key).map(newest)).max()
+        let over = self.invalidations.over(key, false).map(|(_, stamp)| *stamp);
+        over.chain(self.peek(key).map(newest)).max()
     }
 
     /// Makes room for a set of so many bytes: the oldest sets lose their values. Answers false, and
@@ -349,7 +351,7 @@ impl Journal {
                     self.unweigh(&intent);
                 }
             }
-            (Plant::ClearsAreForgotten, None) => self.invalidations.clear(),
+            (Plant::ClearsAreForgotten, None) => self.invalidations = Scopes::default(),
             _ => {}
         }
     }
@@ -358,9 +360,10 @@ impl Journal {
         let newer = self.peek(&intent.key).is_some_and(|newer| newer.stamp >= intent.stamp);
         // A delete stays even so: its tombstone tells others what the invalidation would not.
         let covered = matches!(intent.wish, Wish::Set { .. })
-            && self.invalidations.iter().any(|other| {
-                other.scope.covers(&intent.key, tagged(intent)) && other.stamp >= intent.stamp
-            });
+            && self
+                .invalidations
+                .over(&intent.key, tagged(intent))
+                .any(|(_, stamp)| *stamp >= intent.stamp);
         newer || covered
     }
 

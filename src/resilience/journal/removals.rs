@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::super::durable::Record;
-use super::{Invalidation, Journal, expired_at, tagged};
+use super::{INVALIDATION, Invalidation, Journal, expired_at, tagged};
 use crate::backend::intent::{Intent, Wish};
+use crate::backend::scopes::Scopes;
 use crate::backend::{Removal, Scope};
 use crate::base::keys::Keys;
 use crate::base::stamp::Stamp;
@@ -110,6 +111,10 @@ impl Journal {
         self.write(|| Record::Invalidation { scope: &scope, stamp });
         self.forget_covered(&scope, stamp);
         self.note_invalidation(Invalidation { scope, stamp });
+        if self.bytes > self.limit {
+            self.shed(self.limit);
+            self.collapse_patterns();
+        }
     }
 
     /// Sets in a scope that are not newer than this are settled: they are gone.
@@ -122,46 +127,81 @@ impl Journal {
         self.note_empty();
     }
 
-    pub fn take_invalidation(&mut self) -> Option<Invalidation> {
-        if self.invalidations.is_empty() {
-            return None;
+    /// All that wait; they are carried out together.
+    pub fn take_invalidations(&mut self) -> Vec<Invalidation> {
+        let taken = self.invalidations();
+        for Invalidation { scope, stamp } in &taken {
+            self.remove_invalidation(scope);
+            self.under_way.insert(scope.clone(), *stamp);
         }
-        self.taken += 1;
-        let next = self.invalidations.remove(0);
-        self.under_way.push(next.clone());
-        Some(next)
+        self.taken += taken.len();
+        taken
     }
 
     /// Whether an acknowledged invalidation of this key's family has not reached the server yet: what the
     /// server holds of it may be gone already.
     pub fn covers(&self, key: &[u8]) -> bool {
-        let mut all = self.invalidations.iter().chain(&self.under_way);
-        all.any(|other| other.scope.may_cover(key))
+        self.invalidations.over(key, true).next().is_some()
+            || self.under_way.over(key, true).next().is_some()
     }
 
     pub fn settle_invalidation(&mut self, invalidation: &Invalidation) {
-        self.under_way.retain(|other| other != invalidation);
         let Invalidation { scope, stamp } = invalidation;
+        self.under_way.remove(scope);
         self.write(|| Record::Invalidated { scope, stamp: *stamp });
         self.taken = self.taken.saturating_sub(1);
         self.note_empty();
     }
 
     pub fn put_back_invalidation(&mut self, invalidation: Invalidation) {
-        self.under_way.retain(|other| *other != invalidation);
+        self.under_way.remove(&invalidation.scope);
         self.taken = self.taken.saturating_sub(1);
         self.forget_covered(&invalidation.scope, invalidation.stamp);
         self.note_invalidation(invalidation);
     }
 
     fn note_invalidation(&mut self, Invalidation { scope, stamp }: Invalidation) {
-        let within = |other: &Invalidation| scope.includes(&other.scope) && other.stamp <= stamp;
-        let same = self.invalidations.iter().find(|other| other.scope == scope);
-        if same.is_some_and(|same| same.stamp > stamp) {
+        if self.invalidations.get(&scope).is_some_and(|same| *same > stamp) {
             return;
         }
-        self.invalidations.retain(|other| !within(other));
-        self.invalidations.push(Invalidation { scope, stamp });
+        if let Scope::Prefix(_) = scope {
+            let within = |other: &Scope, at: Stamp| scope.includes(other) && at <= stamp;
+            let within = self.invalidations.iter().filter(|(other, at)| within(other, **at));
+            let within: Vec<Scope> = within.map(|(other, _)| other.clone()).collect();
+            within.iter().for_each(|other| self.remove_invalidation(other));
+        }
+        let weight = weight_of(&scope);
+        if self.invalidations.insert(scope, stamp).is_none() {
+            self.bytes += weight;
+        }
+    }
+
+    fn remove_invalidation(&mut self, scope: &Scope) {
+        if self.invalidations.remove(scope).is_some() {
+            self.bytes -= weight_of(scope);
+        }
+    }
+
+    /// Patterns alone exceed the bound: those of each family become one invalidation of it.
+    fn collapse_patterns(&mut self) {
+        if self.bytes <= self.limit {
+            return;
+        }
+        let mut families: HashMap<Bytes, (u64, Stamp)> = HashMap::new();
+        for (scope, &stamp) in self.invalidations.iter() {
+            if let Scope::Pattern { head, .. } = scope {
+                let (count, newest) = families.entry(head.clone()).or_default();
+                *count += 1;
+                *newest = stamp.max(*newest);
+            }
+        }
+        for (head, (count, stamp)) in families {
+            self.collapsed += count;
+            let scope = Scope::Prefix(head);
+            self.write(|| Record::Invalidation { scope: &scope, stamp });
+            self.forget_covered(&scope, stamp);
+            self.note_invalidation(Invalidation { scope, stamp });
+        }
     }
 
     pub(super) fn forget_covered(&mut self, scope: &Scope, stamp: Stamp) {
@@ -209,6 +249,22 @@ impl Journal {
             }
         }
     }
+}
+
+fn weight_of(scope: &Scope) -> usize {
+    INVALIDATION
+        + 2 * match scope {
+            Scope::Prefix(text) | Scope::Tagged(text) => text.len(),
+            Scope::Pattern { head, pattern } => head.len() + pattern.len(),
+        }
+}
+
+/// The oldest first.
+pub(super) fn listed(scopes: &Scopes<Stamp>) -> Vec<Invalidation> {
+    let all = scopes.iter().map(|(scope, &stamp)| Invalidation { scope: scope.clone(), stamp });
+    let mut all: Vec<_> = all.collect();
+    all.sort_unstable_by_key(|one| one.stamp);
+    all
 }
 
 /// Of each kind the newest counts.

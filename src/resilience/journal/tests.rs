@@ -114,6 +114,7 @@ proptest! {
         while let Some(intent) = journal.take_some(1, 1).pop() {
             drop(intent);
         }
+        journal.take_invalidations();
         prop_assert_eq!((journal.bytes(), journal.payloads), (0, 0));
     }
 
@@ -153,7 +154,7 @@ proptest! {
             for (tag, micros) in &tags {
                 let waits = journal.peek(tag).is_some_and(|intent| intent.stamp >= stamp(*micros));
                 let all = Scope::Tagged(Bytes::new());
-                let mut collapsed = journal.invalidations().iter();
+                let mut collapsed = journal.invalidations().into_iter();
                 let collapsed = collapsed
                     .any(|other| other.scope.includes(&all) && other.stamp >= stamp(*micros));
                 prop_assert!(waits || collapsed, "the invalidation of {:?} is forgotten", tag);
@@ -241,6 +242,49 @@ fn deletes_beyond_the_bound_become_an_invalidation_of_their_family() {
     assert!(journal.bytes() <= 10 * (OVERHEAD + 4));
     assert!(journal.collapsed() > 80);
     assert!(journal.newest(b"f:0") >= Some(stamp(1)));
+}
+
+#[test]
+fn patterns_beyond_the_bound_become_an_invalidation_of_their_family() {
+    let limit = 10_000;
+    let mut journal = Journal::new(limit);
+    for at in 1..=1_000 {
+        let scope = Scope::matching(&keys(), "f", &format!("{at}:*"));
+        journal.invalidate(scope, stamp(at));
+        assert!(journal.bytes() <= limit);
+    }
+    assert!(journal.collapsed() > 900);
+    assert!(journal.newest(b"f:1:x") >= Some(stamp(1)));
+    assert!(journal.newest(b"f:1000:x") >= Some(stamp(1_000)));
+    assert_eq!(journal.newest(b"g:1:x"), None);
+}
+
+#[test]
+fn a_set_that_a_clear_settles_leaves_that_its_key_was_made_stale_later() {
+    let settled = |journal: &Journal| {
+        let left = journal.peek(b"f:1").unwrap();
+        assert_eq!((left.stamp, &left.wish), (stamp(9), &Wish::Expire));
+    };
+    let stale = || {
+        let mut journal = Journal::new(usize::MAX / 2);
+        assert!(journal.set(set(1, 1, 10)));
+        expire(&mut journal, 1, 9);
+        journal
+    };
+    let mut journal = stale();
+    journal.supersede(&|_, _, at| at <= stamp(5));
+    settled(&journal);
+    let mut journal = stale();
+    journal.invalidate(prefix("f:"), stamp(5));
+    settled(&journal);
+    let mut journal = stale();
+    let taken = journal.take(b"f:1").unwrap();
+    journal.invalidate(prefix("f:"), stamp(5));
+    journal.put_back(taken);
+    settled(&journal);
+    let mut journal = stale();
+    journal.invalidate(prefix("f:"), stamp(9));
+    assert!(journal.peek(b"f:1").is_none());
 }
 
 #[test]

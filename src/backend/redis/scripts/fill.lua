@@ -6,7 +6,7 @@ local side = redis.call('GET', KEYS[2])
 if not side or string.byte(side, 1) ~= 76 or string.sub(side, 2, 9) ~= ARGV[1] then
   return 0
 end
-local tomb = string.sub(side, 26, 41)
+local tomb = string.sub(side, 42, 57)
 if tomb == '' then
   redis.call('DEL', KEYS[2])
 else
@@ -22,7 +22,8 @@ if kind ~= 'none' then
   if string.byte(value, 1) ~= 246 or string.byte(value, 2) ~= 1 or #value < 42 then
     return 0
   end
-  if struct.unpack('>I8', value, 5) >= tonumber(ARGV[2]) then
+  -- Whoever wrote meanwhile may read the clock behind, so that it is not the newer stamp that tells.
+  if string.sub(value, 5, 20) ~= string.sub(side, 26, 41) or struct.unpack('>I8', value, 5) >= tonumber(ARGV[2]) then
     return 0
   end
 end

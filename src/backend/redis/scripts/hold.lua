@@ -13,7 +13,7 @@ if ARGV[2] ~= '0' then
   redis.call('SETRANGE', KEYS[1], 17, struct.pack('>I8', till))
   return 1
 end
-local tomb = string.sub(side, 26, 41)
+local tomb = string.sub(side, 42, 57)
 if tomb == '' then
   redis.call('DEL', KEYS[1])
 else

@@ -36,8 +36,8 @@ if side then
   local at = nil
   if string.byte(side, 1) == 84 then
     at = 2
-  elseif #side >= 41 then
-    at = 26
+  elseif #side >= 57 then
+    at = 42
   end
   local other = at and newer(side, at)
   if other then

@@ -30,17 +30,13 @@ if not stays then
 end
 -- The tombstone stands beside a newer value too: that one may expire before an older write arrives.
 local side = redis.call('GET', KEYS[2])
-local at = nil
-if side then
-  if string.byte(side, 1) == 84 then
-    at = 2
-  elseif #side >= 41 then
-    at = 26
-  end
-end
-if not (at and newer(side, at)) then
+local tomb = side and (string.byte(side, 1) == 84 and string.sub(side, 2, 17) or string.sub(side, 42, 57)) or ''
+if tomb == '' or not newer(tomb, 1) then
   -- A server without memory refuses it; what it frees by the removal counts for more.
   redis.pcall('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
+elseif string.byte(side, 1) == 76 then
+  -- The newer one stays; a load that is under way is outdated all the same.
+  redis.call('SET', KEYS[2], 'T' .. tomb, 'KEEPTTL')
 end
 if stays then
   return -stays

@@ -43,8 +43,8 @@ if ARGV[5] == 'newest' then
     local at = nil
     if string.byte(side, 1) == 84 then
       at = 2
-    elseif #side >= 41 then
-      at = 26
+    elseif #side >= 57 then
+      at = 42
     end
     if at and (newer(side, at) or same(side, at)) then
       return 0
