@@ -19,11 +19,14 @@ if ARGV[5] == '1' then
 end
 local last, made = 0, now
 local shard = redis.call('GET', KEYS[2])
+shard = shard and #shard == 16 and shard
 if shard then
   last, made = moment(shard, 1), moment(shard, 9)
 end
 local deleted, expired, unknown = 0, 0, math.max(last, made)
 local marker = redis.call('GET', KEYS[1])
+-- Whatever else stands there says nothing.
+marker = marker and #marker == 24 and marker
 if marker then
   deleted, expired, unknown = moment(marker, 1), moment(marker, 9), moment(marker, 17)
 end

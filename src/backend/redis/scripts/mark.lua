@@ -28,12 +28,14 @@ local function moment(record, at)
 end
 local deleted, expired, unknown = 0, 0, 0
 local marker = redis.call('GET', KEYS[1])
+-- Whatever else stands there says nothing.
+marker = marker and #marker == 24 and marker
 local changed = not marker
 if marker then
   deleted, expired, unknown = moment(marker, 1), moment(marker, 9), moment(marker, 17)
 else
   local shard = redis.call('GET', KEYS[2])
-  if shard then
+  if shard and #shard == 16 then
     unknown = math.max(moment(shard, 1), moment(shard, 9))
   else
     local time = redis.call('TIME')
