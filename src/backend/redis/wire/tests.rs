@@ -6,6 +6,8 @@ use redis::Arg;
 use super::super::script;
 use super::*;
 use crate::backend::Lease;
+use crate::backend::Scope;
+use crate::backend::change::Change;
 use crate::base::clock::ManualClock;
 use crate::base::slot::slot;
 
