@@ -9,3 +9,4 @@ pub mod journal;
 mod keeper;
 pub mod local;
 mod near;
+mod telling;
