@@ -243,7 +243,8 @@ impl Fallback {
                     Wish::Expire => {
                         local.store.make_stale(&intent.key, now);
                     }
-                    Wish::Invalidate(removals) => {
+                    // Only a marker's key has any.
+                    Wish::Invalidate(removals) if intent.key.starts_with(&self.keys.markers()) => {
                         for (removal, stamp) in removals {
                             let marker = removal.marker(stamp.micros);
                             local.store.raise_marker(&intent.key, marker);
