@@ -113,7 +113,10 @@ impl Wire {
             Operation::Hold { key, token, lease_ms } => {
                 let ms = lease_ms.to_string();
                 let side = self.keys.side(key);
-                out.add_command(HOLD.call(&[&side], &[&token.to_be_bytes(), ms.as_bytes()]));
+                let taken = LEASE_MS.to_string();
+                out.add_command(
+                    HOLD.call(&[&side], &[&token.to_be_bytes(), ms.as_bytes(), taken.as_bytes()]),
+                );
                 1
             }
             Operation::Invalidate { key, removal, stamp } => {
@@ -275,7 +278,7 @@ impl Wire {
 
     /// Gives back whatever lease stands at a key.
     pub fn void_lease(&self, key: &Bytes) -> Cmd {
-        HOLD.call(&[&self.keys.side(key)], &[b"", b"0"])
+        HOLD.call(&[&self.keys.side(key)], &[b"", b"0", b"0"])
     }
 
     /// A live write that yields to what is newer.
@@ -403,7 +406,7 @@ impl Wire {
     }
 }
 
-/// How long a load may take before its fill is refused.
+/// How long a load may take before its fill is refused, from when its lease was given or kept last.
 const LEASE_MS: u64 = 120_000;
 /// For how long at least an invalidation is known: what waits somewhere and has the tag may come that much later.
 const MARKER_MS: u128 = 86_400_000;
