@@ -75,6 +75,16 @@ impl Keeper for Fallback {
                     // Deleted or written here meanwhile, though the server may not know it yet.
                     return Err(Ok(Reply::Flag(false)));
                 }
+                // A tag was invalidated: it would take the place of what may be good.
+                let tags = call.operation.value().map(|value| value.policy.tags.clone());
+                let known = |tag: &[u8]| local.store.markers.look(&self.keys.marker(tag), 0).0;
+                if tags
+                    .unwrap_or_default()
+                    .iter()
+                    .any(|tag| known(tag).newest() >= lease.start.micros)
+                {
+                    return Err(Ok(Reply::Flag(false)));
+                }
                 Ok(local.store.marks.of(key))
             }
             operation => {

@@ -264,7 +264,9 @@ impl History {
         };
         let is_known = |event: &&Event| if away { event.by == process } else { !event.waits };
         let known = self.events.iter().filter(is_known).filter(|event| event.at > load.at);
-        let later: Vec<Act> = known.map(|event| event.act).filter(covers).collect();
+        let known: Vec<&Event> = known.filter(|event| covers(&event.act)).collect();
+        let own = known.iter().any(|event| event.by == process);
+        let later: Vec<Act> = known.iter().map(|event| event.act).collect();
         let may_be_lost = (0..2).any(|tag| load.tags[tag] && self.forgotten[tag]);
         if let Some(act) = later.first().filter(|_| kept) {
             return Err(format!("it is kept, though it began before {act:?}"));
@@ -272,11 +274,11 @@ impl History {
         if !kept && later.is_empty() && load.steady && !may_be_lost {
             return Err("it is refused, and nothing came between".into());
         }
-        // What is loaded when its tag is invalidated is written, and gone or stale; memory writes nothing then.
+        // What is loaded while others invalidate its tag may be written, and is gone or stale then.
         let of_tag = |act| matches!(act, &Act::Invalidate { .. });
-        let written = !away && !later.is_empty() && later.iter().all(of_tag);
+        let written = !away && !later.is_empty() && later.iter().all(of_tag) && !own;
         if kept || written {
-            self.doubtful[key] |= !kept && !load.steady;
+            self.doubtful[key] |= !kept;
             let value = Value { id, tags: load.tags, stale: false };
             self.did_at(process, load.at + 1, Act::Set { key, value });
             let one = &mut self.processes[process];

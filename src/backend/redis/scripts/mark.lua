@@ -26,6 +26,7 @@ local function moment(record, at)
   local micros = struct.unpack('>I8', record, at)
   return micros
 end
+local stamp = tonumber(ARGV[1])
 local deleted, expired, unknown = 0, 0, 0
 local marker = redis.call('GET', KEYS[1])
 -- Whatever else stands there says nothing.
@@ -39,11 +40,15 @@ else
     unknown = math.max(moment(shard, 1), moment(shard, 9))
   else
     local time = redis.call('TIME')
-    unknown = tonumber(time[1]) * 1000000 + tonumber(time[2]) - 1
+    local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+    unknown = now - 1
+    if stamp > now - 1000000 then
+      -- It was on its way for less than a second: nothing is forgotten as fast.
+      unknown = math.min(unknown, stamp - 1)
+    end
     redis.call('SET', KEYS[2], struct.pack('>I8', 0) .. struct.pack('>I8', unknown))
   end
 end
-local stamp = tonumber(ARGV[1])
 if ARGV[3] == '1' and unknown >= stamp then
   unknown = stamp - 1
   changed = true

@@ -18,6 +18,14 @@ local function same(record, at)
   return struct.unpack('>I8', record, at) == micros
     and struct.unpack('>I8', record, at + 8) == process
 end
+local function write(envelope)
+  if ARGV[4] == '0' then
+    redis.call('SET', KEYS[1], envelope)
+  else
+    redis.call('SET', KEYS[1], envelope, 'PX', ARGV[4])
+  end
+end
+local stale = false
 local kind = redis.call('TYPE', KEYS[1])['ok']
 if kind ~= 'none' and ARGV[5] == 'if-absent' then
   return 0
@@ -37,6 +45,8 @@ if ARGV[5] == 'newest' then
     if newer(value, 5) then
       return 0
     end
+    -- It was made stale after this set: so is this one, which takes its place.
+    stale = struct.unpack('>I8', value, 29) == 1
   end
   local side = redis.call('GET', KEYS[2])
   if side then
@@ -47,6 +57,9 @@ if ARGV[5] == 'newest' then
       at = 42
     end
     if at and (newer(side, at) or same(side, at)) then
+      if stale then
+        write(string.sub(ARGV[3], 1, 28) .. struct.pack('>I8', 1) .. string.sub(ARGV[3], 37))
+      end
       return 0
     end
   end
@@ -54,9 +67,5 @@ if ARGV[5] == 'newest' then
     return -2
   end
 end
-if ARGV[4] == '0' then
-  redis.call('SET', KEYS[1], ARGV[3])
-else
-  redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
-end
+write(ARGV[3])
 return 1
