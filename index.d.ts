@@ -47,8 +47,13 @@ interface CacheCounts {
 interface CacheStats extends CacheCounts {
     /** Who serves: Redis, memory for good, or both (Redis with memory behind it). */
     backend: 'redis' | 'memory' | 'hybrid';
-    /** The counts of each namespace, by its name: `{prefix}:{namespace}`. */
+    /**
+     * The counts of each namespace, by its name: `{prefix}:{namespace}`, or `{prefix}:{outer}:{inner}`. In a prefix or name
+     * a colon is written `%3A`, and a percent sign `%25`.
+     */
     namespaces: Record<string, CacheCounts>;
+    /** Only of a namespace beyond the first 10,000: it counts in the whole cache alone, and all counts here are 0. */
+    uncounted?: true;
 }
 
 /** An argument of a raw command. Numbers are sent as their decimal text. */
@@ -452,6 +457,8 @@ interface HoldfastErrorFields {
     operation?: string;
     /** The field that is wrong, for `E_INVALID`. */
     path?: string | undefined;
+    /** The error of each key that failed, of a call about many. */
+    failures?: ReadonlyMap<string, Error>;
     cause?: unknown;
 }
 /**
@@ -484,6 +491,8 @@ declare class HoldfastError extends Error {
     readonly operation: string;
     /** The field that is wrong, for `E_INVALID`; else undefined. */
     readonly path?: string;
+    /** The error of each key that failed, of a call about many; else undefined. */
+    readonly failures?: ReadonlyMap<string, Error>;
     constructor(fields: HoldfastErrorFields);
     /**
      * Whether a value is an error of this package, whichever copy of the package made it: with bundlers
@@ -529,6 +538,94 @@ type Serializer = 'json' | 'structured' | CustomSerializer;
 /** Who answered. */
 type Source = 'redis' | 'near' | 'memory';
 
+/** Options of a cache call. */
+interface CacheOptions {
+    /**
+     * Lifetime: seconds, or `'90s'`, `'5m'`, `'1h'`, `'7d'`; at most 100 years.
+     * Default, also for 0: 3600 s (`REDIS_CACHE_DEFAULT_TTL`).
+     */
+    ttl?: Duration | undefined;
+    /** The value never expires. Not together with `ttl`. Default: false. */
+    persist?: boolean | undefined;
+    /** A random time up to this is added to the lifetime, so that values don't end together. Default: none. */
+    jitter?: Duration | undefined;
+    /** For how long the value is kept beyond its lifetime, to serve when its loader fails or is slow. Default: none. */
+    grace?: Duration | undefined;
+    /** Names by which the value can be invalidated together with others; at most 64. Default: none. */
+    tags?: readonly string[] | undefined;
+    /** The family of keys: the full key is `{keyPrefix}{prefix}:{key}`. Default: `'cache'`. */
+    prefix?: string | undefined;
+    /** Whether a large value may be stored compressed. Default: true. */
+    compress?: boolean | undefined;
+    /** How values are written; reading needs it only for one of your own. Default: `'json'`. */
+    serializer?: Serializer | undefined;
+    /** Whether memory may answer and keep while Redis doesn't. Default: true. */
+    fallbackToMemory?: boolean | undefined;
+    /** Fails with `E_UNAVAILABLE` unless Redis itself answers. Default: false. */
+    requireRedis?: boolean | undefined;
+    /** Reads past the copies in this process, from Redis itself. Default: false. */
+    skipL1?: boolean | undefined;
+    /** Uses nothing but this process' memory: Redis is neither asked nor told. Default: false. */
+    l1Only?: boolean | undefined;
+    /** Reads also what is no longer fresh, where grace keeps it. Default: false. */
+    allowStale?: boolean | undefined;
+    /** Answers one frozen object for all who ask so, which spares its parsing. JSON only. Default: false. */
+    shared?: boolean | undefined;
+    /** Gives the call up. The error's `applied` tells whether it may have happened all the same. */
+    signal?: AbortSignal | undefined;
+}
+/** Options of a call that loads. */
+interface LoadOptions extends CacheOptions {
+    /** For how long an old value serves after its loader failed, before it is tried again. Default: 30 s. */
+    graceBackoff?: Duration | undefined;
+    /** After so many ms an old value serves while the loader goes on; 0: at once. Needs `grace`. Default: never. */
+    softTimeoutMs?: number | undefined;
+    /** After so many ms the loader is told to stop and its callers wait no longer. Default: never. */
+    hardTimeoutMs?: number | undefined;
+    /** After so many ms another process that loads the same key is not waited for. Default: never. */
+    lockTimeoutMs?: number | undefined;
+    /** From this part of its lifetime on (above 0, below 1) a value that is asked for is loaded anew beside. */
+    eagerRefresh?: number | undefined;
+    /** Loads anew, whatever is cached. Default: false. */
+    forceFresh?: boolean | undefined;
+}
+
+/** Options of calls about many keys. */
+interface BatchOptions {
+    /**
+     * Hears of each key that failed; its answer is then what a miss or a write that was not kept answers. Without it the
+     * call rejects with the first error, once all keys are through; `failures` has the others.
+     */
+    onError?: ((key: string, error: Error) => void) | undefined;
+}
+/** One value of `setMany`. Its own options outrank those of the call. */
+interface CacheItem<T = unknown> {
+    key: string;
+    value: T;
+    options?: CacheOptions | undefined;
+}
+
+/** What takes part in the key of an answer. */
+interface AIKeyOptions {
+    /** The headers that decide an answer, in any case. Default: none. */
+    headers?: readonly string[] | undefined;
+    /** Whose answer it is: nobody else finds it. Default: everybody's. */
+    scope?: AIScope;
+}
+/**
+ * Whom an answer belongs to: a tenant, a user, or a user of a tenant. A field that is given must have a text: an
+ * answer whose owner is not known is no answer for everybody.
+ */
+interface AIScope {
+    tenant?: string;
+    user?: string;
+}
+
+/** What is asked: a text, messages, or an object such as `{ system, messages, tools }`. */
+type AIPrompt = string | object;
+/** What decides an answer besides prompt and model: temperature, system prompt, tools. */
+type AIParameters = Readonly<Record<string, unknown>>;
+
 /** A vector; it comes back as 32-bit floats. */
 type Vector = readonly number[] | Float32Array | Float64Array;
 /** A text with its vector. */
@@ -536,16 +633,359 @@ interface EmbeddingEntry {
     text: string;
     vector: Vector;
 }
-
-/** What is asked: a text, messages, or an object such as `{ system, messages, tools }`. */
-type AIPrompt = string | object;
-/** What decides an answer besides prompt and model: temperature, system prompt, tools. */
-type AIParameters = Readonly<Record<string, unknown>>;
-/** What takes part in the key of an answer. */
-interface AIKeyOptions {
-    /** The headers that decide an answer, in any case. Default: none. */
-    headers?: readonly string[];
+/** Options of `getCachedEmbeddings`. `onError` hears of each text that failed, or whose vector can't be read. */
+interface EmbeddingOptions extends AIKeyOptions, BatchOptions {
 }
+
+/** What is still there for a key, though it is not fresh. */
+interface StaleEntry<T> {
+    readonly value: T;
+    /** How long ago it was written. */
+    readonly ageMs: number;
+}
+/** What a loader gets. */
+interface LoadContext<T = unknown> {
+    /** Aborted when `hardTimeoutMs` is over: nobody waits for the result any more. */
+    readonly signal: AbortSignal;
+    /** The old entry, for a loader that can do with less; null when there is none. */
+    readonly stale: StaleEntry<T> | null;
+    /** Says that the result is not to be cached. Answers undefined, to be returned where there is none. */
+    skip(): undefined;
+    /** Ends the load as a failure: an old value serves where grace allows it, else every caller gets this error. */
+    fail(reason: unknown): never;
+    /** The lifetime of the result, in place of the option. */
+    setTtl(ttl: Duration): void;
+    /** The tags of the result, in place of the option. */
+    setTags(tags: readonly string[]): void;
+}
+
+/** What a loader of many keys answers: values in the order of the keys, or by key. A key without one is not cached. */
+type LoadedMany<T> = readonly (T | undefined)[] | ReadonlyMap<string, T> | Readonly<Record<string, T>>;
+/** A loader of many keys. */
+type LoadMany<T, Old> = (missing: readonly string[], context: LoadContext<Old>) => LoadedMany<T> | Promise<LoadedMany<T>>;
+
+/** A value to be cached, or how it is loaded. */
+type WarmEntry<T = unknown> = {
+    key: string;
+    options?: LoadOptions | undefined;
+} & ({
+    value: T;
+    load?: undefined;
+} | {
+    load: (context: LoadContext<T>) => T | Promise<T>;
+    value?: undefined;
+});
+/** A list, or what comes one by one. */
+type WarmEntries = Iterable<WarmEntry> | AsyncIterable<WarmEntry>;
+/** How far a warm-up has come. */
+interface WarmProgress {
+    /** Entries that were looked at. */
+    done: number;
+    /** How many there are; null while nobody knows. */
+    total: number | null;
+    /** Those that were written, those that were there already or not kept, and those that failed. */
+    warmed: number;
+    skipped: number;
+    failed: number;
+}
+interface WarmOptions extends LoadOptions {
+    /** Entries at once, 1 to 1000. Default: 8. */
+    concurrency?: number | undefined;
+    /** Hears of each entry that is done. */
+    onProgress?: ((progress: WarmProgress) => void) | undefined;
+}
+/** What became of a warm-up. */
+interface WarmResult extends WarmProgress {
+    /** Whether its signal ended it before all was done. */
+    aborted: boolean;
+    /** What failed; the first 1,000. */
+    failures: {
+        key: string;
+        error: Error;
+    }[];
+}
+
+/** A value with its age and lifetime, as apps hand it around. Not how it is stored. */
+interface CacheEntry<T> {
+    data: T;
+    /** When it was written, ms since 1970. */
+    timestamp: number;
+    /** Seconds. */
+    ttl: number;
+    compressed?: boolean;
+}
+/** What `getEntry` answers. */
+interface CachedEntry<T> {
+    value: T;
+    /** Who answered: Redis, a copy in this process that Redis keeps informed, or memory where there is no Redis. */
+    source: Source;
+    /** What is left of its lifetime, grace included; null when it never expires. */
+    ttlMs: number | null;
+    /** How long ago it was written. */
+    ageMs: number;
+    /** Whether its time is over, and only grace keeps it. */
+    stale: boolean;
+}
+/** What `getInfo` answers. */
+interface CacheInfo {
+    redis: {
+        available: boolean;
+        stats?: RedisHealth['details'];
+    };
+    /** The memory store: entries of all families, and their bytes. */
+    memory: {
+        entries: number;
+        size: number;
+    };
+    stats: CacheStats;
+}
+/**
+ * The cache manager. No call rejects because Redis is down: a read is then a miss, a write answers
+ * false, unless memory serves; a call with `requireRedis` rejects with `E_UNAVAILABLE`. Wrong arguments reject
+ * with `E_INVALID` and the path of the argument; after a shutdown every call rejects with `E_CLOSED`; a foreign
+ * value of another Redis type under one of our names, or one that is no JSON, rejects with `E_DATA`; with
+ * `journalSync: 'always'` a write that the journal's disk does not take rejects with `E_FULL`.
+ */
+declare class CacheManager {
+    private readonly client;
+    /** The texts of the family that was asked for last. */
+    private table;
+    private tableIn;
+    private tableFamily;
+    private own;
+    private ownIn;
+    /** The value of a key, or null for a miss. A cached null is null too; `exists` tells them apart. */
+    get<T = unknown>(key: string, options?: CacheOptions): Promise<T | null>;
+    /** The same with who answered and how long the value lives, or null for a miss. */
+    getEntry<T = unknown>(key: string, options?: CacheOptions): Promise<CachedEntry<T> | null>;
+    /**
+     * Stores a value that its serializer can hold; null is one, undefined is not (`E_INVALID`). True when Redis or
+     * memory has it. Default lifetime: 3600 s.
+     */
+    set<T>(key: string, value: T, options?: CacheOptions): Promise<boolean>;
+    /** Removes a key from Redis and memory. True when there was something. */
+    delete(key: string, options?: CacheOptions): Promise<boolean>;
+    /**
+     * Makes a key stale: it is a miss from now on, and still serves where grace takes old values. True when there was
+     * something.
+     */
+    expire(key: string, options?: CacheOptions): Promise<boolean>;
+    /** Whether the key holds a fresh value, null included. */
+    exists(key: string, options?: CacheOptions): Promise<boolean>;
+    /**
+     * The value of a key, or what `factory` returns, which is then cached. Whoever asks for the same key meanwhile gets
+     * the same value from the same factory call; in other processes, too, while Redis answers. null is cached;
+     * undefined is returned and not cached. What the factory throws reaches every caller unchanged, unless an old value
+     * may serve (`grace`). A key that is deleted or invalidated while the factory runs is not cached by it.
+     */
+    getOrSet<T, Old = T>(key: string, factory: (context: LoadContext<Old>) => T | Promise<T>, options?: LoadOptions): Promise<T>;
+    /** The values of keys in their order, null for a miss; one trip for all. */
+    getMany<T = unknown>(keys: readonly string[], options?: CacheOptions & BatchOptions): Promise<(T | null)[]>;
+    /** Stores several values; one trip for all, not a transaction. Answers for each whether it was kept. */
+    setMany(items: readonly CacheItem[], options?: CacheOptions & BatchOptions): Promise<boolean[]>;
+    /** Removes several keys; one trip for all. Answers for each whether there was something. */
+    deleteMany(keys: readonly string[], options?: CacheOptions & BatchOptions): Promise<boolean[]>;
+    /**
+     * The values of keys in their order, those that are missing from one call of `loader`. In all else it is as
+     * `getOrSet`.
+     */
+    getOrSetMany<T, Old = T>(keys: readonly string[], loader: LoadMany<T, Old>, options?: LoadOptions & BatchOptions): Promise<(T | undefined)[]>;
+    /** Fills the cache ahead of time. Safe to repeat: what is there and fresh is left as it is. */
+    warm(entries: WarmEntries, options?: WarmOptions): Promise<WarmResult>;
+    /**
+     * Invalidates everything that has this tag, or one of these, however much it is: it is gone at once, for every
+     * process, and loads that are under way don't bring it back. True when Redis or memory took it.
+     */
+    deleteByTag(tags: string | readonly string[], options?: CacheOptions): Promise<boolean>;
+    /** The same, but what it covers still serves where grace takes old values. */
+    expireByTag(tags: string | readonly string[], options?: CacheOptions): Promise<boolean>;
+    /**
+     * Removes the keys of the prefix that match: `*` is any text, `?` one character, `[ab]` one of these, a backslash
+     * before a character means itself. Nothing beyond the prefix is touched. Answers how many went. Walks over all keys
+     * of the server; tags and namespaces don't.
+     */
+    deletePattern(pattern: string, options?: CacheOptions): Promise<number>;
+    /**
+     * A part of the cache with keys of its own, which can be cleared at once however much is in it. Namespaces can hold
+     * namespaces. `defaults` are the options of its calls.
+     */
+    namespace(name: string, defaults?: LoadOptions): CacheManager;
+    /**
+     * Removes every key of a prefix: all of `{keyPrefix}{prefix}:`. Default: `'cache'`. A namespace removes itself, with
+     * all namespaces in it, at once.
+     */
+    clear(prefix?: string): Promise<void>;
+    /** A copy of the counts: of the whole cache, or of this namespace with those in it counted for themselves. */
+    getStats(): CacheStats;
+    /** Sets the counts to 0: of the whole cache with its namespaces, or of this namespace alone. */
+    resetStats(): void;
+    /** What Redis and memory hold, with the counts. Does not reject because Redis is down. */
+    getInfo(): Promise<CacheInfo>;
+    /** Refuses every later call of this manager with `E_CLOSED`, until the system is initialised anew. Nothing is removed. */
+    shutdown(): Promise<void>;
+    /** The number under which the native side counts; an instance that was opened afresh counts anew. */
+    private owner;
+    private countedAs;
+    private remove;
+}
+
+/** What gives an answer in chunks. */
+type StreamSource<Chunk> = (context: {
+    readonly signal: AbortSignal;
+}) => Chunks<Chunk> | Promise<Chunks<Chunk>>;
+type Chunks<Chunk> = AsyncIterable<Chunk> | Iterable<Chunk> | ReadableStream<Chunk>;
+
+/** Milliseconds before each chunk, the same for all or by chunk. */
+type Pace<Chunk> = number | ((chunk: Chunk, index: number) => number);
+
+/** Options of `cacheStream`. */
+interface StreamOptions<Chunk = unknown> {
+    /** Seconds, or a text such as `'7d'`. Default: 86400. */
+    ttl?: Duration | undefined;
+    /** What else decides the answer. Default: none. */
+    parameters?: AIParameters | undefined;
+    /** The headers among the parameters that decide the answer. Default: none. */
+    headers?: readonly string[] | undefined;
+    /** Whose answer it is. Default: everybody's. */
+    scope?: AIScope;
+    /** Names by which answers can be invalidated together. */
+    tags?: readonly string[] | undefined;
+    /** ms before each chunk of a cached answer, or what tells them. Default: no delay at all. */
+    pace?: Pace<Chunk> | undefined;
+    /** Whether chunks that came without an error are a whole answer. Default: what their finish reason says. */
+    isComplete?: ((chunks: readonly Chunk[]) => boolean) | undefined;
+    /** Whether the model goes on when nobody listens any more, so that its answer is cached. Default: false. */
+    continueUnheard?: boolean | undefined;
+    /** After so many ms without a chunk the model is told to stop, and its listeners get `E_TIMEOUT`. Default: never. */
+    idleTimeoutMs?: number | undefined;
+    /** The same after so many ms in all. Default: never. */
+    hardTimeoutMs?: number | undefined;
+    /** Ends this caller's stream; the others go on. */
+    signal?: AbortSignal | undefined;
+}
+
+/** A stream of chunks, from the model or from the cache. */
+interface CachedStream<Chunk> extends AsyncIterable<Chunk> {
+    /** Who gives it: the model, the stream of another caller, or a layer of the cache. */
+    readonly source: 'model' | 'tail' | Source;
+    /** The same as a web stream. Either this or the iterator, once. */
+    toReadableStream(): ReadableStream<Chunk>;
+}
+
+/** A cached answer with where it came from. */
+interface CachedAIResponse<T> {
+    response: T;
+    model: string;
+    /** When it was stored, ms since 1970. */
+    timestamp: number;
+    /** Who answered. */
+    source: Source;
+    /** What is left of its lifetime; null when it never expires. */
+    ttlMs: number | null;
+}
+/** Options of `cacheResponse`. */
+interface AIResponseOptions extends AIKeyOptions {
+    /** Whether the response is a whole answer. Default: unless it says of itself that it is not. */
+    isComplete?: ((response: unknown) => boolean) | undefined;
+}
+/** Options of calls about a conversation. */
+interface AIConversationOptions {
+    /** Whose conversation it is: nobody else finds it under its id. Default: everybody's. */
+    scope?: AIScope;
+}
+/** The AI cache. Like the cache, it never rejects because Redis is down. */
+interface AICache {
+    /**
+     * Stores a model's answer. True when Redis or memory has it. One that says of itself that it failed, was aborted or
+     * cut off (an Error, an `error` field, a finish reason such as `length`) is not stored: false.
+     * @param prompt A text, a list of messages, or an object with them.
+     * @param response Anything that JSON can hold.
+     * @param ttl Seconds, or a text such as `'7d'`. Default: 86400.
+     * @param parameters What else decides the answer; it is found again only with the same ones. Default: none.
+     */
+    cacheResponse(prompt: AIPrompt, response: unknown, model: string, ttl?: Duration, parameters?: AIParameters, options?: AIResponseOptions): Promise<boolean>;
+    /** The stored answer, or null. */
+    getCachedResponse<T = unknown>(prompt: AIPrompt, model: string, parameters?: AIParameters, options?: AIKeyOptions): Promise<T | null>;
+    /** The stored answer with its time and who answered, or null. */
+    getCachedEntry<T = unknown>(prompt: AIPrompt, model: string, parameters?: AIParameters, options?: AIKeyOptions): Promise<CachedAIResponse<T> | null>;
+    /**
+     * An answer as a stream of chunks. The first who asks runs `source`; whoever asks the same meanwhile, in any
+     * process, gets the same chunks as they come; whoever asks later gets them from the cache. Kept only when it ended
+     * well. What the source throws reaches everybody who listens, after the chunks before it.
+     */
+    cacheStream<Chunk>(prompt: AIPrompt, model: string, source: StreamSource<Chunk>, options?: StreamOptions<Chunk>): Promise<CachedStream<Chunk>>;
+    /** Stores the vector of a text, as 32-bit floats. Default lifetime: 604800 s, a week. */
+    cacheEmbedding(text: string, model: string, vector: Vector, ttl?: Duration, parameters?: AIParameters, options?: AIKeyOptions): Promise<boolean>;
+    /** The same for many texts, in one trip. Their vectors have the same length. Answers for each whether it was kept. */
+    cacheEmbeddings(entries: readonly EmbeddingEntry[], model: string, ttl?: Duration, parameters?: AIParameters, options?: AIKeyOptions): Promise<boolean[]>;
+    /** The stored vector of a text, or null, also for one that can't be read. */
+    getCachedEmbedding(text: string, model: string, parameters?: AIParameters, options?: AIKeyOptions): Promise<Float32Array | null>;
+    /** The stored vectors of texts in their order, null where there is none that can be read; one trip for all. */
+    getCachedEmbeddings(texts: readonly string[], model: string, parameters?: AIParameters, options?: EmbeddingOptions): Promise<(Float32Array | null)[]>;
+    /**
+     * Stores a conversation under its id. True when Redis or memory has it.
+     * @param context Anything that JSON can hold.
+     * @param ttl Seconds, or a text such as `'7d'`. Default: 86400.
+     */
+    cacheConversation(conversationId: string, context: unknown, ttl?: Duration, options?: AIConversationOptions): Promise<boolean>;
+    /** The stored conversation, or null. */
+    getCachedConversation<T = unknown>(conversationId: string, options?: AIConversationOptions): Promise<T | null>;
+    /** Removes all answers, vectors and conversations: every key under `ai:`. In a namespace: all of it, at once. */
+    clearCache(): Promise<void>;
+    /**
+     * An AI cache with keys of its own, such as a tenant's, which can be cleared at once however much is in it.
+     * Namespaces can hold namespaces.
+     */
+    namespace(name: string): AICache;
+}
+
+/** The cache of the shared instance. */
+declare const cacheManager: CacheManager;
+/** Cached answers of models, and conversations, of the shared instance. */
+declare const AICacheManager: AICacheManager;
+/** The AI cache of an instance. */
+type AICacheManager = AICache;
+/** Removes everything of the cache family; sessions, counters and AI answers stay. */
+declare const clearAllCache: () => Promise<void>;
+/** A copy of the cache's counts. */
+declare const getCacheStats: () => CacheStats;
+/** What Redis and memory hold, with the cache's counts. */
+declare const getCacheInfo: () => Promise<CacheInfo>;
+
+/** Options of `memoize`. */
+interface MemoizeOptions<Args extends readonly unknown[]> {
+    /**
+     * The part of the key that the arguments decide; the whole is `memoized:{generated}`. Default: the
+     * function's name and a hash of its text, and the arguments as canonical JSON. Needed where functions
+     * of the same text differ by what they close over.
+     */
+    keyGenerator?: ((...args: Args) => string) | undefined;
+    /** Lifetime: seconds or `'1h'`. Default, also for 0: none. */
+    ttl?: Duration | undefined;
+}
+/** Results that survive an outage. */
+interface MemoizingCache {
+    /**
+     * The function with a memory. Calls with the same key that run at the same time run it once; what it
+     * throws reaches them unchanged and is not kept; undefined is returned and not kept.
+     */
+    memoize<Args extends unknown[], Result>(fn: (...args: Args) => Result, options?: MemoizeOptions<Args>): (...args: Args) => Promise<Awaited<Result>>;
+    /** The value of a key of the fallback manager, or what `factory` returns, which is then stored. */
+    getOrSet<T>(key: string, factory: () => T | Promise<T>, ttlSeconds?: Duration): Promise<T>;
+}
+
+/** The fallback manager of the shared instance. */
+declare const fallbackManager: FallbackManager;
+/** Results of functions that survive an outage, of the shared instance. */
+declare const FallbackCache: FallbackCache;
+/** The fallback cache of an instance. */
+type FallbackCache = MemoizingCache;
+/** How memory and the journal stand. */
+declare const getFallbackStats: () => FallbackStats;
+/** Replays what was written while Redis was away. Resolves when that is done or has failed. */
+declare const syncWithRedis: () => Promise<void>;
+/** Forgets the fallback manager's values in memory. What Redis holds stays. */
+declare const clearFallback: () => void;
 
 /** How a TLS connection is checked. */
 interface TlsOptions {
@@ -658,401 +1098,6 @@ interface HoldfastOptions {
     testHooks?: boolean | undefined;
 }
 
-/** Milliseconds before each chunk, the same for all or by chunk. */
-type Pace<Chunk> = number | ((chunk: Chunk, index: number) => number);
-
-/** What gives an answer in chunks. */
-type StreamSource<Chunk> = (context: {
-    readonly signal: AbortSignal;
-}) => Chunks<Chunk> | Promise<Chunks<Chunk>>;
-type Chunks<Chunk> = AsyncIterable<Chunk> | Iterable<Chunk> | ReadableStream<Chunk>;
-/** Options of `cacheStream`. */
-interface StreamOptions<Chunk = unknown> {
-    /** Seconds, or a text such as `'7d'`. Default: 86400. */
-    ttl?: Duration | undefined;
-    /** What else decides the answer. Default: none. */
-    parameters?: AIParameters | undefined;
-    /** The headers among the parameters that decide the answer. Default: none. */
-    headers?: readonly string[] | undefined;
-    /** Names by which answers can be invalidated together. */
-    tags?: readonly string[] | undefined;
-    /** ms before each chunk of a cached answer, or what tells them. Default: no delay at all. */
-    pace?: Pace<Chunk> | undefined;
-    /** Whether chunks that came without an error are a whole answer. Default: what their finish reason says. */
-    isComplete?: ((chunks: readonly Chunk[]) => boolean) | undefined;
-    /** Whether the model goes on when nobody listens any more, so that its answer is cached. Default: false. */
-    continueUnheard?: boolean | undefined;
-    /** Ends this caller's stream; the others go on. */
-    signal?: AbortSignal | undefined;
-}
-/** A stream of chunks, from the model or from the cache. */
-interface CachedStream<Chunk> extends AsyncIterable<Chunk> {
-    /** Who gives it: the model, the stream of another caller, or a layer of the cache. */
-    readonly source: 'model' | 'tail' | Source;
-    /** The same as a web stream. Either this or the iterator, once. */
-    toReadableStream(): ReadableStream<Chunk>;
-}
-
-/** A cached answer with where it came from. */
-interface CachedAIResponse<T> {
-    response: T;
-    model: string;
-    /** When it was stored, ms since 1970. */
-    timestamp: number;
-    /** Who answered. */
-    source: Source;
-    /** What is left of its lifetime; null when it never expires. */
-    ttlMs: number | null;
-}
-/** The AI cache. Like the cache, it never rejects because Redis is down. */
-interface AICache {
-    /**
-     * Stores a model's answer. True when Redis or memory has it. One that says of itself that it failed or was aborted
-     * (an Error, an `error` field, a finish reason `error` or `abort`) is not stored: false.
-     * @param prompt A text, a list of messages, or an object with them.
-     * @param response Anything that JSON can hold.
-     * @param ttl Seconds, or a text such as `'7d'`. Default: 86400.
-     * @param parameters What else decides the answer; it is found again only with the same ones. Default: none.
-     */
-    cacheResponse(prompt: AIPrompt, response: unknown, model: string, ttl?: Duration, parameters?: AIParameters, options?: AIKeyOptions): Promise<boolean>;
-    /** The stored answer, or null. */
-    getCachedResponse<T = unknown>(prompt: AIPrompt, model: string, parameters?: AIParameters, options?: AIKeyOptions): Promise<T | null>;
-    /** The stored answer with its time and who answered, or null. */
-    getCachedEntry<T = unknown>(prompt: AIPrompt, model: string, parameters?: AIParameters, options?: AIKeyOptions): Promise<CachedAIResponse<T> | null>;
-    /**
-     * An answer as a stream of chunks. The first who asks runs `source`; whoever asks the same meanwhile, in any
-     * process, gets the same chunks as they come; whoever asks later gets them from the cache. Kept only when it ended
-     * well. What the source throws reaches everybody who listens, after the chunks before it.
-     */
-    cacheStream<Chunk>(prompt: AIPrompt, model: string, source: StreamSource<Chunk>, options?: StreamOptions<Chunk>): Promise<CachedStream<Chunk>>;
-    /** Stores the vector of a text, as 32-bit floats. Default lifetime: 604800 s, a week. */
-    cacheEmbedding(text: string, model: string, vector: Vector, ttl?: Duration, parameters?: AIParameters): Promise<boolean>;
-    /** The same for many texts, in one trip. Answers for each whether it was kept. */
-    cacheEmbeddings(entries: readonly EmbeddingEntry[], model: string, ttl?: Duration, parameters?: AIParameters): Promise<boolean[]>;
-    /** The stored vector of a text, or null. */
-    getCachedEmbedding(text: string, model: string, parameters?: AIParameters): Promise<Float32Array | null>;
-    /** The stored vectors of texts in their order, null where there is none; one trip for all. */
-    getCachedEmbeddings(texts: readonly string[], model: string, parameters?: AIParameters): Promise<(Float32Array | null)[]>;
-    /**
-     * Stores a conversation under its id. True when Redis or memory has it.
-     * @param context Anything that JSON can hold.
-     * @param ttl Seconds, or a text such as `'7d'`. Default: 86400.
-     */
-    cacheConversation(conversationId: string, context: unknown, ttl?: Duration): Promise<boolean>;
-    /** The stored conversation, or null. */
-    getCachedConversation<T = unknown>(conversationId: string): Promise<T | null>;
-    /** Removes all answers and conversations: every key under `ai:`. */
-    clearCache(): Promise<void>;
-}
-
-/** Options of a cache call. */
-interface CacheOptions {
-    /**
-     * Lifetime: seconds, or `'90s'`, `'5m'`, `'1h'`, `'7d'`; at most 100 years.
-     * Default, also for 0: 3600 s (`REDIS_CACHE_DEFAULT_TTL`).
-     */
-    ttl?: Duration | undefined;
-    /** The value never expires. Not together with `ttl`. Default: false. */
-    persist?: boolean | undefined;
-    /** A random time up to this is added to the lifetime, so that values don't end together. Default: none. */
-    jitter?: Duration | undefined;
-    /** For how long the value is kept beyond its lifetime, to serve when its loader fails or is slow. Default: none. */
-    grace?: Duration | undefined;
-    /** Names by which the value can be invalidated together with others; at most 64. Default: none. */
-    tags?: readonly string[] | undefined;
-    /** The family of keys: the full key is `{keyPrefix}{prefix}:{key}`. Default: `'cache'`. */
-    prefix?: string | undefined;
-    /** Whether a large value may be stored compressed. Default: true. */
-    compress?: boolean | undefined;
-    /** How values are written; reading needs it only for one of your own. Default: `'json'`. */
-    serializer?: Serializer | undefined;
-    /** Whether memory may answer and keep while Redis doesn't. Default: true. */
-    fallbackToMemory?: boolean | undefined;
-    /** Fails with `E_UNAVAILABLE` unless Redis itself answers. Default: false. */
-    requireRedis?: boolean | undefined;
-    /** Reads past the copies in this process, from Redis itself. Default: false. */
-    skipL1?: boolean | undefined;
-    /** Uses nothing but this process' memory: Redis is neither asked nor told. Default: false. */
-    l1Only?: boolean | undefined;
-    /** Reads also what is no longer fresh, where grace keeps it. Default: false. */
-    allowStale?: boolean | undefined;
-    /** Answers one frozen object for all who ask so, which spares its parsing. JSON only. Default: false. */
-    shared?: boolean | undefined;
-    /** Gives the call up. The error's `applied` tells whether it may have happened all the same. */
-    signal?: AbortSignal | undefined;
-}
-/** Options of a call that loads. */
-interface LoadOptions extends CacheOptions {
-    /** For how long an old value serves after its loader failed, before it is tried again. Default: 30 s. */
-    graceBackoff?: Duration | undefined;
-    /** After so many ms an old value serves while the loader goes on; 0: at once. Needs `grace`. Default: never. */
-    softTimeoutMs?: number | undefined;
-    /** After so many ms the loader is told to stop and its callers wait no longer. Default: never. */
-    hardTimeoutMs?: number | undefined;
-    /** After so many ms another process that loads the same key is not waited for. Default: never. */
-    lockTimeoutMs?: number | undefined;
-    /** From this part of its lifetime on (above 0, below 1) a value that is asked for is loaded anew beside. */
-    eagerRefresh?: number | undefined;
-    /** Loads anew, whatever is cached. Default: false. */
-    forceFresh?: boolean | undefined;
-}
-
-/** What is still there for a key, though it is not fresh. */
-interface StaleEntry<T> {
-    readonly value: T;
-    /** How long ago it was written. */
-    readonly ageMs: number;
-}
-/** What a loader gets. */
-interface LoadContext<T = unknown> {
-    /** Aborted when `hardTimeoutMs` is over: nobody waits for the result any more. */
-    readonly signal: AbortSignal;
-    /** The old entry, for a loader that can do with less; null when there is none. */
-    readonly stale: StaleEntry<T> | null;
-    /** Says that the result is not to be cached. Answers undefined, to be returned where there is none. */
-    skip(): undefined;
-    /** Ends the load as a failure: an old value serves where grace allows it, else every caller gets this error. */
-    fail(reason: unknown): never;
-    /** The lifetime of the result, in place of the option. */
-    setTtl(ttl: Duration): void;
-    /** The tags of the result, in place of the option. */
-    setTags(tags: readonly string[]): void;
-}
-
-/** Options of calls about many keys. */
-interface BatchOptions {
-    /**
-     * Hears of each key that failed; its answer is then what a miss or a write that was not kept answers. Without it the
-     * call rejects with the first error, once all keys are through; `failures` has the others.
-     */
-    onError?: ((key: string, error: Error) => void) | undefined;
-}
-/** One value of `setMany`. Its own options outrank those of the call. */
-interface CacheItem<T = unknown> {
-    key: string;
-    value: T;
-    options?: CacheOptions | undefined;
-}
-/** What a loader of many keys answers: values in the order of the keys, or by key. A key without one is not cached. */
-type LoadedMany<T> = readonly (T | undefined)[] | ReadonlyMap<string, T> | Readonly<Record<string, T>>;
-
-/** A value to be cached, or how it is loaded. */
-type WarmEntry<T = unknown> = {
-    key: string;
-    options?: LoadOptions | undefined;
-} & ({
-    value: T;
-    load?: undefined;
-} | {
-    load: (context: LoadContext<T>) => T | Promise<T>;
-    value?: undefined;
-});
-/** A list, or what comes one by one. */
-type WarmEntries = Iterable<WarmEntry> | AsyncIterable<WarmEntry>;
-/** How far a warm-up has come. */
-interface WarmProgress {
-    /** Entries that were looked at. */
-    done: number;
-    /** How many there are; null while nobody knows. */
-    total: number | null;
-    /** Those that were written, those that were there already, and those that failed. */
-    warmed: number;
-    skipped: number;
-    failed: number;
-}
-interface WarmOptions extends LoadOptions {
-    /** Entries at once, 1 to 1000. Default: 8. */
-    concurrency?: number | undefined;
-    /** Hears of each entry that is done. */
-    onProgress?: ((progress: WarmProgress) => void) | undefined;
-}
-/** What became of a warm-up. */
-interface WarmResult extends WarmProgress {
-    /** Whether its signal ended it before all was done. */
-    aborted: boolean;
-    /** What failed; the first 1,000. */
-    failures: {
-        key: string;
-        error: Error;
-    }[];
-}
-
-/** A value with its age and lifetime, as apps hand it around. Not how it is stored. */
-interface CacheEntry<T> {
-    data: T;
-    /** When it was written, ms since 1970. */
-    timestamp: number;
-    /** Seconds. */
-    ttl: number;
-    compressed?: boolean;
-}
-/** What `getEntry` answers. */
-interface CachedEntry<T> {
-    value: T;
-    /** Who answered: Redis, a copy in this process that Redis keeps informed, or memory where there is no Redis. */
-    source: Source;
-    /** What is left of its lifetime, grace included; null when it never expires. */
-    ttlMs: number | null;
-    /** How long ago it was written. */
-    ageMs: number;
-    /** Whether its time is over, and only grace keeps it. */
-    stale: boolean;
-}
-/** What `getInfo` answers. */
-interface CacheInfo {
-    redis: {
-        available: boolean;
-        stats?: RedisHealth['details'];
-    };
-    /** The memory store: entries of all families, and their bytes. */
-    memory: {
-        entries: number;
-        size: number;
-    };
-    stats: CacheStats;
-}
-/**
- * The cache manager. No call rejects because Redis is down: a read is then a miss, a write answers
- * false, unless memory serves; a call with `requireRedis` rejects with `E_UNAVAILABLE`. Wrong arguments reject
- * with `E_INVALID` and the path of the argument; after a shutdown every call rejects with `E_CLOSED`; a foreign
- * value of another Redis type under one of our names, or one that is no JSON, rejects with `E_DATA`; with
- * `journalSync: 'always'` a write that the journal's disk does not take rejects with `E_FULL`.
- */
-declare class CacheManager {
-    private readonly client;
-    private readonly scope;
-    private table;
-    private tableIn;
-    /** The value of a key, or null for a miss. A cached null is null too; `exists` tells them apart. */
-    get<T = unknown>(key: string, options?: CacheOptions): Promise<T | null>;
-    /** The same with who answered and how long the value lives, or null for a miss. */
-    getEntry<T = unknown>(key: string, options?: CacheOptions): Promise<CachedEntry<T> | null>;
-    /**
-     * Stores a value that its serializer can hold; null is one, undefined is not (`E_INVALID`). True when Redis or
-     * memory has it. Default lifetime: 3600 s.
-     */
-    set<T>(key: string, value: T, options?: CacheOptions): Promise<boolean>;
-    /** Removes a key from Redis and memory. True when there was something. */
-    delete(key: string, options?: CacheOptions): Promise<boolean>;
-    /**
-     * Makes a key stale: it is a miss from now on, and still serves where grace takes old values. True when there was
-     * something.
-     */
-    expire(key: string, options?: CacheOptions): Promise<boolean>;
-    /** Whether the key holds a fresh value, null included. */
-    exists(key: string, options?: CacheOptions): Promise<boolean>;
-    /**
-     * The value of a key, or what `factory` returns, which is then cached. Whoever asks for the same key meanwhile gets
-     * the same value from the same factory call; in other processes, too, while Redis answers. null is cached;
-     * undefined is returned and not cached. What the factory throws reaches every caller unchanged, unless an old value
-     * may serve (`grace`). A key that is deleted or invalidated while the factory runs is not cached by it.
-     */
-    getOrSet<T>(key: string, factory: (context: LoadContext<T>) => T | Promise<T>, options?: LoadOptions): Promise<T>;
-    /** The values of keys in their order, null for a miss; one trip for all. */
-    getMany<T = unknown>(keys: readonly string[], options?: CacheOptions & BatchOptions): Promise<(T | null)[]>;
-    /** Stores several values; one trip for all, not a transaction. Answers for each whether it was kept. */
-    setMany(items: readonly CacheItem[], options?: CacheOptions & BatchOptions): Promise<boolean[]>;
-    /** Removes several keys; one trip for all. Answers for each whether there was something. */
-    deleteMany(keys: readonly string[], options?: CacheOptions & BatchOptions): Promise<boolean[]>;
-    /**
-     * The values of keys in their order, those that are missing from one call of `loader`. In all else it is as
-     * `getOrSet`.
-     */
-    getOrSetMany<T>(keys: readonly string[], loader: (missing: readonly string[], context: LoadContext<T>) => LoadedMany<T> | Promise<LoadedMany<T>>, options?: LoadOptions & BatchOptions): Promise<(T | undefined)[]>;
-    /** Fills the cache ahead of time. Safe to repeat: what is there and fresh is left as it is. */
-    warm(entries: WarmEntries, options?: WarmOptions): Promise<WarmResult>;
-    /**
-     * Invalidates everything that has this tag, or one of these, however much it is: it is gone at once, for every
-     * process, and loads that are under way don't bring it back. True when Redis or memory took it.
-     */
-    deleteByTag(tags: string | readonly string[], options?: CacheOptions): Promise<boolean>;
-    /** The same, but what it covers still serves where grace takes old values. */
-    expireByTag(tags: string | readonly string[], options?: CacheOptions): Promise<boolean>;
-    /**
-     * Removes the keys of the prefix that match: `*` is any text, `?` one character, `[ab]` one of these, a backslash
-     * before a character means itself. Nothing beyond the prefix is touched. Answers how many went. Walks over all keys
-     * of the server; tags and namespaces don't.
-     */
-    deletePattern(pattern: string, options?: CacheOptions): Promise<number>;
-    /**
-     * A part of the cache with keys of its own, which can be cleared at once however much is in it. Namespaces can hold
-     * namespaces. `defaults` are the options of its calls.
-     */
-    namespace(name: string, defaults?: LoadOptions): CacheManager;
-    /**
-     * Removes every key of a prefix: all of `{keyPrefix}{prefix}:`. Default: `'cache'`. A namespace removes itself, with
-     * all namespaces in it, at once.
-     */
-    clear(prefix?: string): Promise<void>;
-    /** A copy of the counts: of the whole cache, or of this namespace with those in it counted for themselves. */
-    getStats(): CacheStats;
-    /** Sets the counts to 0: of the whole cache with its namespaces, or of this namespace alone. */
-    resetStats(): void;
-    /** What Redis and memory hold, with the counts. Does not reject because Redis is down. */
-    getInfo(): Promise<CacheInfo>;
-    /** Refuses every later call of this manager with `E_CLOSED`, until the system is initialised anew. Nothing is removed. */
-    shutdown(): Promise<void>;
-    private tableFamily;
-    private own;
-    private ownIn;
-    /** The number under which the native side counts; an instance that was opened afresh counts anew. */
-    private owner;
-    private countedAs;
-    private defaultMs;
-    /** The markers of what is stored: those of its tags, of its namespace and of those around it. */
-    private names;
-    private remove;
-    private invalidate;
-}
-
-/** The cache of the shared instance. */
-declare const cacheManager: CacheManager;
-/** Cached answers of models, and conversations, of the shared instance. */
-declare const AICacheManager: AICacheManager;
-/** The AI cache of an instance. */
-type AICacheManager = AICache;
-/** Removes everything of the cache family; sessions, counters and AI answers stay. */
-declare const clearAllCache: () => Promise<void>;
-/** A copy of the cache's counts. */
-declare const getCacheStats: () => CacheStats;
-/** What Redis and memory hold, with the cache's counts. */
-declare const getCacheInfo: () => Promise<CacheInfo>;
-
-/** Options of `memoize`. */
-interface MemoizeOptions<Args extends readonly unknown[]> {
-    /**
-     * The part of the key that the arguments decide; the whole is `memoized:{generated}`. Default: the
-     * function's name and a hash of its text, and the arguments as canonical JSON. Needed where functions
-     * of the same text differ by what they close over.
-     */
-    keyGenerator?: ((...args: Args) => string) | undefined;
-    /** Lifetime: seconds or `'1h'`. Default, also for 0: none. */
-    ttl?: Duration | undefined;
-}
-/** Results that survive an outage. */
-interface MemoizingCache {
-    /**
-     * The function with a memory. Calls with the same key that run at the same time run it once; what it
-     * throws reaches them unchanged and is not kept; undefined is returned and not kept.
-     */
-    memoize<Args extends unknown[], Result>(fn: (...args: Args) => Result, options?: MemoizeOptions<Args>): (...args: Args) => Promise<Awaited<Result>>;
-    /** The value of a key of the fallback manager, or what `factory` returns, which is then stored. */
-    getOrSet<T>(key: string, factory: () => T | Promise<T>, ttlSeconds?: Duration): Promise<T>;
-}
-
-/** The fallback manager of the shared instance. */
-declare const fallbackManager: FallbackManager;
-/** Results of functions that survive an outage, of the shared instance. */
-declare const FallbackCache: FallbackCache;
-/** The fallback cache of an instance. */
-type FallbackCache = MemoizingCache;
-/** How memory and the journal stand. */
-declare const getFallbackStats: () => FallbackStats;
-/** Replays what was written while Redis was away. Resolves when that is done or has failed. */
-declare const syncWithRedis: () => Promise<void>;
-/** Forgets the fallback manager's values in memory. What Redis holds stays. */
-declare const clearFallback: () => void;
-
 /**
  * An instance: a connection, a memory store and the managers over them. Instances with the same settings
  * share their connection and memory within the process. Functions are bound, so they can be taken apart.
@@ -1122,4 +1167,4 @@ declare const shutdownRedisSystem: () => Promise<void>;
 declare const getSystemStatus: () => Promise<SystemStatus>;
 
 export { AICacheManager, FallbackCache, HoldfastError, cacheManager, clearAllCache, clearFallback, createHoldfast, fallbackManager, getCacheInfo, getCacheStats, getFallbackStats, getRedisHealth, getSystemStatus, initializeRedisSystem, isRedisAvailable, redisClient, shutdownRedisSystem, syncWithRedis };
-export type { AIKeyOptions, AIParameters, AIPrompt, AbsentPart, BackendState, BatchOptions, BreakerSettings, CacheCounts, CacheEntry, CacheInfo, CacheItem, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CachedStream, CommandArgument, CustomSerializer, Duration, EmbeddingEntry, FallbackData, FallbackDataChange, FallbackDataEntry, FallbackDataRemoval, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, LoadContext, LoadOptions, LoadedMany, LooseFallbackData, MemoizeOptions, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealth, Serializer, StaleEntry, StreamOptions, StreamSource, SystemComponents, SystemStatus, TlsOptions, Vector, WarmEntries, WarmEntry, WarmOptions, WarmProgress, WarmResult };
+export type { AIConversationOptions, AIKeyOptions, AIParameters, AIPrompt, AIResponseOptions, AIScope, AbsentPart, BackendState, BatchOptions, BreakerSettings, CacheCounts, CacheEntry, CacheInfo, CacheItem, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CachedStream, CommandArgument, CustomSerializer, Duration, EmbeddingEntry, EmbeddingOptions, FallbackData, FallbackDataChange, FallbackDataEntry, FallbackDataRemoval, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, LoadContext, LoadMany, LoadOptions, LoadedMany, LooseFallbackData, MemoizeOptions, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealth, Serializer, StaleEntry, StreamOptions, StreamSource, SystemComponents, SystemStatus, TlsOptions, Vector, WarmEntries, WarmEntry, WarmOptions, WarmProgress, WarmResult };

@@ -19,7 +19,7 @@ import {
   SOURCE_NEAR,
   type RawArgument,
 } from '../js/generated/operations'
-import { Hot, type HotTable } from '../js/hot'
+import { Hot, HotRoom, type HotTable } from '../js/hot'
 import { DECODE_FOUND, DECODE_LENIENT, DECODE_RAW, DECODE_VALUE, Found, Loading } from '../js/inbox'
 import { encodeValue, type Serializer } from '../js/serializers'
 import { Failed, SOFT_NEVER } from '../js/slots'
@@ -239,6 +239,23 @@ describe('settling', () => {
     expect(await get('bad', DECODE_VALUE + DECODE_LENIENT)).toBe('no json')
   })
 
+  it('reads JSON and text whatever serializer is given, and never shows what is neither', async () => {
+    const own = { serialize: String, deserialize: () => 'own' }
+    const read = (serializer?: Serializer) => getEntry(batch, { decoder: DECODE_VALUE, serializer }, at('k'), 'cacheManager.get')
+    for (const serializer of [undefined, 'json', 'structured', own] as Serializer[]) {
+      addon.answer = () => ({ kind: 'entry', text: '{"a":[1]}', format: FORMAT_JSON })
+      expect(await read(serializer)).toEqual({ a: [1] })
+      addon.answer = () => ({ kind: 'entry', text: '{"a":[1]}', format: FORMAT_TEXT })
+      expect(await read(serializer)).toBe('{"a":[1]}')
+    }
+    for (const wrong of [{ text: 'secret' }, { text: '' }, { bytes: new Uint8Array([0xff]) }]) {
+      addon.answer = () => ({ kind: 'entry', ...wrong })
+      const error = await read().catch((thrown: unknown) => thrown)
+      expect(error).toMatchObject({ code: 'E_DATA', message: expect.stringContaining('no JSON') })
+      expect(JSON.stringify(error)).not.toContain('secret')
+    }
+  })
+
   it('gives texts back whole, whether cut from a large answer or sent aside', async () => {
     const texts = Array.from({ length: 50 }, (_, index) => `${index}:${'x'.repeat(40)}`)
     addon.answer = ({ fields }) => ({ kind: 'entry', text: texts[Number(fields[1])] as string, format: FORMAT_TEXT })
@@ -269,6 +286,56 @@ describe('settling', () => {
     addon.reply(12_345, { kind: 'entry', text: '"stranger"' }, false)
     addon.reply(last()[0]?.id as number, { kind: 'entry', text: '"mine"' })
     expect(await answer).toBe('mine')
+  })
+})
+
+describe('who takes an answer', () => {
+  const taking = (key: string, take: (answer: unknown) => void) => getEntryFor(batch, { decoder: DECODE_VALUE }, at(key), 'getMany', take)
+  beforeEach(() => {
+    addon.answer = ({ name, fields }) => (name === 'entrySet' ? { kind: 'boolean', value: true } : { kind: 'entry', text: JSON.stringify(fields[1]) })
+  })
+
+  it('may call in: what he calls goes with the next batch', async () => {
+    const written = new Promise((done) => taking('a', () => done(set('written', 1))))
+    const answer = get('b')
+    expect([await written, await answer]).toEqual([true, 'b'])
+    expect(addon.batches.map((one) => one.map(({ fields }) => fields[1]))).toEqual([['a', 'b'], ['written']])
+  })
+
+  it('may call in so much that it crosses at once, while others wait for their answers', async () => {
+    const inner: Promise<unknown>[] = []
+    taking('first', () => inner.push(...Array.from({ length: 300 }, (_, index) => get(`inner:${index}`)), set('large', new Uint8Array(100_000), 'structured')))
+    const outer = Array.from({ length: 100 }, (_, index) => get(`outer:${index}`))
+    expect(await Promise.all(outer)).toEqual(outer.map((_, index) => `outer:${index}`))
+    expect(await Promise.all(inner)).toEqual([...Array.from({ length: 300 }, (_, index) => `inner:${index}`), true])
+  })
+
+  it('is told of his own failure, and loses nobody else his answer', async () => {
+    const told: unknown[] = []
+    const failing = (answer: unknown): void => {
+      told.push(answer)
+      throw new RangeError('too deep')
+    }
+    taking('throws', failing)
+    const [others, written] = [['a', 'b'].map((key) => get(key)), set('k', 1)]
+    expect([await Promise.all(others), await written]).toEqual([['a', 'b'], true])
+    expect(told).toMatchObject(['throws', { record: { code: 'E_INTERNAL', message: expect.stringContaining('too deep') } }])
+    addon.answer = () => 'pending'
+    taking('throws', failing)
+    const late = get('late')
+    await tick()
+    for (const { id, fields } of last()) addon.reply(id, { kind: 'entry', text: JSON.stringify(fields[1]) }, fields[1] === 'late')
+    expect(await late).toBe('late')
+  })
+
+  it('loses nobody his error when the native call itself fails', async () => {
+    taking('throws', () => {
+      throw new Error('mine')
+    })
+    const other = get('k')
+    addon.failure = new Error('{"code":"E_CLOSED","message":"closed","retryable":false,"applied":"no","operation":""}')
+    await expect(other).rejects.toMatchObject({ code: 'E_CLOSED' })
+    expect(await get('next')).toBe('next')
   })
 })
 
@@ -358,11 +425,17 @@ describe('texts at hand', () => {
   const HEAD = 3
   const echo = () => void (addon.marks![2] = addon.marks![2]! + 1)
   let marks: Uint32Array
+  let room: HotRoom
+  let hot: Hot
   let table: HotTable
+  /** Another instance, or one with room for so many bytes. */
+  const another = (mostBytes?: number): Hot => Hot.over(marks, echo, mostBytes === undefined ? room : (room = new HotRoom(mostBytes)))!
   beforeEach(() => {
     marks = addon.marks = new Uint32Array(HEAD + 8)
     marks[0] = 1
-    table = Hot.over(marks, echo)!.of('cache')
+    room = new HotRoom()
+    hot = another()
+    table = hot.of('cache')
     addon.answer = ({ fields }) => ({ kind: 'entry', text: JSON.stringify(fields[1]), place: 5, mark: 0 })
   })
   /** Asks for keys as often as it takes for their texts to be kept. */
@@ -418,6 +491,15 @@ describe('texts at hand', () => {
     expect(table.read('50000')?.isOlderThan(0.9)).toBe(false)
   })
 
+  it('are older than a part of their freshness by that alone, or by their lifetime where nothing else is said', async () => {
+    const kept = { kind: 'entry', text: '1', place: 5, mark: 0, keepMs: 60_000, ageMs: 50_000 } as const
+    const times: Record<string, object> = { fresh: { freshMs: 50_000, ttlMs: 1e9 }, lives: { ttlMs: 50_000 }, young: { ttlMs: 1e9 }, good: {} }
+    addon.answer = ({ fields }) => ({ ...kept, ...times[String(fields[1])] })
+    await ask(Object.keys(times))
+    const older = (part: number) => Object.keys(times).filter((key) => table.read(key)?.isOlderThan(part))
+    expect([older(0.4), older(0.6)]).toEqual([['fresh', 'lives'], []])
+  })
+
   it('hold no large text that they were cut from', async () => {
     const texts = Array.from({ length: 200 }, (_, index) => `${index}:${'x'.repeat(100)}`)
     addon.answer = ({ fields }) => ({ kind: 'entry', text: texts[Number(fields[1])]!, format: FORMAT_TEXT, place: 5, mark: 0 })
@@ -425,19 +507,97 @@ describe('texts at hand', () => {
     expect(texts.map((_, index) => table.read(String(index))?.text)).toEqual(texts)
   })
 
-  it('are no more than the table has room for; the one that was kept longest goes first', async () => {
-    await keep(...Array.from({ length: 1100 }, (_, index) => `k${index}`))
-    const left = Array.from({ length: 1100 }, (_, index) => table.read(`k${index}`) !== undefined)
-    expect(left.filter(Boolean)).toHaveLength(1024)
-    expect(left.slice(1100 - 1024).every(Boolean)).toBe(true)
+  it('are the ones that were answered, whatever characters they have and whatever crosses with them', async () => {
+    const wide = 'ключ🜁'.repeat(10)
+    addon.answer = ({ fields }) => ({ kind: 'entry', place: 5, ...(fields[1] === 'wide' ? { bytes: JSON.stringify(wide) as never } : { text: `"${'x'.repeat(3000)}"` }) })
+    expect((await ask(['long', 'wide', 'longer']))[1]).toBe(wide)
+    expect(JSON.parse(table.read('wide')!.text)).toBe(wide)
+  })
+
+  it('are no more than there is room for, keys counted; what was used longest ago goes first', async () => {
+    table = another(100_000).of('cache')
+    const long = (name: number | string) => `${name}:${'k'.repeat(4_000)}`
+    const keys = Array.from({ length: 20 }, (_, index) => long(index))
+    await keep(...keys)
+    const there = () => keys.flatMap((key, index) => (table.read(key) === undefined ? [] : [index]))
+    const [first, second, ...others] = there()
+    // A key may have characters of two bytes.
+    expect(others.length).toBeGreaterThanOrEqual(3)
+    expect(others.length).toBeLessThanOrEqual(10)
+    expect([first, second, ...others]).toEqual(keys.map((_, index) => index).slice(-2 - others.length))
+    await keep(long('one more'))
+    expect(table.read(keys[second!]!)).toBeDefined()
+    await keep(long('two more'))
+    expect(there()).toEqual([second, ...others.slice(1)])
+    expect(room.bytes).toBeLessThanOrEqual(100_000)
     addon.answer = () => ({ kind: 'entry', text: JSON.stringify('x'.repeat(70_000)), place: 5, mark: 0 })
     await ask(['large'])
     expect(table.read('large')).toBeUndefined()
   })
 
+  it('share their room with those of other families and instances, and with the objects made of them', async () => {
+    const mine = another(21_000).of('cache')
+    const theirs = another().of('theirs')
+    const big = `[${'1,'.repeat(2_000)}1]`
+    addon.answer = ({ fields }) => ({ kind: 'entry', text: fields[1] === 'big' ? big : '1', place: 5, mark: 0 })
+    table = mine
+    await ask(['small', 'big'])
+    table = theirs
+    await ask(['big'])
+    expect([mine.read('small'), mine.read('big'), theirs.read('big')].map((entry) => entry !== undefined)).toEqual([true, true, true])
+    const before = room.bytes
+    theirs.read('big')!.share(JSON.parse(big))
+    expect(room.bytes).not.toBe(before)
+    expect(room.bytes).toBeLessThanOrEqual(21_000)
+    expect([mine.read('small'), mine.read('big')]).toEqual([undefined, undefined])
+    expect(theirs.read('big')?.shared).toHaveLength(2_001)
+  })
+
+  it('are let go of with what they are texts of, and when nobody asks for them, with everything they took', async () => {
+    const [one, other] = [hot.of('cache'), another()]
+    table = other.of('cache')
+    await keep('a', 'b')
+    table = other.of('elsewhere')
+    await keep('a')
+    table = one
+    await keep('a', 'b')
+    addon.answer = ({ fields }) => ({ kind: 'entry', text: '1', place: 6, mark: 0, tags: 0, keepMs: fields[1] === 'ends' ? 0 : -1 })
+    await Promise.all(['tagged', 'ends'].map((key) => get(key, DECODE_VALUE, one)))
+    await Promise.all(['tagged', 'ends'].map((key) => get(key, DECODE_VALUE, one)))
+    const all = room.bytes
+    room.sweep()
+    expect(room.bytes, 'its time is over').toBeLessThan(all)
+    const left = room.bytes
+    hot.dropTagged()
+    expect(room.bytes, 'tags were invalidated').toBeLessThan(left)
+    expect([one.read('tagged'), one.read('a')?.text]).toEqual([undefined, '"a"'])
+    hot.clear()
+    expect(one.read('a')).toBeUndefined()
+    expect([other.of('cache').read('b')?.text, other.of('elsewhere').read('a')?.text], 'those of another instance stay').toEqual(['"b"', '"a"'])
+    marks[5]!++
+    room.sweep()
+    expect(room.bytes).toBe(0)
+  })
+
+  it('are seen by all managers of a family, and dropped for all', async () => {
+    const other = hot.of('cache')
+    await keep('k')
+    const later = hot.of('cache')
+    expect(later.read('k')?.text).toBe('"k"')
+    table = other
+    await keep('k', 'l')
+    hot.drop('cache', 'k')
+    for (const each of [other, later, hot.of('cache')]) expect(each.read('k')).toBeUndefined()
+    expect(hot.of('cache').read('l')?.text).toBe('"l"')
+    hot.drop('cache', 'l')
+    expect(room.bytes).toBe(0)
+    await keep('k')
+    expect(hot.of('cache').read('k')?.text).toBe('"k"')
+  })
+
   it('are none where the two sides do not see the same memory', () => {
-    expect(Hot.over(null, echo)).toBeNull()
-    expect(Hot.over(new Uint32Array(HEAD), echo)).toBeNull()
+    expect(Hot.over(null, echo, room)).toBeNull()
+    expect(Hot.over(new Uint32Array(HEAD), echo, room)).toBeNull()
   })
 
   it('count among the answers after which the event loop is owed a turn', async () => {

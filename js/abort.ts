@@ -11,10 +11,15 @@ const ended = new WeakMap<AbortSignal, Set<() => void>>()
 /** Throws when the signal was aborted before anything was sent, or is no signal. */
 export function checkSignal(signal: AbortSignal | undefined, operation: string): void {
   if (signal === undefined) return
-  if (typeof signal !== 'object' || signal === null || typeof signal.aborted !== 'boolean') {
-    throw invalid('options.signal', `options.signal is ${describe(signal)}; allowed: an AbortSignal`, operation)
-  }
+  checkIsSignal(signal, operation)
   if (signal.aborted) throw aborted(signal, 'no', operation)
+}
+
+/** Throws when it is no signal. One of another global is one as well. */
+export function checkIsSignal(signal: unknown, operation: string): asserts signal is AbortSignal {
+  const { aborted, addEventListener } = Object(signal) as Partial<AbortSignal>
+  if (typeof aborted === 'boolean' && typeof addEventListener === 'function') return
+  throw invalid('options.signal', `options.signal is ${describe(signal)}; allowed: an AbortSignal`, operation)
 }
 
 /** The answer, unless the options' signal gives the call up. */
@@ -44,7 +49,8 @@ export async function abortable<Value>(answer: Promise<Value>, signal: AbortSign
   }
 }
 
-function callsOf(signal: AbortSignal): Set<() => void> {
+/** What this signal ends: whoever puts something in takes it out again when it is over. */
+export function callsOf(signal: AbortSignal): Set<() => void> {
   let calls = ended.get(signal)
   if (calls === undefined) {
     const fresh = (calls = new Set())

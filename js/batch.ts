@@ -111,8 +111,6 @@ export class Batch {
     } catch (thrown) {
       this.failTurn(turn, thrown)
       pending = count
-    } finally {
-      outbox.clear()
     }
     bridge.streak += count - pending
     this.alone = count === 1 && pending === 0

@@ -7,6 +7,7 @@
 
 import type { Batch } from './batch.js'
 import { HoldfastError } from './errors.js'
+import { HotRoom } from './hot.js'
 import { DECODE_RAW, Inbox } from './inbox.js'
 import { REPLY_EVENT } from './generated/operations.js'
 import type { NativeEnvironment, NativeModule } from './native-module.js'
@@ -31,11 +32,15 @@ export interface EventReceiver {
 export class Bridge {
   /** Answers given at once since the event loop last had its turn. */
   streak = 0
+  /** Where the hot entries of all instances stand. */
+  readonly hotRoom = new HotRoom()
   private readonly inbox = new Inbox()
   private readonly slots: Slot[] = []
   private readonly unused: Slot[] = []
   private readonly receivers = new Map<number, WeakRef<EventReceiver>>()
   private events: [handle: number, event: NativeEvent][] = []
+  /** Whether answers are being handed out. */
+  private isReading = false
 
   readonly native: NativeEnvironment
 
@@ -76,19 +81,28 @@ export class Bridge {
     return this.slots.filter((slot) => slot.batch === batch)
   }
 
-  /** Hands a batch over and settles what was answered at once. Answers how many are pending. */
+  /**
+   * Hands a batch over and settles what was answered at once. Answers how many are pending. The box is empty before
+   * anybody hears of an answer: what he calls then goes with the next batch.
+   */
   submit(handle: number, outbox: Outbox): number {
-    const { inbox, native } = this
-    const text = native.submit(handle, outbox.meta, outbox.used, outbox.text, outbox.extras, inbox.numbers)
+    // Whoever takes an answer may call in: then the one inbox is still being read.
+    const inbox = this.isReading ? new Inbox() : this.inbox
+    let text: string | null
+    try {
+      text = this.native.submit(handle, outbox.meta, outbox.used, outbox.text, outbox.extras, inbox.numbers)
+    } finally {
+      outbox.clear()
+    }
     const pending = inbox.numbers[3] as number
-    if (this.receive(text)) this.drainAll()
+    if (this.receive(inbox, text)) this.drainAll(inbox)
     return pending
   }
 
   /** Takes the replies that wait. */
   wake(): void {
     this.streak = 0
-    this.drainAll()
+    this.drainAll(this.inbox)
   }
 
   listen(handle: number, receiver: EventReceiver): void {
@@ -99,15 +113,16 @@ export class Bridge {
     this.receivers.delete(handle)
   }
 
-  private drainAll(): void {
-    while (this.receive(this.native.drain(this.inbox.numbers))) {
+  private drainAll(inbox: Inbox): void {
+    while (this.receive(inbox, this.native.drain(inbox.numbers))) {
       // One inbox was full; the next one waits.
     }
   }
 
   /** Settles the rows in the inbox. Answers whether more wait. */
-  private receive(text: string | null): boolean {
-    const { inbox } = this
+  private receive(inbox: Inbox, text: string | null): boolean {
+    const isInner = this.isReading
+    this.isReading = true
     // How many numbers the next row takes; 0 when none waits.
     const wanted = inbox.numbers[2] as number
     inbox.begin(text, inbox.numbers[1] === 1 ? this.native.takeExtras() : null)
@@ -115,17 +130,19 @@ export class Bridge {
     while (inbox.hasRow) {
       const id = inbox.next()
       if (inbox.kind === REPLY_EVENT) this.keep(id, inbox.readEvent())
-      else this.settle(id)
+      else this.settle(inbox, id)
     }
     inbox.end()
+    this.isReading = isInner
     if (empty && wanted > 0) inbox.growTo(wanted)
     return wanted > 0
   }
 
-  private settle(id: number): void {
+  /** Never throws: the rows behind this one are other calls' answers. */
+  private settle(inbox: Inbox, id: number): void {
     const slot = this.slots[id]
-    if (slot !== undefined && slot.batch !== null) slot.settle(this.inbox)
-    else skip(this.inbox)
+    if (slot !== undefined && slot.batch !== null) slot.settle(inbox)
+    else skip(inbox)
   }
 
   // Listeners are users' code, which may call in again: they run when the inbox is done with.

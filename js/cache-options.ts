@@ -79,10 +79,34 @@ export interface Kept {
 const LONGEST_TIMEOUT_MS = 2_147_483_647
 const GRACE_BACKOFF_MS = 30_000
 
-export function checkOptions(options: unknown, operation: string): void {
-  if (options === undefined || (typeof options === 'object' && options !== null && !Array.isArray(options))) return
+/** Whether these may be options, so far as they are looked at as a whole; none are, too. */
+export function areOptions(options: unknown): boolean {
+  return options === undefined || (typeof options === 'object' && options !== null && !Array.isArray(options))
+}
+
+export function checkOptions(options: unknown, operation: string, path = 'options'): void {
+  if (areOptions(options)) return
   const hint = typeof options === 'number' ? ', such as { ttl: 60 }' : ''
-  throw invalid('options', `options is ${describe(options)}; allowed: an object${hint}`, operation)
+  throw invalid(path, `${path} is ${describe(options)}; allowed: an object${hint}`, operation)
+}
+
+/** Options that rule each other out. */
+const OPPOSED = [
+  ['persist', 'ttl'],
+  ['l1Only', 'skipL1'],
+  ['l1Only', 'requireRedis'],
+] as const
+
+/** The options of a call over those that it starts from. What is undefined says nothing. */
+export function merged<Over extends LoadOptions>(under: LoadOptions | undefined, over: Over | undefined): Over | undefined {
+  if (under === undefined || over === undefined) return over ?? (under as Over | undefined)
+  const all: Record<string, unknown> = { ...under }
+  for (const [one, other] of OPPOSED) {
+    if (over[one]) delete all[other]
+    if (over[other]) delete all[one]
+  }
+  for (const [name, value] of Object.entries(over)) if (value !== undefined) all[name] = value
+  return all as Over
 }
 
 /** The family that the options name, with all that has to be right about every call. */

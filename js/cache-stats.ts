@@ -39,8 +39,13 @@ export interface CacheCounts {
 export interface CacheStats extends CacheCounts {
   /** Who serves: Redis, memory for good, or both (Redis with memory behind it). */
   backend: 'redis' | 'memory' | 'hybrid'
-  /** The counts of each namespace, by its name: `{prefix}:{namespace}`. */
+  /**
+   * The counts of each namespace, by its name: `{prefix}:{namespace}`, or `{prefix}:{outer}:{inner}`. In a prefix or name
+   * a colon is written `%3A`, and a percent sign `%25`.
+   */
   namespaces: Record<string, CacheCounts>
+  /** Only of a namespace beyond the first 10,000: it counts in the whole cache alone, and all counts here are 0. */
+  uncounted?: true
 }
 
 /** @internal Nothing was counted. */
@@ -58,6 +63,11 @@ export function noStats(backend: CacheStats['backend']): CacheStats {
     coalesced: 0,
   }
   return statsOf({ total, held: { entries: 0, bytes: 0, evicted: 0 }, backend, namespaces: [] })
+}
+
+/** @internal The name under which a namespace is counted: the prefix, and the names from the outermost on. */
+export function countedName(parts: readonly string[]): string {
+  return parts.map((part) => part.replaceAll('%', '%25').replaceAll(':', '%3A')).join(':')
 }
 
 interface NativeCounts {

@@ -4,7 +4,7 @@
 import { Batch } from './batch.js'
 import { bridgeTo, type Bridge, type EventReceiver, type NativeEvent } from './bridge.js'
 import { HoldfastError, closed, fromRecord, fromThrown, type ErrorRecord } from './errors.js'
-import { Emitter } from './events.js'
+import { Emitter, type BackendState, type HoldfastEvents } from './events.js'
 import { nativeModule } from './native-module.js'
 import { configText, journalPathOf, type ConfigView, type FallbackSettings, type HoldfastOptions } from './options.js'
 import { Flights, LONGEST_LOAD_MS } from './flights.js'
@@ -22,10 +22,23 @@ interface Open {
   readonly hot: Hot | null
 }
 
+type StateChange = NativeEvent & HoldfastEvents['state-change']
+
+/** While memory answers for a server that doesn't. */
+const ON_MEMORY: ReadonlySet<BackendState> = new Set<BackendState>(['degraded', 'forced'])
+
+/** What an instance leaves behind. It must not lead back to the instance. */
+interface Left {
+  readonly bridge: Bridge
+  readonly handle: number
+  hot: Hot | null
+}
+
 /** Closes what an instance that was dropped without close() left open. */
-const dropped = new FinalizationRegistry<{ bridge: Bridge; handle: number }>(({ bridge, handle }) => {
+const dropped = new FinalizationRegistry<Left>(({ bridge, handle, hot }) => {
   bridge.forget(handle)
   bridge.native.close(handle)
+  hot?.clear()
 })
 
 /** Instances with listeners: they live as long as somebody wants to hear from them. */
@@ -36,7 +49,7 @@ export class Connection implements EventReceiver {
   readonly flights = new Flights()
   readonly limits = new LoadLimits()
   readonly leases = new Leases(() => this.batch('cacheManager.getOrSet'), LONGEST_LOAD_MS)
-  readonly tally = new Tally((rows) => void this.inspect('countCache', rows, 'cacheManager.getStats'))
+  readonly tally = new Tally((rows) => this.count(rows))
   /** Counts how often the instance was opened for use; a manager that was shut down stays so within one. */
   generation = 0
   // Hidden from inspection, not only from the types: both hold the password.
@@ -99,7 +112,9 @@ export class Connection implements EventReceiver {
     const config = configText(this.#options, fallback, operation)
     if (this.#open?.config !== config) {
       const before = this.#open
-      this.#open = this.connect(config, operation)
+      const next = this.connect(config, operation)
+      this.tally.flush()
+      this.#open = next
       if (before !== null) void this.leave(before)
     }
     this.systemFallback = fallback
@@ -110,12 +125,14 @@ export class Connection implements EventReceiver {
   /** Lets what is in flight finish, then closes. Everything called from now on gets `E_CLOSED`. */
   async close(): Promise<void> {
     this.isClosed = true
+    this.tally.flush()
     const open = this.#open
     this.#open = null
     if (open !== null) await this.leave(open)
   }
 
   receive(event: NativeEvent): void {
+    if (event.type === 'state-change' && !ON_MEMORY.has((event as StateChange).to)) this.limits.letAllIn()
     this.events.emit(event.type, event)
   }
 
@@ -127,6 +144,17 @@ export class Connection implements EventReceiver {
   off(name: string, listener: unknown, operation: string): void {
     this.events.off(name, listener, operation)
     if (!this.events.isHeard) heard.delete(this)
+  }
+
+  /** Hands over what this side counted. What is counted after the end counts for nobody. */
+  private count(rows: string): void {
+    if (this.#open === null) return
+    const { bridge, batch } = this.#open
+    try {
+      ask(bridge, batch.handle, 'countCache', rows, 'cacheManager.getStats')
+    } catch {
+      // Nobody asked, and counts are all that is lost.
+    }
   }
 
   private reach(operation: string): Open {
@@ -145,15 +173,18 @@ export class Connection implements EventReceiver {
       throw fromThrown(thrown, operation)
     }
     bridge.listen(handle, this)
-    dropped.register(this, { bridge, handle }, bridge)
+    const left: Left = { bridge, handle, hot: null }
+    dropped.register(this, left, bridge)
     const view = ask<ConfigView>(bridge, handle, 'config', '', operation)
     const echo = (): void => void ask(bridge, handle, 'echoMarks', '', operation)
-    const hot = Hot.over(bridge.native.marks(handle), echo)
+    const hot = Hot.over(bridge.native.marks(handle), echo, bridge.hotRoom)
+    left.hot = hot
     return { bridge, batch: new Batch(bridge, handle, this), config, view, hot }
   }
 
-  private async leave({ bridge, batch }: Open): Promise<void> {
+  private async leave({ bridge, batch, hot }: Open): Promise<void> {
     await batch.close()
+    hot?.clear()
     bridge.forget(batch.handle)
     bridge.native.close(batch.handle)
   }

@@ -26,6 +26,8 @@ export interface HoldfastErrorFields {
   operation?: string
   /** The field that is wrong, for `E_INVALID`. */
   path?: string | undefined
+  /** The error of each key that failed, of a call about many. */
+  failures?: ReadonlyMap<string, Error>
   cause?: unknown
 }
 
@@ -72,6 +74,8 @@ export class HoldfastError extends Error {
   readonly operation: string
   /** The field that is wrong, for `E_INVALID`; else undefined. */
   declare readonly path?: string
+  /** The error of each key that failed, of a call about many; else undefined. */
+  declare readonly failures?: ReadonlyMap<string, Error>
 
   constructor(fields: HoldfastErrorFields) {
     super(fields.message, fields.cause === undefined ? undefined : { cause: fields.cause })
@@ -80,6 +84,7 @@ export class HoldfastError extends Error {
     this.applied = fields.applied ?? 'no'
     this.operation = fields.operation ?? ''
     if (fields.path !== undefined) this.path = fields.path
+    if (fields.failures !== undefined) this.failures = fields.failures
   }
 
   /**

@@ -84,13 +84,18 @@ export class Emitter {
 
   emit(name: string, event: object): void {
     for (const listener of this.listeners.get(name) ?? []) {
-      try {
-        const result = listener(event as never)
-        if (isThenable(result)) result.then(undefined, (thrown: unknown) => warn(name, thrown))
-      } catch (thrown) {
-        warn(name, thrown)
-      }
+      hear(`a listener of '${name}'`, () => listener(event as never))
     }
+  }
+}
+
+/** Runs what a user gave to be told of something. What it throws becomes a process warning. `who` names it there. */
+export function hear(who: string, listener: () => unknown): void {
+  try {
+    const result = listener()
+    if (isThenable(result)) result.then(undefined, (thrown: unknown) => warn(who, thrown))
+  } catch (thrown) {
+    warn(who, thrown)
   }
 }
 
@@ -108,8 +113,8 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }
 
-function warn(name: string, thrown: unknown): void {
+function warn(who: string, thrown: unknown): void {
   const stack = (thrown as { stack?: unknown } | null | undefined)?.stack
   const text = typeof stack === 'string' ? stack : messageOf(thrown)
-  process.emitWarning(`a listener of '${name}' failed: ${text}`, 'HoldfastWarning')
+  process.emitWarning(`${who} failed: ${text}`, 'HoldfastWarning')
 }

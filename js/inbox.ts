@@ -20,7 +20,7 @@ import {
   SOURCE_MEMORY,
   SOURCE_NEAR,
 } from './generated/operations.js'
-import { decodeValue, type Serializer } from './serializers.js'
+import { decodeValue, unreadable, type Serializer } from './serializers.js'
 
 /** Where the rows start. */
 export const FIRST_ROW = 4
@@ -103,9 +103,13 @@ export class Inbox {
   ageMs = 0
   /** For how long it may be kept, ms; -1: no limit. */
   lasts = -1
+  /** For how long its value is fresh, or there where nothing is said of that, ms; -1: for good. */
+  fresh = -1
   loadMs = 0
-  /** Its text, as it was stored; null where it is none. A slice of the answer's text: who keeps it copies it. */
+  /** Its text, as it was stored; null where it is none. Who keeps it takes `storedAlone`. */
   stored: string | null = null
+  /** Whether it was cut from the answer's text, which has one byte for each character. */
+  isCut = false
 
   /** Starts on the answer of one native call. */
   begin(text: string | null, extras: unknown[] | null): void {
@@ -115,9 +119,12 @@ export class Inbox {
     this.extras = extras ?? NO_EXTRAS
   }
 
-  /** The text of the last entry, no longer tied to the answer it came in. */
+  /** The text of the last entry, not tied to anything longer. */
   storedAlone(): string {
-    return own(this.stored as string, this.text)
+    const stored = this.stored as string
+    // What came aside is no part of the answer's text, and may have characters of two bytes.
+    const isPart = this.isCut && stored.length >= SHORTEST_SLICE && stored.length < this.text.length
+    return isPart ? copyOf(stored) : stored
   }
 
   /** Lets go of the texts of the last answer. */
@@ -166,8 +173,18 @@ export class Inbox {
     const degraded = this.next() === 1
     const token = this.readValue() as string | null
     const holder = this.readValue() as string
-    const stale = this.kind === REPLY_ENTRY ? this.readEntry(decoder, serializer) : this.readValue()
-    return new Loading(waitMs, degraded, token, holder, stale as Found | null)
+    return new Loading(waitMs, degraded, token, holder, this.readStale(decoder, serializer))
+  }
+
+  /** What is there though it is not fresh. What can't be read can't serve: it counts as nothing. */
+  private readStale(decoder: number, serializer: Serializer | undefined): Found | null {
+    if (this.kind !== REPLY_ENTRY) return this.readValue() as null
+    try {
+      return this.readEntry(decoder, serializer) as Found
+    } catch (error) {
+      if (HoldfastError.isInstance(error) && error.code === 'E_DATA') return null
+      throw error
+    }
   }
 
   /** An entry that is kept: `keeper` hears of its text, where it may be kept. */
@@ -191,6 +208,7 @@ export class Inbox {
     this.place = this.next()
     this.mark = this.next()
     this.tags = this.next()
+    this.fresh = freshMs < 0 ? ttlMs : freshMs
     this.lasts = shortest(shortest(freshMs, ttlMs), keepMs)
     const value = this.readStored(format, decoder >= DECODE_LENIENT, serializer)
     if ((decoder & (DECODE_LENIENT - 1)) === DECODE_VALUE) return value
@@ -206,7 +224,7 @@ export class Inbox {
   }
 
   private readStored(format: number, lenient: boolean, serializer: Serializer | undefined): unknown {
-    const inText = this.kind === REPLY_TEXT
+    const inText = (this.isCut = this.kind === REPLY_TEXT)
     if (format === FORMAT_TEXT) return (this.stored = this.readValue() as string | null)
     // JSON needs no copy: what is parsed from a slice does not hold it.
     const stored = inText ? this.slice() : this.readValue()
@@ -221,10 +239,7 @@ export class Inbox {
     } else if (lenient) {
       return stored
     }
-    throw new HoldfastError({
-      code: 'E_DATA',
-      message: 'what is stored under this key is no JSON; it was not written by this package and was left as it is',
-    })
+    throw unreadable('is no JSON; it was not written by this package and was left as it is')
   }
 
   private readValue(): unknown {
@@ -293,6 +308,10 @@ function shortest(one: number, other: number): number {
 /** The string, no longer tied to the text it was cut from. */
 export function own(slice: string, text: string): string {
   if (slice.length < SHORTEST_SLICE || text.length < PINNING_TEXT || slice.length * 2 > text.length) return slice
-  // The native side puts one-byte text only into the answer's text.
+  return copyOf(slice)
+}
+
+/** Of a part of an answer's text: the native side puts one-byte text only there. */
+function copyOf(slice: string): string {
   return Buffer.from(slice, 'latin1').toString('latin1')
 }

@@ -32,9 +32,12 @@ export type {
   RedisHealth,
 } from './redis-client.js'
 export type {
+  AIConversationOptions,
   AIKeyOptions,
   AIParameters,
   AIPrompt,
+  AIResponseOptions,
+  AIScope,
   BatchOptions,
   CacheCounts,
   CacheEntry,
@@ -49,8 +52,10 @@ export type {
   CustomSerializer,
   Duration,
   EmbeddingEntry,
+  EmbeddingOptions,
   LoadContext,
   LoadOptions,
+  LoadMany,
   LoadedMany,
   Serializer,
   StaleEntry,

@@ -14,6 +14,8 @@ const OPERATION = 'cacheManager.getOrSet'
 export interface Lease {
   readonly place: Place
   readonly token: string
+  /** When it was last seen that the load goes on; at first when it began. */
+  aliveAt: number
   readonly since: number
 }
 
@@ -23,20 +25,25 @@ export class Leases {
   private readonly held = new Set<Lease>()
   private timer: NodeJS.Timeout | null = null
 
-  /** `longestMs`: a load that takes longer is left to whoever wants it. */
+  /** `longestMs`: a load that shows nothing for longer is left to whoever wants it. */
   constructor(
     private readonly batch: () => Batch,
     private readonly longestMs: number,
   ) {}
 
   hold(place: Place, token: string): Lease {
-    const lease: Lease = { place: { ...place, flags: place.flags | FLAG_UNCOUNTED }, token, since: now() }
+    const lease: Lease = { place: { ...place, flags: place.flags | FLAG_UNCOUNTED }, token, since: now(), aliveAt: now() }
     this.held.add(lease)
     if (this.timer === null) {
       this.timer = setInterval(this.renew, RENEW_MS)
       this.timer.unref()
     }
     return lease
+  }
+
+  /** The load shows that it goes on. */
+  goesOn(lease: Lease): void {
+    lease.aliveAt = now()
   }
 
   /** The load ended; what it brought is written with the lease. */
@@ -56,7 +63,7 @@ export class Leases {
   private readonly renew = (): void => {
     const at = now()
     for (const lease of this.held) {
-      if (at - lease.since > this.longestMs) this.held.delete(lease)
+      if (at - lease.aliveAt > this.longestMs) this.held.delete(lease)
       else if (at - lease.since >= RENEW_MS) this.send(lease, LEASE_MS)
     }
   }

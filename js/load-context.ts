@@ -1,5 +1,6 @@
 // What a loader is told, and what it can say about its result.
 
+import { copyOf } from './copies.js'
 import { lifetimeMs, type Duration } from './durations.js'
 import { describe, invalid, messageOf } from './errors.js'
 import type { Found } from './inbox.js'
@@ -40,7 +41,8 @@ export class Said<T> implements LoadContext<T> {
     stale: Found | null,
     private readonly operation: string,
   ) {
-    this.stale = stale === null ? null : { value: stale.value as T, ageMs: stale.ageMs }
+    // The loader may change it, and the caller may get it all the same.
+    this.stale = stale === null ? null : { value: copyOf(stale) as T, ageMs: stale.ageMs }
     // Loaders take it apart.
     this.skip = this.skip.bind(this)
     this.fail = this.fail.bind(this)

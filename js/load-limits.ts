@@ -1,7 +1,8 @@
 // What keeps loads from doing harm: a failing loader is left alone for a moment, and while memory answers for
 // a server that doesn't, only so many loaders run at once.
 
-import type { AsyncLocalStorage } from 'node:async_hooks'
+import { LONGEST_LOAD_MS } from './flights.js'
+import { within } from './timing.js'
 
 /** Loaders of an instance that run at once while it is degraded: each key is then loaded by every process. */
 const MOST_DEGRADED = 32
@@ -24,9 +25,10 @@ interface Failing {
 export class LoadLimits {
   private readonly failing = new Map<string, Failing>()
   private readonly resting = new Map<string, number>()
+  private hasTold = false
   private running = 0
-  private readonly waiting: (() => void)[] = []
-  private inside: AsyncLocalStorage<true> | null = null
+  /** Those that wait for room, the first one first. */
+  private readonly waiting = new Set<Turn>()
 
   /** The error that a key's loader ended with a moment ago, if it should be left alone. */
   lately(key: string): { error: unknown } | null {
@@ -76,21 +78,93 @@ export class LoadLimits {
     }
   }
 
-  /** Runs a loader when there is room for it. One that is called by another has its room. */
-  async whileDegraded<Value>(load: () => Value | Promise<Value>): Promise<Value> {
-    // Loaded here: nobody pays for it who never meets an outage.
-    const hooks = require('node:async_hooks') as typeof import('node:async_hooks')
-    const inside = (this.inside ??= new hooks.AsyncLocalStorage<true>())
-    if (inside.getStore() === true) return await load()
-    if (this.running >= MOST_DEGRADED) await new Promise<void>((resolve) => this.waiting.push(resolve))
-    else this.running++
-    try {
-      return await inside.run(true, load)
-    } finally {
-      const next = this.waiting.shift()
-      if (next === undefined) this.running--
-      else next()
+  /** Tells, once, that values are loaded anew because they can't be read: after a change of serializers, say. */
+  tellOnce(why: string): void {
+    if (this.hasTold) return
+    this.hasTold = true
+    process.emitWarning(`getOrSet loads anew what it can't read: ${why}`, 'HoldfastWarning')
+  }
+
+  /** Room for a loader, as soon as there is some. */
+  turn(): Turn {
+    const turn = new Turn(this.end)
+    if (this.running < MOST_DEGRADED) this.begin(turn)
+    else this.waiting.add(turn)
+    return turn
+  }
+
+  /** Redis answers again: nobody has to wait. */
+  letAllIn(): void {
+    for (const turn of this.waiting) this.begin(turn)
+    this.waiting.clear()
+  }
+
+  private begin(turn: Turn): void {
+    this.running++
+    turn.begin()
+  }
+
+  private readonly end = (turn: Turn): void => {
+    if (!turn.hasBegun) {
+      this.waiting.delete(turn)
+      return
     }
+    this.running--
+    const [next] = this.waiting
+    if (next === undefined || this.running >= MOST_DEGRADED) return
+    this.waiting.delete(next)
+    this.begin(next)
+  }
+}
+
+/** One that has room, or waits for it. */
+export class Turn {
+  readonly come: Promise<true>
+  hasBegun = false
+  private tell = (_: true): void => {}
+  private isOver = false
+  private timer: NodeJS.Timeout | undefined
+
+  constructor(private readonly ended: (turn: Turn) => void) {
+    this.come = new Promise((resolve) => (this.tell = resolve))
+  }
+
+  begin(): void {
+    this.hasBegun = true
+    // A loader that hangs must not keep others from theirs for ever.
+    this.timer = setTimeout(() => this.end(), LONGEST_LOAD_MS)
+    this.timer.unref()
+    this.tell(true)
+  }
+
+  end(): void {
+    if (this.isOver) return
+    this.isOver = true
+    clearTimeout(this.timer)
+    this.ended(this)
+  }
+}
+
+/** Room for one loader, which the loads of several keys may share. */
+export class Room {
+  private users = 0
+  private turn: Turn | null = null
+
+  constructor(private readonly limits: LoadLimits) {}
+
+  /** False when there was none within so long. Whoever entered leaves. */
+  async enter(ms: number): Promise<boolean> {
+    this.users++
+    this.turn ??= this.limits.turn()
+    if (this.turn.hasBegun || (await within(this.turn.come, ms)) === true) return true
+    this.leave()
+    return false
+  }
+
+  leave(): void {
+    if (--this.users > 0) return
+    this.turn?.end()
+    this.turn = null
   }
 }
 

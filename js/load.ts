@@ -2,6 +2,7 @@
 // process and in others, and its result is kept unless something newer came meanwhile.
 
 import type { Connection } from './connection.js'
+import { Remembering, copyOf, isCustom } from './copies.js'
 import { LONGEST_MS, NO_EXPIRY } from './durations.js'
 import { fillEntry, flightKey, getEntry, loadEntry, type Place, type Reader, type Terms, type Written } from './entries.js'
 import { HoldfastError } from './errors.js'
@@ -9,8 +10,11 @@ import { FORCED, PLAIN, REFRESH, type Flight } from './flights.js'
 import { FLAG_FORCE, FLAG_REFRESH, FLAG_SHARE, FLAG_STALE, FLAG_UNCOUNTED } from './generated/operations.js'
 import { Found, Loading } from './inbox.js'
 import { LEASE_MS, type Lease } from './leases.js'
+import { Link, asLoader, endOf, loaderHere, waitingFor, waitsForItself } from './load-chain.js'
 import { Said, type LoadContext } from './load-context.js'
+import { Room } from './load-limits.js'
 import type { Counts } from './tally.js'
+import { sleep, within } from './timing.js'
 
 /** What is loaded, and how. */
 export interface Plan<Value> {
@@ -39,10 +43,36 @@ export interface Plan<Value> {
   readonly namesOf: (tags: readonly string[]) => readonly string[]
   readonly load: (context: LoadContext<Value>) => Value | Promise<Value>
   readonly write: (value: unknown) => Written
+  /** The room of its loader in an outage, where it shares one with other loads. */
+  readonly room?: Room
+  /** Hears when it is known whether there is a value. */
+  readonly looking?: (looked: Promise<void>) => void
+  /** Hears how it ended for this caller; null: he waited no longer. */
+  readonly ended?: (how: Ended | null) => void
   readonly operation: string
 }
 
-type Ended<Value> = { readonly value: Value } | { readonly error: unknown }
+/** How a load ended: something was there; its loader brought something; another process loads it; or it failed. */
+export type Ended =
+  | {
+      readonly found: Found
+      /** Whether nobody had to be waited for. */
+      readonly isHit: boolean
+    }
+  | { readonly value: unknown; readonly kept: boolean }
+  | { readonly isElsewhere: true }
+  | { readonly error: unknown }
+
+/** A load under way. */
+interface LoadFlight extends Flight {
+  readonly promise: Promise<Ended>
+  /** As other loaders wait for it. */
+  readonly link: Link
+  /** How many wait besides who began it. */
+  joined: number
+  /** What its loader brought, while that is being written. */
+  brought: Ended | null
+}
 
 /** How often another process' load is looked after, ms. */
 const FIRST_LOOK = 4
@@ -60,18 +90,20 @@ export async function loadThrough<Value>(connection: Connection, plan: Plan<Valu
     if (found !== null) return found.value as Value
   }
   const shared = (plan.forceFresh ? FORCED : PLAIN) + name
-  const present = flights.find(shared, flags)
-  if (present !== null) {
-    plan.counts.coalesced++
-    plan.counts.avoided(0)
-    const { hardTimeoutMs } = plan
-    // A load that ends as early gives all the same error.
-    const isSooner = hardTimeoutMs !== null && now() + hardTimeoutMs < present.until
-    return await outcome<Value>(plan, present, isSooner ? hardTimeoutMs : null)
+  const loader = loaderHere()
+  const present = flights.find(shared, flags) as LoadFlight | null
+  const flight = present ?? new Load(connection, plan, name, plan.forceFresh ? FLAG_FORCE : 0).flight
+  if (present === null) flights.share(shared, flags, flight)
+  else present.joined++
+  plan.looking?.(flight.looked)
+  if (loader !== null && flight.link.reaches(loader)) {
+    return settled<Value>(plan, flight, { error: waitsForItself(plan.operation) })
   }
-  const load = new Load(connection, plan, name, plan.forceFresh ? FLAG_FORCE : 0)
-  flights.share(shared, flags, load.flight)
-  return await outcome<Value>(plan, load.flight, null)
+  const { hardTimeoutMs } = plan
+  // A load that ends as early gives all the same error.
+  const isSooner = hardTimeoutMs !== null && present !== null && now() + hardTimeoutMs < present.until
+  const wait = () => outcome<Value>(connection, plan, flight, isSooner ? hardTimeoutMs : null, present !== null)
+  return await (loader === null ? wait() : waitingFor(loader, flight.link, wait))
 }
 
 /** Loads anew what is still fresh, beside whoever goes on using it. */
@@ -89,50 +121,79 @@ export function refresh<Value>(connection: Connection, plan: Plan<Value>): void 
 async function oldValue<Value>(connection: Connection, plan: Plan<Value>): Promise<Found | null> {
   const { place, reader, operation } = plan
   const old = { ...place, flags: place.flags | FLAG_STALE }
-  const found = await getEntry(connection.batch(operation), { ...reader, keeper: null }, old, operation)
-  return found instanceof Found ? found : null
+  try {
+    const found = await getEntry(connection.batch(operation), { ...reader, keeper: null }, old, operation)
+    return found instanceof Found ? found : null
+  } catch (error) {
+    if (isUnreadable(error)) return null
+    throw error
+  }
 }
 
-/** What a caller gets of a load, by his own terms. `hardMs`: that of somebody who joined another's load. */
-async function outcome<Value>(plan: Plan<Value>, flight: Flight, hardMs: number | null): Promise<Value> {
-  const { graceMs, softTimeoutMs } = plan
-  const promise = flight.promise as Promise<Ended<Value>>
-  const softens = graceMs > 0 && softTimeoutMs !== null
-  let ended: Ended<Value> | null
-  if (!softens && hardMs === null) ended = await promise
+function isUnreadable(error: unknown): error is HoldfastError {
+  return HoldfastError.isInstance(error) && error.code === 'E_DATA'
+}
+
+/** What a caller gets of a load, by his own terms. `hardMs`: after so long he waits no longer. */
+async function outcome<Value>(
+  connection: Connection,
+  plan: Plan<Value>,
+  flight: LoadFlight,
+  hardMs: number | null,
+  isJoined: boolean,
+): Promise<Value> {
+  const softMs = plan.graceMs > 0 ? plan.softTimeoutMs : null
+  let ended: Ended | null
+  if (softMs === null && hardMs === null) ended = await flight.promise
   else {
     const began = now()
-    if (softens) await within(flight.looked, hardMs ?? Infinity)
-    const left = hardMs === null ? Infinity : hardMs - (now() - began)
-    ended = await within(promise, softens && flight.stale !== null ? Math.min(softTimeoutMs, left) : left)
+    if (softMs !== null) await within(flight.looked, hardMs ?? Infinity)
+    const softens = softMs !== null && flight.stale !== null
+    const ms = Math.min(softens ? softMs : Infinity, hardMs ?? Infinity)
+    ended = (await within(flight.promise, ms - (now() - began))) ?? flight.brought
   }
-  if (ended !== null && 'value' in ended) return ended.value
-  const { stale } = flight
-  if (graceMs > 0 && stale !== null) {
-    plan.counts.stale++
-    return stale.value as Value
-  }
-  throw ended === null ? timeout(plan) : ended.error
+  // An old value did for who began it, not for this one.
+  if (ended !== null && 'isElsewhere' in ended && plan.graceMs === 0) return await loadThrough(connection, plan)
+  if (isJoined) count(plan.counts, ended)
+  return settled<Value>(plan, flight, ended)
 }
 
-/** What a promise gives within so long; else null. */
-async function within<Value>(promise: Promise<Value>, ms: number): Promise<Value | null> {
-  if (ms === Infinity) return await promise
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<null>((resolve) => {
-    timer = setTimeout(resolve, ms, null)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
+/** Counts a caller who shared an answer. */
+function count(counts: Counts, ended: Ended | null): void {
+  if (ended !== null && 'found' in ended && ended.isHit) {
+    counts.hit()
+    counts.avoided(ended.found.loadMs)
+  } else {
+    counts.coalesced++
+    counts.avoided(0)
   }
+}
+
+/** The value that a caller gets. */
+function settled<Value>(plan: Plan<Value>, flight: LoadFlight, ended: Ended | null): Value {
+  plan.ended?.(ended)
+  if (ended !== null && 'value' in ended) return ended.value as Value
+  if (ended !== null && 'found' in ended) return given<Value>(ended.found, flight)
+  const { stale } = flight
+  if (plan.graceMs > 0 && stale !== null) {
+    plan.counts.stale++
+    return copyOf(stale) as Value
+  }
+  throw ended !== null && 'error' in ended ? ended.error : timeout(plan)
+}
+
+/** What was found. Where several get it, each gets a value of his own, whatever the first does with his. */
+function given<Value>(found: Found, flight: LoadFlight): Value {
+  return (flight.joined > 0 ? copyOf(found) : found.value) as Value
 }
 
 class Load<Value> {
-  readonly flight: Flight
+  readonly flight: LoadFlight
+  private readonly link = new Link(loaderHere()?.room)
   private readonly began = now()
+  private readonly reader: Reader
   private tellLooked = (): void => {}
+  private lateness: HoldfastError | null = null
 
   constructor(
     private readonly connection: Connection,
@@ -140,35 +201,53 @@ class Load<Value> {
     private readonly name: string,
     private readonly how: number,
   ) {
+    const { reader, hardTimeoutMs, tags } = plan
+    const { serializer } = reader
+    this.reader = isCustom(serializer) ? { ...reader, serializer: new Remembering(serializer) } : reader
     const looked = new Promise<void>((resolve) => (this.tellLooked = resolve))
-    const until = this.began + this.left(plan.hardTimeoutMs)
-    this.flight = { stale: null, looked, until, promise: this.run().finally(this.tellLooked) }
+    const running = this.run().finally(this.tellLooked)
+    this.flight = {
+      promise: hardTimeoutMs === null ? running : this.inTime(running, hardTimeoutMs),
+      tags,
+      link: this.link,
+      joined: 0,
+      brought: null,
+      stale: null,
+      looked,
+      until: this.began + this.left(hardTimeoutMs),
+    }
     // Whoever waits hears of it; a refresh has nobody who waits.
     this.flight.promise.catch(() => {})
   }
 
-  private async run(): Promise<Ended<Value>> {
+  /** Nobody waits any longer than that, also where Redis is what takes so long; what was begun goes on. */
+  private async inTime(running: Promise<Ended>, ms: number): Promise<Ended> {
+    const ended = (await within(running, ms)) ?? this.flight.brought
+    if (ended !== null) return ended
+    const { connection, plan, name, flight } = this
+    if (plan.graceMs > 0 && flight.stale !== null) connection.limits.rest(name, plan.graceBackoffMs)
+    return { error: this.late() }
+  }
+
+  private async run(): Promise<Ended> {
     const { plan } = this
     let how = this.how
     let pause = FIRST_LOOK
     for (;;) {
-      const answer = await this.look(how)
+      const answer = await this.seen(how)
       if (answer instanceof Found) {
         if (plan.eagerRefresh !== null && isDue(answer, plan.eagerRefresh)) refresh(this.connection, plan)
-        return { value: answer.value as Value }
+        return { found: answer, isHit: how === this.how }
       }
       const loading = answer instanceof Loading ? answer : new Loading(0, false, null, '', null)
       this.flight.stale = loading.stale
       this.tellLooked()
       if (loading.token !== null || loading.waitMs === 0) return await this.lead(loading)
       // Another process loads already.
-      if ((how & FLAG_REFRESH) !== 0) return { value: undefined as Value }
-      if (plan.graceMs > 0 && loading.stale !== null) {
-        plan.counts.stale++
-        return { value: loading.stale.value as Value }
-      }
+      if ((how & FLAG_REFRESH) !== 0) return { value: undefined, kept: false }
+      if (plan.graceMs > 0 && loading.stale !== null) return { isElsewhere: true }
       const left = this.left(plan.hardTimeoutMs)
-      if (left <= 0) return { error: timeout(plan) }
+      if (left <= 0) return { error: this.late() }
       const patience = this.left(plan.lockTimeoutMs)
       if (patience <= 0) how |= FLAG_SHARE
       else await sleep(Math.min(loading.waitMs, pause, patience, left))
@@ -177,62 +256,91 @@ class Load<Value> {
     }
   }
 
-  private look(how: number): Promise<unknown> {
-    const { place, reader, operation } = this.plan
+  /** What is there. What can't be read counts as nothing, and is loaded anew whatever stands there. */
+  private async seen(how: number): Promise<unknown> {
+    try {
+      return await this.look(how)
+    } catch (error) {
+      if (!isUnreadable(error)) throw error
+      this.connection.limits.tellOnce(error.message)
+      return await this.look(how | FLAG_FORCE)
+    }
+  }
+
+  private async look(how: number): Promise<unknown> {
+    const { place, operation } = this.plan
+    const { reader } = this
     const asked = { ...place, flags: place.flags | how }
-    return loadEntry(this.connection.batch(operation), reader, asked, LEASE_MS, this.terms(null), operation)
+    const batch = this.connection.batch(operation)
+    const answer = await loadEntry(batch, reader, asked, LEASE_MS, this.terms(null), operation)
+    const { serializer } = reader
+    if (serializer instanceof Remembering) serializer.read(answer instanceof Loading ? answer.stale : (answer as Found | null))
+    return answer
   }
 
   /** Runs the loader, and keeps what it brings. */
-  private async lead(loading: Loading): Promise<Ended<Value>> {
-    const { connection, plan, name } = this
+  private async lead(loading: Loading): Promise<Ended> {
+    const { connection, plan, name, link } = this
     const { limits, leases } = connection
-    const controller = new AbortController()
-    const said = new Said<Value>(controller.signal, loading.stale, plan.operation)
     const lease = loading.token === null ? null : leases.hold(plan.place, loading.token)
     const lately = plan.forceFresh ? null : limits.lately(name)
     if (lately !== null) {
       if (lease !== null) leases.giveBack(lease)
       return { error: lately.error }
     }
+    // One that is called by another has its room already.
+    const room = loading.degraded && link.room !== limits ? (plan.room ?? new Room(limits)) : null
+    if (room !== null && !(await room.enter(this.left(plan.hardTimeoutMs)))) {
+      if (lease !== null) leases.giveBack(lease)
+      return { error: this.late() }
+    }
+    if (room !== null) link.room = limits
+    const controller = new AbortController()
+    const said = new Said<Value>(controller.signal, loading.stale, plan.operation)
     const began = now()
     plan.counts.loads++
     let value: Value
     try {
-      value = await this.bounded(() => this.call(said, loading.degraded), controller)
+      value = await this.call(said, controller)
     } catch (error) {
       if (lease !== null) leases.giveBack(lease)
       plan.counts.loadErrors++
       if (plan.graceMs > 0 && loading.stale !== null) limits.rest(name, plan.graceBackoffMs)
       else limits.failed(name, error)
       return { error }
+    } finally {
+      room?.leave()
     }
     limits.succeeded(name)
-    if (lease !== null) await this.keep(lease, said, value, now() - began)
-    return { value }
+    const kept = lease !== null && (await this.keep(lease, said, value, now() - began))
+    return { value, kept }
   }
 
-  private async call(said: Said<Value>, degraded: boolean): Promise<Value> {
-    const { plan, connection } = this
-    return degraded ? await connection.limits.whileDegraded(() => plan.load(said)) : await plan.load(said)
+  /** What the loader brings. Its time begins here: it is not to blame for what came before. */
+  private async call(said: Said<Value>, controller: AbortController): Promise<Value> {
+    const { plan, link } = this
+    try {
+      if (plan.hardTimeoutMs === null) return await asLoader(link, () => plan.load(said))
+      const running = asLoader(link, async () => ({ value: await plan.load(said) }))
+      // It may fail later, when nobody listens any more.
+      running.catch(() => {})
+      const ended = await within(running, plan.hardTimeoutMs)
+      if (ended !== null) return ended.value
+      const error = this.late()
+      controller.abort(error)
+      throw error
+    } finally {
+      endOf(link)
+    }
   }
 
-  private async bounded(call: () => Promise<Value>, controller: AbortController): Promise<Value> {
-    const left = this.left(this.plan.hardTimeoutMs)
-    if (left === Infinity) return await call()
-    const running = call().then((value): Ended<Value> => ({ value }))
-    // It may fail later, when nobody listens any more.
-    running.catch(() => {})
-    const ended = left > 0 ? await within(running, left) : null
-    if (ended !== null) return (ended as { value: Value }).value
-    const error = timeout(this.plan)
-    controller.abort(error)
-    throw error
-  }
-
-  private async keep(lease: Lease, said: Said<Value>, value: Value, loadMs: number): Promise<void> {
+  /** Answers whether it was kept. */
+  private async keep(lease: Lease, said: Said<Value>, value: Value, loadMs: number): Promise<boolean> {
     const { connection, plan } = this
-    if (value === undefined || said.skipped) return connection.leases.giveBack(lease)
+    if (value === undefined || said.skipped) {
+      connection.leases.giveBack(lease)
+      return false
+    }
     let written: Written
     try {
       written = plan.write(value)
@@ -240,12 +348,15 @@ class Load<Value> {
       connection.leases.giveBack(lease)
       throw error
     }
+    this.flight.brought = { value, kept: false }
     connection.leases.end(lease)
     try {
       const batch = connection.batch(plan.operation)
-      await fillEntry(batch, plan.place, lease.token, written, this.terms(said), loadMs, plan.operation)
+      const kept = await fillEntry(batch, plan.place, lease.token, written, this.terms(said), loadMs, plan.operation)
+      return kept === true
     } catch {
       // The caller has his value. That it was not kept (too large, closed meanwhile) shows in the statistics.
+      return false
     }
   }
 
@@ -260,10 +371,15 @@ class Load<Value> {
   private left(ms: number | null): number {
     return ms === null ? Infinity : ms - (now() - this.began)
   }
+
+  /** The error of a time that is over: one for all who wait, and for the loader. */
+  private late(): HoldfastError {
+    return (this.lateness ??= timeout(this.plan))
+  }
 }
 
 function timeout<Value>({ hardTimeoutMs, operation }: Plan<Value>): HoldfastError {
-  const message = `the loader did not end within ${hardTimeoutMs} ms (hardTimeoutMs)`
+  const message = `there was no value within ${hardTimeoutMs} ms (hardTimeoutMs)`
   return new HoldfastError({ code: 'E_TIMEOUT', message, retryable: true, operation })
 }
 
@@ -278,8 +394,4 @@ export function termsOf(ttlMs: number, jitterMs: number, graceMs: number, tags: 
 function isDue({ ageMs, freshMs, ttlMs }: Found, fraction: number): boolean {
   const left = freshMs ?? ttlMs
   return left !== null && ageMs >= fraction * (ageMs + left)
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, Math.max(1, ms)))
 }

@@ -6,7 +6,7 @@ import { types } from 'node:util'
 import { DefaultDeserializer, serialize } from 'node:v8'
 
 import { HoldfastError, describe, invalid, messageOf } from './errors.js'
-import { FORMAT_CUSTOM, FORMAT_FLOATS, FORMAT_JSON, FORMAT_STRUCTURED, FORMAT_TEXT } from './generated/operations.js'
+import { FORMAT_CUSTOM, FORMAT_FLOATS, FORMAT_JSON, FORMAT_STRUCTURED } from './generated/operations.js'
 import { toJson } from './values.js'
 
 /** A serializer of one's own. Both functions answer at once, never by a promise. */
@@ -93,13 +93,12 @@ export function encodeValue(value: unknown, serializer: Serializer, path: string
   return { data: byCustom(serializer, value, path, operation), format: FORMAT_CUSTOM }
 }
 
-/** The value of what is stored, which shares no memory with it. Throws `E_DATA` for what it can't read. */
+/**
+ * The value of what is stored, which shares no memory with it. JSON and text the inbox reads itself, on its way. Throws
+ * `E_DATA` for what it can't read.
+ */
 export function decodeValue(data: string | Uint8Array, format: number, serializer?: Serializer): unknown {
   switch (format) {
-    case FORMAT_JSON:
-      return fromJson(data)
-    case FORMAT_TEXT:
-      return data
     case FORMAT_STRUCTURED:
       return fromClone(bytesOf(data))
     case FORMAT_FLOATS:
@@ -181,17 +180,6 @@ function marked(bytes: Uint8Array): Uint8Array {
   return copy
 }
 
-function fromJson(data: string | Uint8Array): unknown {
-  if (typeof data === 'string') {
-    try {
-      return JSON.parse(data)
-    } catch {
-      // What the parser says shows what is stored.
-    }
-  }
-  throw unreadable('is no JSON; it was not written by this package and was left as it is')
-}
-
 function fromClone(bytes: Uint8Array): unknown {
   try {
     const deserializer = new OwningDeserializer(bytes)
@@ -230,7 +218,8 @@ function fromCustom(data: string | Uint8Array, serializer: Serializer | undefine
   }
 }
 
-function unreadable(problem: string, cause?: unknown): HoldfastError {
+/** What is stored is something else than it should be. It is not shown. */
+export function unreadable(problem: string, cause?: unknown): HoldfastError {
   return new HoldfastError({ code: 'E_DATA', message: `what is stored under this key ${problem}`, cause })
 }
 

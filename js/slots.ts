@@ -58,7 +58,10 @@ export class Slot {
 
   constructor(readonly id: number) {}
 
-  /** Hands the answer to `take` instead of a promise: one of many that are awaited together. */
+  /**
+   * Hands the answer to `take` instead of a promise: one of many that are awaited together. It runs between the answers
+   * of others, so no user's code may run in it; what it throws itself comes back to it as a `Failed`.
+   */
   openFor(take: Resolve): void {
     this.resolve = take
     this.gathered = true
@@ -101,8 +104,8 @@ export class Slot {
     }
     const { resolve, operation, gathered } = this
     this.free()
-    if (failure === null) resolve(value)
-    else resolve(gathered ? new Failed(failure) : failLater(failure, operation))
+    if (gathered) hand(resolve, value, failure)
+    else resolve(failure === null ? value : failLater(failure, operation))
   }
 
   /** The text of the answer may be kept. */
@@ -130,6 +133,20 @@ export class Slot {
     this.direct = false
     this.done = false
     batch.release(this)
+  }
+}
+
+/** Gives an answer to who takes it, and never throws: the answers behind it are other calls'. */
+function hand(take: Resolve, value: unknown, failure: ErrorRecord | null): void {
+  try {
+    return take(failure === null ? value : new Failed(failure))
+  } catch (thrown) {
+    failure ??= recordOf(thrown)
+  }
+  try {
+    take(new Failed(failure))
+  } catch {
+    // It was told twice.
   }
 }
 

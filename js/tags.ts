@@ -14,7 +14,8 @@ export function checkTags(tags: unknown, path: string, operation: string): reado
   if (tags.length > MOST_TAGS) {
     throw invalid(path, `${path} has ${tags.length} tags; allowed: at most ${MOST_TAGS}`, operation)
   }
-  tags.forEach((tag, index) => checkTag(tag, `${path}[${index}]`, operation))
+  // Not by forEach, which passes over holes.
+  for (let index = 0; index < tags.length; index++) checkTag(tags[index], `${path}[${index}]`, operation)
   return tags.length < 2 ? (tags as string[]) : [...new Set(tags as string[])]
 }
 

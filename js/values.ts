@@ -10,8 +10,8 @@ export function toJson(value: unknown, path: string, operation: string): string 
   try {
     text = JSON.stringify(value)
   } catch (cause) {
-    const at = culprit(value, path, [])
-    const why = at === null ? `${path} can't be written as JSON` : `${at.path} ${at.reason}`
+    const at = culprit(value, path)
+    const why = at === null ? `${path} can't be written as JSON (see cause)` : `${at.path} ${at.reason}`
     throw invalid(at?.path ?? path, `${why}; allowed: what JSON can hold`, operation, at === null ? cause : undefined)
   }
   if (text !== undefined) return text
@@ -36,7 +36,12 @@ export function toText(value: string, path: string, operation: string): string {
  */
 export function canonicalJson(value: unknown, path: string, operation: string): string {
   // The round trip applies toJSON, drops what JSON drops, and refuses what it refuses.
-  return sorted(JSON.parse(toJson(value, path, operation)) as unknown)
+  const json = toJson(value, path, operation)
+  try {
+    return sorted(JSON.parse(json) as unknown)
+  } catch (cause) {
+    throw invalid(path, `${path} is nested too deeply; allowed: what JSON can hold`, operation, cause)
+  }
 }
 
 function sorted(value: unknown): string {
@@ -50,35 +55,44 @@ function sorted(value: unknown): string {
 }
 
 interface Culprit {
-  path: string
-  reason: string
+  readonly path: string
+  readonly reason: string
 }
 
-/** Where a BigInt or a cycle stands. Only for an error, so it may take its time. */
-function culprit(value: unknown, path: string, parents: object[]): Culprit | null {
-  if (typeof value === 'bigint') return { path, reason: 'is a BigInt' }
-  if (typeof value !== 'object' || value === null) return null
-  if (parents.includes(value)) return { path, reason: 'refers back to an object that holds it (a cycle)' }
-  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return null
-  parents.push(value)
-  const found = Array.isArray(value) ? culpritOfArray(value, path, parents) : culpritOfFields(value, path, parents)
-  parents.pop()
-  return found
+interface Step {
+  readonly path: string
+  readonly value: unknown
+  /** Set behind all that it holds. */
+  readonly isPassed?: true
 }
 
-function culpritOfArray(values: readonly unknown[], path: string, parents: object[]): Culprit | null {
-  for (let index = 0; index < values.length; index++) {
-    const found = culprit(values[index], `${path}[${index}]`, parents)
-    if (found !== null) return found
+/**
+ * Where a BigInt or a cycle stands. Only for an error, so it may take its time. It keeps its own stack: the value may
+ * have been too deep for that of the engine.
+ */
+function culprit(root: unknown, rootPath: string): Culprit | null {
+  const parents = new Set<unknown>()
+  const ahead: Step[] = [{ path: rootPath, value: root }]
+  for (let step = ahead.pop(); step !== undefined; step = ahead.pop()) {
+    const { path, value, isPassed } = step
+    if (isPassed) parents.delete(value)
+    else if (typeof value === 'bigint') return { path, reason: 'is a BigInt' }
+    else if (typeof value === 'object' && value !== null) {
+      if (parents.has(value)) return { path, reason: 'refers back to an object that holds it (a cycle)' }
+      if (typeof (value as { toJSON?: unknown }).toJSON === 'function') continue
+      parents.add(value)
+      ahead.push({ path, value, isPassed: true })
+      const inside = held(value, path)
+      for (let index = inside.length - 1; index >= 0; index--) ahead.push(inside[index] as Step)
+    }
   }
   return null
 }
 
-function culpritOfFields(value: object, path: string, parents: object[]): Culprit | null {
-  for (const name of Object.keys(value)) {
+function held(value: object, path: string): Step[] {
+  if (Array.isArray(value)) return value.map((each: unknown, index) => ({ path: `${path}[${index}]`, value: each }))
+  return Object.entries(value).map(([name, each]: [string, unknown]) => {
     const step = /^[A-Za-z_$][\w$]*$/.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`
-    const found = culprit((value as Record<string, unknown>)[name], `${path}${step}`, parents)
-    if (found !== null) return found
-  }
-  return null
+    return { path: `${path}${step}`, value: each }
+  })
 }

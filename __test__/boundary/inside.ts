@@ -45,13 +45,29 @@ export function since(before: Counters, instance: Instance): Counters {
   }
 }
 
+interface HiddenBridge {
+  slots: unknown[]
+  unused: unknown[]
+  hotRoom: { bytes: number }
+}
+
+function bridge(): HiddenBridge {
+  const addon = createRequire(import.meta.url)('../../native.js') as object
+  const bridges = (globalThis as unknown as Record<symbol, WeakMap<object, HiddenBridge>>)[Symbol.for('holdfast.bridge')]
+  const own = bridges?.get(addon)
+  if (own === undefined) throw new Error('nothing was called in this environment yet')
+  return own
+}
+
 /** How many slots of this environment are taken: calls in flight and aborted ones whose reply is owed. */
 export function slotsTaken(): number {
-  const addon = createRequire(import.meta.url)('../../native.js') as object
-  const bridges = (globalThis as unknown as Record<symbol, WeakMap<object, unknown>>)[Symbol.for('holdfast.bridge')]
-  const bridge = bridges?.get(addon) as { slots: unknown[]; unused: unknown[] } | undefined
-  if (bridge === undefined) throw new Error('nothing was called in this environment yet')
-  return bridge.slots.length - bridge.unused.length
+  const { slots, unused } = bridge()
+  return slots.length - unused.length
+}
+
+/** What the texts at hand of this environment take. */
+export function hotBytes(): number {
+  return bridge().hotRoom.bytes
 }
 
 /** Waits until the instance has the text of this key at hand, so that reading it crosses nothing. */

@@ -1,6 +1,6 @@
 // Calls about many keys: one trip for all, and what fails for one key fails for it alone.
 import { describe, expect, it, vi } from 'vitest'
-import { counters, since } from '../boundary/inside'
+import { counters, since, untilHot } from '../boundary/inside'
 import { areRefused, makeStale, reasonOf } from './loads'
 import { gate, onStore, stores } from './stores'
 
@@ -147,6 +147,24 @@ describe.each(stores)('calls about many keys on %s', (store) => {
       expect(await cacheManager.getOrSetMany([a, b], async () => Promise.reject(new Error('no')), { grace: 60 })).toEqual(['old', 'fresh'])
     })
 
+    it('gives frozen objects where they are shared, loaded or found', async () => {
+      for (let time = 0; time < 4; time++) {
+        const [answer] = await cacheManager.getOrSetMany(['shared'], () => [{ deep: { n: 1 } }], { shared: true })
+        expect([answer, Object.isFrozen(answer), Object.isFrozen(answer?.deep)]).toEqual([{ deep: { n: 1 } }, true, true])
+      }
+    })
+
+    it('loads anew beside what is due, also where its text is at hand, and counts what it spares', async () => {
+      await cacheManager.set('due', 'old', { ttl: 60 })
+      await untilHot(holdfast, 'due')
+      cacheManager.resetStats()
+      const loader = vi.fn((missing: readonly string[]) => missing.map(() => 'new'))
+      expect(await cacheManager.getOrSetMany(['due'], loader, { ttl: 60, eagerRefresh: 0.000001 })).toEqual(['old'])
+      await vi.waitFor(async () => expect(await cacheManager.get('due')).toBe('new'))
+      expect(loader.mock.calls.map(([missing]) => missing)).toEqual([['due']])
+      expect(cacheManager.getStats().savings.loadsAvoided).toBe(1)
+    })
+
     it('loads all of them where it is forced to', async () => {
       const all = keys('forced', 3)
       await cacheManager.setMany(all.map((key) => ({ key, value: 'old' })))
@@ -178,7 +196,7 @@ describe.each(stores)('calls about many keys on %s', (store) => {
       const reason = (await reasonOf(cacheManager.getOrSetMany(keys('hangs', 3), loader, { hardTimeoutMs: 30 }))) as Failures
       expect(reason).toMatchObject({ code: 'E_TIMEOUT', operation: 'cacheManager.getOrSetMany' })
       expect([...reason.failures.values()].map(({ code }) => code)).toEqual(['E_TIMEOUT', 'E_TIMEOUT', 'E_TIMEOUT'])
-      expect(signals.map(({ aborted }) => aborted)).toEqual([true])
+      await vi.waitFor(() => expect(signals.map(({ aborted }) => aborted)).toEqual([true]))
       expect(await cacheManager.getOrSetMany(keys('hangs', 3), (missing) => missing)).toEqual(keys('hangs', 3))
     })
 
@@ -188,9 +206,52 @@ describe.each(stores)('calls about many keys on %s', (store) => {
         expect(reason).toMatchObject({ code: 'E_INVALID', message: expect.stringContaining('; allowed: ') })
         expect([...(reason as Failures).failures.values()]).toMatchObject([{ path: 'loader' }])
       }
+      for (const count of [0, 1, 3]) {
+        const all = keys(`of the wrong length:${count}`, 2)
+        const reason = await reasonOf(cacheManager.getOrSetMany(all, () => Array.from({ length: count }, () => 'of whom?')))
+        expect(reason).toMatchObject({ code: 'E_INVALID', message: expect.stringContaining(`${count} values for 2 keys; allowed: `) })
+        expect([...(reason as Failures).failures.values()]).toMatchObject([{ path: 'loader' }, { path: 'loader' }])
+        expect(await cacheManager.getMany(all)).toEqual([null, null])
+      }
       const reason = await reasonOf(cacheManager.getOrSetMany(keys('bigint', 2), () => [1, 1n]))
       expect([...(reason as Failures).failures.values()]).toMatchObject([{ code: 'E_INVALID', path: 'value' }])
       expect(await cacheManager.getMany(keys('bigint', 2))).toEqual([1, null])
+    })
+  })
+
+  describe('tell onError of what failed when all keys are through', () => {
+    const custom = { serializer: { serialize: JSON.stringify, deserialize: (text: string | Uint8Array) => JSON.parse(String(text)) as unknown } }
+    const all = ['told:bad', 'told:good', 'told:bad']
+    const fill = async () => {
+      await cacheManager.set('told:bad', 1, custom)
+      await cacheManager.set('told:good', 'good')
+    }
+
+    it('which may call the cache', async () => {
+      await fill()
+      const inner: Promise<unknown>[] = []
+      const onError = (key: string) => void inner.push(cacheManager.delete(key), cacheManager.set('told:seen', true))
+      expect(await cacheManager.getMany(all, { onError })).toEqual([null, 'good', null])
+      expect(await Promise.all(inner)).toEqual([true, true, false, true])
+      expect([await cacheManager.exists('told:bad'), await cacheManager.get('told:seen')]).toEqual([false, true])
+    })
+
+    it.each<[string, () => unknown]>([
+      ['throws', () => { throw new Error('the logger failed') }],
+      ['rejects', async () => Promise.reject(new Error('the logger failed'))],
+    ])('which may fail: that it %s becomes a warning, and everybody has his answer', async (_, fail) => {
+      await fill()
+      const warnings: string[] = []
+      const onWarning = ({ name, message }: Error) => void (name === 'HoldfastWarning' && warnings.push(message))
+      process.on('warning', onWarning)
+      const onError = vi.fn(fail as () => void)
+      const calls = [cacheManager.getMany(all, { onError }), cacheManager.get('told:good'), cacheManager.set('told:other', 1)]
+      expect(await Promise.all(calls)).toEqual([[null, 'good', null], 'good', true])
+      expect(await cacheManager.setMany([{ key: 'told:wrong', value: 1n }, { key: 'told:right', value: 1 }], { onError })).toEqual([false, true])
+      await vi.waitFor(() => expect(warnings).toHaveLength(3))
+      process.off('warning', onWarning)
+      expect(warnings[0]).toContain('onError of cacheManager.getMany failed: Error: the logger failed')
+      expect(onError).toHaveBeenCalledTimes(3)
     })
   })
 
@@ -207,7 +268,7 @@ describe.each(stores)('calls about many keys on %s', (store) => {
 
   it('refuse as a whole what is no list of keys or items, and change nothing', async () => {
     const notKeys = ['text', 5, null, undefined, { 0: 'a' }]
-    const load = (all: never) => cacheManager.getOrSetMany(all, () => expect.unreachable('the loader ran'))
+    const load = (all: never, options?: never) => cacheManager.getOrSetMany(all, () => expect.unreachable('the loader ran'), options)
     for (const call of [(all: never) => cacheManager.getMany(all), (all: never) => cacheManager.deleteMany(all), load]) {
       await areRefused('keys', notKeys, call)
       await areRefused('keys[1]', ['', 5, null, '\ud800', 'x'.repeat(65_537)].map((key) => ['whole:a', key]), call)
@@ -215,6 +276,15 @@ describe.each(stores)('calls about many keys on %s', (store) => {
     await areRefused('items', notKeys, (items) => cacheManager.setMany(items))
     await areRefused('items[1]', [5, 'text', null].map((item) => [{ key: 'whole:a', value: 1 }, item]), (items) => cacheManager.setMany(items))
     await areRefused('items[1].key', ['', 5, null].map((key) => [{ key: 'whole:a', value: 1 }, { key, value: 1 }]), (items) => cacheManager.setMany(items))
+    const hole = [, 'whole:a'] as string[] // eslint-disable-line no-sparse-arrays
+    for (const call of [(all: never, options?: never) => cacheManager.getMany(all, options), (all: never, options?: never) => cacheManager.deleteMany(all, options), load]) {
+      await areRefused('keys[0]', [hole, new Array(2)], call)
+      await areRefused('options', [5, null, 'text', []], (options) => (call as (all: unknown, options: unknown) => unknown)(['whole:a'], options))
+    }
+    await areRefused('items[0]', [[, { key: 'whole:a', value: 1 }]], (items) => cacheManager.setMany(items)) // eslint-disable-line no-sparse-arrays
+    const notOptions = [60, null, 'text', []]
+    await areRefused('options', notOptions, (options) => cacheManager.setMany([{ key: 'whole:a', value: 1 }], options))
+    await areRefused('items[0].options', notOptions, (options) => cacheManager.setMany([{ key: 'whole:a', value: 1, options }]))
     await areRefused('loader', ['text', 5, null, undefined], (loader) => cacheManager.getOrSetMany(['whole:a'], loader))
     expect(await cacheManager.exists('whole:a')).toBe(false)
   })
@@ -238,18 +308,20 @@ describe.each(stores)('calls about many keys on %s', (store) => {
       ['RPUSH', `${keyPrefix}cache:foreign:list`, 'foreign'],
       ['SET', `${keyPrefix}cache:foreign:text`, 'plain words'],
     ])
-    for (const call of [
-      (onError?: (key: string, error: Error) => void) => cacheManager.getMany(all, { onError }),
-      (onError?: (key: string, error: Error) => void) => cacheManager.getOrSetMany(all, () => expect.unreachable('the loader ran'), { onError }),
-    ]) {
+    // A loader has a value in place of a text that can't be read; a list is somebody else's.
+    const failing = { read: [['foreign:list', 'E_DATA'], ['foreign:text', 'E_DATA']], load: [['foreign:list', 'E_DATA']] }
+    for (const [name, call, answered] of [
+      ['read', (onError?: (key: string, error: Error) => void) => cacheManager.getMany(all, { onError }), [1, null, 3, null]],
+      ['load', (onError?: (key: string, error: Error) => void) => cacheManager.getOrSetMany<unknown>(all, (missing) => missing, { onError }), [1, undefined, 3, 'foreign:text']],
+    ] as const) {
       const reason = (await reasonOf(call())) as Failures & Error
-      expect(reason).toMatchObject({ name: 'HoldfastError', code: 'E_DATA', message: expect.stringContaining('1 more of 4 keys failed') })
-      expect([...reason.failures].map(([key, { code }]) => [key, code])).toEqual([['foreign:list', 'E_DATA'], ['foreign:text', 'E_DATA']])
+      expect(reason).toMatchObject({ name: 'HoldfastError', code: 'E_DATA' })
+      expect([...reason.failures].map(([key, { code }]) => [key, code])).toEqual(failing[name])
       const onError = vi.fn()
-      const answers = await call(onError)
-      expect(answers.map((answer) => answer ?? null)).toEqual([1, null, 3, null])
-      expect(onError.mock.calls.map(([key, error]) => [key, (error as Failures).code])).toEqual([['foreign:list', 'E_DATA'], ['foreign:text', 'E_DATA']])
+      expect(await call(onError)).toEqual(answered)
+      expect(onError.mock.calls.map(([key, error]) => [key, (error as Failures).code])).toEqual(failing[name])
     }
+    expect(await outside().call('GET', `${keyPrefix}cache:foreign:text`)).toBe('plain words')
     expect(await outside().call('LRANGE', `${keyPrefix}cache:foreign:list`, 0, -1)).toEqual(['foreign'])
     expect(await cacheManager.deleteMany(all)).toEqual([true, true, true, true])
   })

@@ -14,7 +14,7 @@ async function untilDue(cache: Cache, key: string): Promise<void> {
 }
 
 describe.each(stores)('eagerRefresh on %s', (store) => {
-  const { holdfast } = onStore(store)
+  const { holdfast, open, keyPrefix } = onStore(store)
   const { cacheManager } = holdfast
 
   it('serves what is there at once, and loads anew beside', async () => {
@@ -93,6 +93,26 @@ describe.each(stores)('eagerRefresh on %s', (store) => {
     await untilDue(cacheManager, 'for good')
     const loader = vi.fn(async () => 'new')
     expect(await cacheManager.getOrSet('for good', loader, { persist: true, eagerRefresh: 0.001 })).toBe('there')
+    expect(loader).not.toHaveBeenCalled()
+  })
+
+  it.each([
+    ['a lifetime', { ttl: 86_400 }],
+    ['a freshness', { ttl: 86_400, grace: 86_400 }],
+    ['a life without an end', { persist: true }],
+  ])('goes by %s, and not by how long a copy may answer', async (name, options) => {
+    const near = open({ nearMaxAge: 60, keyPrefix: `${keyPrefix}near:` })
+    await near.cacheManager.set(name, 'there', options)
+    await untilHot(near, name)
+    await untilDue(near.cacheManager, name)
+    await untilHot(near, name)
+    const loader = vi.fn(async () => 'new')
+    near.cacheManager.resetStats()
+    for (let time = 0; time < 5; time++) {
+      expect(await near.cacheManager.getOrSet(name, loader, { ...options, eagerRefresh: 0.001 })).toBe('there')
+      await near.cacheManager.get(name, { skipL1: true })
+    }
+    expect(near.cacheManager.getStats().layers.hot).toBeGreaterThan(0)
     expect(loader).not.toHaveBeenCalled()
   })
 

@@ -97,6 +97,19 @@ describe.each(stores)('grace on %s', (store) => {
     expect(await without).toMatchObject({ message: 'no' })
   })
 
+  it('serves at once while another loads, and nothing old to who asks for none beside', async () => {
+    await makeStale(cacheManager, 'elsewhere')
+    const [started, answer] = [gate(), gate<string>()]
+    const elsewhere = cacheManager.getOrSet('elsewhere', () => (started.open(), answer.opened), { forceFresh: true })
+    await started.opened
+    const none = () => expect.unreachable('another loader ran')
+    const graced = cacheManager.getOrSet<string>('elsewhere', none, { grace: 60 })
+    const patient = [cacheManager.getOrSet<string>('elsewhere', none), cacheManager.getOrSet<string>('elsewhere', none)]
+    expect(await graced).toBe('old')
+    answer.open('new')
+    expect(await Promise.all([elsewhere, ...patient])).toEqual(['new', 'new', 'new'])
+  })
+
   it('has nothing to serve where nothing was cached', async () => {
     expect(await reasonOf(cacheManager.getOrSet('never', failing(), { grace: 60 }))).toMatchObject({ message: 'the database is gone' })
   })

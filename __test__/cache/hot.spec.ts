@@ -1,6 +1,6 @@
 // Texts at hand: what was read a moment ago is answered without a crossing, and is as true as what stands behind it.
 import { describe, expect, it } from 'vitest'
-import { untilHot } from '../boundary/inside'
+import { hotBytes, untilHot } from '../boundary/inside'
 import { Scene } from '../fault/outage'
 import { waitFor } from '../support/wait-for'
 import { reasonOf, type Cache } from './loads'
@@ -32,6 +32,17 @@ describe.each(stores)('texts at hand on %s', (store) => {
     expect((await cacheManager.getMany([`value:${name}`]))[0]).toEqual(value)
   })
 
+  it('give back what has other letters as it was, in company of what has not', async () => {
+    const words = { кто: 'ключ'.repeat(10), 誰: '鍵', small: '🜁' }
+    const others = Array.from({ length: 10 }, (_, n) => `company:${n}`)
+    await cacheManager.setMany([{ key: 'letters', value: words }, ...others.map((key) => ({ key, value: 'x'.repeat(500) }))])
+    const before = hits()
+    await waitFor('their texts at hand', async () => {
+      expect((await cacheManager.getMany([...others, 'letters'])).at(-1)).toEqual(words)
+      return hits() >= before + 2 * (others.length + 1)
+    })
+  })
+
   it('answer no more from the call on that changes them', async () => {
     const changes: [string, (key: string) => Promise<unknown>, unknown][] = [
       ['set', (key) => cacheManager.set(key, 'new'), 'new'],
@@ -46,6 +57,30 @@ describe.each(stores)('texts at hand on %s', (store) => {
       expect(await cacheManager.get(name), name).toBe(after)
       await changed
       expect(await cacheManager.get(name), name).toBe(after)
+    }
+  })
+
+  it.each<[string, (cache: Cache, key: string) => Promise<unknown>]>([
+    ['deleteByTag', (cache) => cache.deleteByTag('behind')],
+    ['expireByTag', (cache) => cache.expireByTag(['nothing has this', 'behind'])],
+    ['deletePattern', (cache, key) => cache.deletePattern(`${key}*`)],
+    ['clear', (cache) => cache.clear()],
+  ])('answer no more from the call of %s on: what stands behind them is asked', async (name, change) => {
+    const spaces: [string, Cache][] = [['the cache', cacheManager], ['a namespace', cacheManager.namespace('behind')]]
+    for (const [where, cache] of spaces) {
+      const key = `behind:${name}`
+      await cache.set(key, 'old', { tags: ['behind'] })
+      await untilHot({ cacheManager: cache } as typeof holdfast, key)
+      // This manager's eye is on another family now.
+      await cache.get('elsewhere', { prefix: 'elsewhere' })
+      cacheManager.resetStats()
+      const changed = change(cache, key)
+      const answers = await Promise.all([cache.get(key), cache.getMany([key]), cache.getOrSet(key, () => 'new')])
+      await changed
+      expect(cacheManager.getStats().layers.hot, where).toBe(0)
+      // Redis is walked over key by key: a read may come before.
+      const isWalk = store === 'redis' && (name === 'deletePattern' || (name === 'clear' && cache === cacheManager))
+      if (!isWalk) expect(answers, where).toEqual([null, [null], 'new'])
     }
   })
 
@@ -96,6 +131,13 @@ describe.each(stores)('texts at hand on %s', (store) => {
     await fallbackManager.forceFallbackMode(false)
     await waitFor('the store to answer', async () => (await cacheManager.getEntry('forced', { skipL1: true }))?.source === store)
     for (let time = 0; time < 5; time++) expect(await cacheManager.get('forced')).toBe('at last')
+  })
+
+  it('answer also where the options say what they say anyway', async () => {
+    await hot('said', 1)
+    const before = hits()
+    expect(await cacheManager.get('said', { skipL1: false, l1Only: false, requireRedis: false, allowStale: false })).toBe(1)
+    expect(hits() - before).toBe(1)
   })
 
   it('end with the time of what they are texts of', async () => {
@@ -174,6 +216,21 @@ describe.each(stores)('texts at hand on %s', (store) => {
       await untilHot(holdfast, 'refused')
       expect(await reasonOf(cacheManager.get('refused', options)), path).toMatchObject({ code: 'E_INVALID', path })
     }
+  })
+
+  it('take room for all instances together, and none after the end of theirs', async () => {
+    const ending = open({ keyPrefix: `${keyPrefix}room:` })
+    await hot('room', 'x'.repeat(20_000))
+    for (const cache of [ending.cacheManager, ending.cacheManager.namespace('room')]) {
+      await cache.set('room', 'x'.repeat(20_000))
+      await untilHot({ cacheManager: cache } as typeof holdfast, 'room')
+    }
+    const all = hotBytes()
+    await ending.close()
+    const mine = hotBytes()
+    expect([all - mine, mine]).toEqual([expect.toSatisfy((bytes: number) => bytes > 40_000), expect.toSatisfy((bytes: number) => bytes > 20_000)])
+    await cacheManager.delete('room')
+    expect(mine - hotBytes()).toBeGreaterThan(20_000)
   })
 
   it('answer nobody after the end', async () => {

@@ -1,4 +1,5 @@
 // What a loader is told, and what it can say about its result.
+import { HoldfastError } from 'holdfast'
 import { describe, expect, it } from 'vitest'
 import { areRefused, makeStale, reasonOf, wrongDurations } from './loads'
 import { onStore, stores } from './stores'
@@ -13,6 +14,17 @@ describe.each(stores)('the context of a loader on %s', (store) => {
       return { aborted: signal.aborted, stale }
     })
     expect(told).toEqual({ aborted: false, stale: null })
+  })
+
+  it('leaves its result what it is to the compiler, whatever is taken from it', async () => {
+    const one = await cacheManager.getOrSet('typed', async ({ signal, stale }) => ({ n: signal.aborted || stale !== null ? 0 : 1 }))
+    const many = await cacheManager.getOrSetMany(['typed:1'], (missing, { signal }) => missing.map(() => (signal.aborted ? 0 : 1)))
+    const nothing = await cacheManager.getOrSet('typed:2', ({ skip }) => (Date.now() > 0 ? skip() : { n: 1 }))
+    const numbers: [number, number | undefined, number | undefined] = [one.n, many[0], nothing?.n]
+    expect(numbers).toEqual([1, 1, undefined])
+    const reason = await reasonOf(cacheManager.getMany(['typed', 5 as never]))
+    const failures: ReadonlyMap<string, Error> | undefined = HoldfastError.isInstance(reason) ? reason.failures : new Map()
+    expect(failures).toBeUndefined()
   })
 
   it('has the old value with its age, where grace keeps one', async () => {

@@ -84,6 +84,30 @@ describe.each(stores)('namespaces on %s', (store) => {
     expect(await read()).toEqual([null, null, null, null])
   })
 
+  it('start from their defaults, which the options of a call outrank, and nothing that is undefined', async () => {
+    const left = async (space: typeof cacheManager, key: string) => (await space.getEntry(key))?.ttlMs
+    const short = cacheManager.namespace('short', { ttl: 60, prefix: undefined })
+    await short.set('undefined', 1, { ttl: undefined })
+    await short.setMany([{ key: 'item', value: 1, options: { ttl: undefined } }], { ttl: 30 })
+    await short.set('persists', 1, { persist: true })
+    await short.namespace('inner', { ttl: undefined }).set('inherits', 1)
+    for (const [space, key] of [[short, 'undefined'], [short, 'item'], [short.namespace('inner'), 'inherits']] as const) {
+      expect(await left(space, key), key).toBeLessThanOrEqual(60_000)
+    }
+    expect(await left(short, 'persists')).toBeNull()
+    const lasting = cacheManager.namespace('lasting', { persist: true, skipL1: true })
+    await lasting.set('ends', 1, { ttl: 60 })
+    await lasting.set('lasts', 1)
+    expect([(await left(lasting, 'ends')) !== null, await left(lasting, 'lasts')]).toEqual([true, null])
+    expect(await lasting.set('alone', 1, { l1Only: true })).toBe(true)
+    expect(await lasting.get('alone', { l1Only: true })).toBe(1)
+    await areRefused('options', [5, 'text', null, [], () => {}], (options) => short.get('undefined', options))
+  })
+
+  it('refuse a prefix that is none when they are made', async () => {
+    await areRefused('options.prefix', ['h', 'h:x', 5, null, ''], (prefix) => cacheManager.namespace('x', { prefix }))
+  })
+
   it('are cleared at once, however much is in them, and filled again', async () => {
     const crowd = cacheManager.namespace('crowd')
     const keys = Array.from({ length: 3_000 }, (_, n) => `k${n}`)
@@ -151,7 +175,7 @@ describe.each(stores)('namespaces on %s', (store) => {
     const space = cacheManager.namespace('options', { ttl: 100, grace: 200, tags: ['by default'] })
     await space.set('a', 1)
     await space.getOrSet('b', () => 2)
-    await space.set('c', 3, { ttl: 1000, grace: undefined, tags: ['own'] })
+    await space.set('c', 3, { ttl: 1000, grace: 0, tags: ['own'] })
     const left = async (key: string) => (await space.getEntry(key))?.ttlMs ?? 0
     for (const key of ['a', 'b']) {
       expect(await left(key)).toBeGreaterThan(280_000)

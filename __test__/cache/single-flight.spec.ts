@@ -1,5 +1,6 @@
 // getOrSet: one load for all who ask, and no load undoes what happened meanwhile.
 import { describe, expect, it, vi } from 'vitest'
+import { makeStale } from './loads'
 import { gate, onStore, stores } from './stores'
 
 describe.each(stores)('getOrSet on %s', (store) => {
@@ -38,11 +39,79 @@ describe.each(stores)('getOrSet on %s', (store) => {
     expect(loader).toHaveBeenCalledTimes(3)
   })
 
+  it.each(['!', '~'])('keeps loads by force and beside apart from prefixes that begin with %s', async (mark) => {
+    const answer = gate<string>()
+    await cacheManager.set('marked', 'due', { ttl: 60 })
+    const beside = cacheManager.getOrSet('marked', () => answer.opened, { eagerRefresh: 0.000001 })
+    const forced = cacheManager.getOrSet('marked', () => answer.opened, { forceFresh: true })
+    const other = cacheManager.getOrSet('marked', async () => 'of another prefix', { prefix: `${mark}cache` })
+    answer.open('loaded')
+    expect(await Promise.all([beside, forced, other])).toEqual(['due', 'loaded', 'of another prefix'])
+  })
+
   it('does not run the loader on a hit', async () => {
     await cacheManager.set('hit', 'here')
     const loader = vi.fn(async () => 'loaded')
     expect(await cacheManager.getOrSet('hit', loader)).toBe('here')
     expect(loader).not.toHaveBeenCalled()
+  })
+
+  describe('gives each who asks at once a value of his own', () => {
+    const none = () => expect.unreachable('the loader ran')
+    const five = <T>(ask: () => Promise<T>) => Promise.all(Array.from({ length: 5 }, ask))
+    class Point {
+      constructor(readonly at: number[]) {}
+    }
+    const points = {
+      serialize: (value: unknown) => JSON.stringify((value as Point).at),
+      deserialize: (text: string | Uint8Array) => new Point(JSON.parse(String(text)) as number[]),
+    }
+    const deep = () => Array.from({ length: 3_000 }).reduce<unknown>((inner) => [inner], [])
+    const depthOf = (value: unknown) => {
+      let depth = 0
+      for (let at = value as unknown[]; at.length > 0; at = at[0] as unknown[]) depth++
+      return depth
+    }
+
+    it.each([
+      ['json', undefined, { list: [1], nothing: null }],
+      ['structured', 'structured' as const, { at: new Date(0), map: new Map([['a', { n: 1n }]]), bytes: Buffer.from([1, 2]) }],
+      ['a serializer of its own', points, new Point([1, 2])],
+    ])('where it is cached, by %s', async (name, serializer, value) => {
+      await cacheManager.set(`own:${name}`, value, { serializer })
+      const answers = await five(() => cacheManager.getOrSet<typeof value>(`own:${name}`, none, { serializer }))
+      for (const answer of answers) {
+        expect(answer).toEqual(value)
+        expect(answer.constructor).toBe(value.constructor)
+      }
+      expect(new Set(answers).size).toBe(5)
+    })
+
+    it('where it is nested deeper than objects are cloned', async () => {
+      await cacheManager.set('own:deep', deep())
+      const answers = await five(() => cacheManager.getOrSet('own:deep', none))
+      expect(new Set(answers).size).toBe(5)
+      expect(answers.map(depthOf)).toEqual([3_000, 3_000, 3_000, 3_000, 3_000])
+    })
+
+    it('where it is old, and whatever its loader does with it', async () => {
+      await makeStale(cacheManager, 'own:old', { n: 1 })
+      const answers = await five(() =>
+        cacheManager.getOrSet<{ n: number }>('own:old', ({ stale }) => {
+          stale!.value.n = 2
+          throw new Error('after it was changed')
+        }, { grace: 60 }),
+      )
+      expect(answers).toEqual(Array.from({ length: 5 }, () => ({ n: 1 })))
+      expect(new Set(answers).size).toBe(5)
+    })
+
+    it('and counts them as the hits that they are', async () => {
+      await cacheManager.set('own:counted', { n: 1 })
+      cacheManager.resetStats()
+      await five(() => cacheManager.getOrSet('own:counted', none))
+      expect(cacheManager.getStats()).toMatchObject({ hits: 5, misses: 0, loads: 0, coalesced: 0, savings: { loadsAvoided: 5 } })
+    })
   })
 
   it('takes a loader that answers at once', async () => {

@@ -1,10 +1,11 @@
 // The counts are exact.
 import { describe, expect, it } from 'vitest'
 import { untilHot } from '../boundary/inside'
+import { waitFor } from '../support/wait-for'
 import { onStore, stores } from './stores'
 
 describe.each(stores)('statistics on %s', (store) => {
-  const { holdfast } = onStore(store)
+  const { holdfast, open, keyPrefix } = onStore(store)
   const { cacheManager, getCacheStats, getCacheInfo, AICacheManager } = holdfast
   const counts = () => {
     const { hits, misses, sets, deletes, errors } = cacheManager.getStats()
@@ -82,6 +83,67 @@ describe.each(stores)('statistics on %s', (store) => {
     expect(entries).toBeGreaterThanOrEqual(1)
     expect(bytes).toBeGreaterThanOrEqual(5_000)
     expect(evicted).toBe(0)
+  })
+
+  it('are seen by all copies soon, though the one that counts never asks for them', async () => {
+    const [one, other] = [open({ keyPrefix: `${keyPrefix}copies:` }).cacheManager, open({ keyPrefix: `${keyPrefix}copies:` }).cacheManager]
+    const [space, slow] = [one.namespace('shared'), () => new Promise<number>((resolve) => setTimeout(resolve, 10, 1))]
+    for (const cache of [one, space]) {
+      await Promise.all(Array.from({ length: 10 }, () => cache.getOrSet('load', slow)))
+      await cache.getOrSet('fails', async () => Promise.reject(new Error('no'))).catch(() => {})
+      for (let time = 0; time < 5; time++) await cache.getOrSet('load', slow)
+    }
+    // Hits of the hot tier are seen here alone, so some of these can be no others.
+    const told = () => {
+      const { loads, loadErrors, coalesced, savings, hits, namespaces } = other.getStats()
+      return { loads, loadErrors, coalesced, avoided: savings.loadsAvoided, hits, inner: namespaces['cache:shared']?.hits }
+    }
+    const all = { loads: 4, loadErrors: 2, coalesced: 18, avoided: 28, hits: 10, inner: 5 }
+    await waitFor('the other copy to know', () => told().hits === all.hits && told().loads === all.loads)
+    expect(told()).toEqual(all)
+    await one.get('load')
+    await waitFor('the other copy to know of one more', () => told().hits === all.hits + 1)
+  })
+
+  it('of an instance that is closed are not lost to the others', async () => {
+    const [one, other] = [open({ keyPrefix: `${keyPrefix}closed:` }), open({ keyPrefix: `${keyPrefix}closed:` })]
+    other.cacheManager.getStats()
+    await one.cacheManager.getOrSet('load', () => 1)
+    await one.close()
+    expect(other.cacheManager.getStats()).toMatchObject({ loads: 1, misses: 1, sets: 1 })
+  })
+
+  it('are those of each namespace, however their names are spelt together', async () => {
+    const spaces = [
+      cacheManager.namespace('a').namespace('b'),
+      cacheManager.namespace('a:b'),
+      cacheManager.namespace('a%3Ab'),
+      cacheManager.namespace('b', { prefix: 'cache:a' }),
+    ]
+    for (const [n, space] of spaces.entries()) {
+      expect(space.getStats(), 'before its first use').toMatchObject({ hits: 0, misses: 0, sets: 0 })
+      await Promise.all(Array.from({ length: n + 1 }, (_, key) => space.set(`${key}`, 1)))
+    }
+    expect(spaces.map((space) => space.getStats().sets)).toEqual([1, 2, 3, 4])
+    const { namespaces } = cacheManager.getStats()
+    const names = ['cache:a:b', 'cache:a%3Ab', 'cache:a%253Ab', 'cache%3Aa:b']
+    expect(names.map((name) => namespaces[name]?.sets)).toEqual([1, 2, 3, 4])
+    spaces[0]?.resetStats()
+    expect(spaces.map((space) => space.getStats().sets)).toEqual([0, 2, 3, 4])
+  })
+
+  if (store === 'memory') it('of a namespace beyond the 10,000th say that they are none, and count in the total', async () => {
+    const { cacheManager: cache } = open({ keyPrefix: `${keyPrefix}bound:` })
+    await cache.set('of the whole', 1)
+    const spaces = Array.from({ length: 10_001 }, (_, n) => cache.namespace(`${n}`))
+    await Promise.all(spaces.map((space) => space.set('a', 1)))
+    const [last, beyond] = spaces.slice(-2)
+    expect(last?.getStats()).toMatchObject({ sets: 1 })
+    expect(last?.getStats()).not.toHaveProperty('uncounted')
+    expect(beyond?.getStats()).toMatchObject({ uncounted: true, sets: 0, hits: 0, entries: 0, backend: 'memory', namespaces: {} })
+    beyond?.resetStats()
+    expect(cache.getStats().sets).toBe(10_002)
+    expect(Object.keys(cache.getStats().namespaces)).toHaveLength(10_000)
   })
 
   it('of a namespace are reset without those of the others', async () => {

@@ -105,6 +105,20 @@ describe.each(stores)('tags on %s', (store) => {
     expect(await cacheManager.get(`since:${name}`)).toBe('new')
   })
 
+  it('that are invalidated leave loads of what does not have them to those who ask meanwhile', async () => {
+    const [started, answer] = [gate(), gate<string>()]
+    const loader = vi.fn(() => (started.open(), answer.opened))
+    const ask = () => cacheManager.getOrSet('unrelated', loader, { tags: ['unrelated'] })
+    const before = ask()
+    await started.opened
+    await cacheManager.deleteByTag(['of others', 'of nobody'])
+    const after = [ask(), ask()]
+    answer.open('loaded')
+    expect(await Promise.all([before, ...after])).toEqual(['loaded', 'loaded', 'loaded'])
+    expect(loader).toHaveBeenCalledTimes(1)
+    expect(await cacheManager.get('unrelated')).toBe('loaded')
+  })
+
   it('invalidated again and again never keep what is written or loaded afterwards from being cached', async () => {
     // By an instance of its own, whose clock runs ahead by this.
     const cache = open({ keyPrefix: `${keyPrefix}again:` }).cacheManager

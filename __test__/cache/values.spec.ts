@@ -1,5 +1,7 @@
 // What goes into the cache comes out of it, the same on both stores.
 import { describe, expect, it } from 'vitest'
+import { waitFor } from '../support/wait-for'
+import { areRefused, reasonOf } from './loads'
 import { onStore, stores } from './stores'
 
 const values: [string, unknown][] = [
@@ -91,6 +93,22 @@ describe.each(stores)('the cache on %s', (store) => {
     expect(answers).toEqual([true, 1, true, 2, true, null, true, 3])
   })
 
+  it('refuses what is nested too deeply for JSON, and takes what is not', async () => {
+    const deep = (levels: number, inmost: unknown): unknown => Array.from({ length: levels }).reduce((inner, _, level) => (level % 2 === 0 ? [inner] : { a: inner }), inmost)
+    await areRefused('value', [100_000].map((levels) => deep(levels, 1)), (value) => cacheManager.set('too deep', value))
+    const wrong = await reasonOf(cacheManager.set('too deep', { list: [1, deep(100_000, 1), 2n] }))
+    expect(wrong).toMatchObject({ code: 'E_INVALID', path: 'value.list[2]' })
+    expect(await cacheManager.set('deep', deep(1_000, 1))).toBe(true)
+    expect(JSON.stringify(await cacheManager.get('deep'))).toBe(JSON.stringify(deep(1_000, 1)))
+    expect(await cacheManager.exists('too deep')).toBe(false)
+  })
+
+  it('takes an AbortSignal as signal and nothing else', async () => {
+    const none = [{ aborted: false }, { aborted: true }, {}, null, 5, 'text', new AbortController()]
+    await areRefused('options.signal', none, (signal) => cacheManager.get('signal', { signal }))
+    await areRefused('options.signal', none, (signal) => cacheManager.warm([{ key: 'signal', value: 1 }], { signal }))
+  })
+
   it('answers a thousand calls of one tick, each with its own', async () => {
     const numbers = Array.from({ length: 1000 }, (_, index) => index)
     await Promise.all(numbers.map((n) => cacheManager.set(`many:${n}`, { n })))
@@ -145,6 +163,6 @@ describe('the cache on redis, seen from outside', () => {
     await cacheManager.set('taken', 1)
     expect(await cacheManager.get('taken')).toBe(1)
     await outside().call('DEL', `${keyPrefix}cache:taken`)
-    expect(await cacheManager.get('taken')).toBeNull()
+    await waitFor('word of it', async () => (await cacheManager.get('taken')) === null)
   })
 })

@@ -1,6 +1,6 @@
 // warm fills the cache ahead of time: so many at once, what is there stays, and what fails is told.
 import { describe, expect, it, vi } from 'vitest'
-import { areRefused, reasonOf } from './loads'
+import { areRefused, makeStale, reasonOf } from './loads'
 import { gate, onStore, opener, stores } from './stores'
 
 describe.each(stores)('warm on %s', (store) => {
@@ -138,6 +138,88 @@ describe.each(stores)('warm on %s', (store) => {
     expect(none).toMatchObject({ done: 0, aborted: true })
   })
 
+  it('counts as warmed what is kept, and as failed what did not load although an old value served', async () => {
+    await makeStale(cacheManager, 'outcome:old')
+    const mine = new Error('the database is gone')
+    const all = [
+      { key: 'outcome:old', load: async () => Promise.reject(mine) },
+      { key: 'outcome:undefined', load: () => undefined },
+      { key: 'outcome:skipped', load: ({ skip }: { skip(): undefined }) => (skip(), 1) },
+      { key: 'outcome:kept', load: () => 1 },
+    ]
+    const result = await cacheManager.warm(all, { grace: 60 })
+    expect(result).toMatchObject({ done: 4, warmed: 1, skipped: 2, failed: 1 })
+    expect(result.failures).toEqual([{ key: 'outcome:old', error: mine }])
+    expect(await cacheManager.getMany(all.map(({ key }) => key))).toEqual([null, null, null, 1])
+  })
+
+  it('goes on when onProgress fails: that becomes a warning', async () => {
+    const warned = vi.fn()
+    process.on('warning', warned)
+    const onProgress = vi.fn(() => {
+      throw new Error('the screen is gone')
+    })
+    expect(await cacheManager.warm(entries('unwatched', 3), { onProgress })).toMatchObject({ done: 3, warmed: 3 })
+    await vi.waitFor(() => expect(warned).toHaveBeenCalledTimes(3))
+    process.off('warning', warned)
+    expect(onProgress).toHaveBeenCalledTimes(3)
+  })
+
+  describe('ended by its signal', () => {
+    const closing = () => {
+      const closed = vi.fn()
+      const hung = async function* () {
+        try {
+          yield { key: `${store}:given`, value: 1 }
+          await new Promise<never>(() => {})
+        } finally {
+          closed()
+        }
+      }
+      return { closed, hung }
+    }
+
+    it('waits neither for a source that hangs', async () => {
+      const controller = new AbortController()
+      const warming = cacheManager.warm(closing().hung(), { signal: controller.signal, onProgress: () => controller.abort() })
+      expect(await warming).toEqual({ done: 1, total: null, warmed: 1, skipped: 0, failed: 0, aborted: true, failures: [] })
+    })
+
+    it('nor for a loader that hangs, whose result is cached when it comes', async () => {
+      const controller = new AbortController()
+      const answer = gate<string>()
+      const load = () => (controller.abort(), answer.opened)
+      const result = await cacheManager.warm([{ key: 'hangs', load }, ...entries('never', 3)], { signal: controller.signal, concurrency: 1 })
+      expect(result).toMatchObject({ done: 0, total: 4, aborted: true })
+      answer.open('in the end')
+      await vi.waitFor(async () => expect(await cacheManager.get('hangs')).toBe('in the end'))
+      expect(await cacheManager.exists('never:0')).toBe(false)
+    })
+  })
+
+  it('closes its source and stops where the cache is closed', async () => {
+    const { open, closeAll } = opener({ url: 'memory:', keyPrefix: `${keyPrefix}closes:` })
+    const { cacheManager: closing } = open()
+    const closed = vi.fn()
+    let given = 0
+    function* source() {
+      try {
+        for (;;) yield { key: `endless:${given++}`, value: 1 }
+      } finally {
+        closed()
+      }
+    }
+    const onProgress = ({ done }: { done: number }) => {
+      if (done === 3) void closeAll()
+    }
+    expect(await reasonOf(closing.warm(source(), { concurrency: 2, onProgress }))).toMatchObject({ code: 'E_CLOSED' })
+    expect(closed).toHaveBeenCalledTimes(1)
+    const atEnd = given
+    for (let time = 0; time < 20; time++) await turn()
+    expect(given).toBe(atEnd)
+    expect(await reasonOf(closing.warm([]))).toMatchObject({ code: 'E_CLOSED' })
+  })
+
   it('passes on what the source throws', async () => {
     function* broken() {
       yield { key: 'broken:0', value: 0 }
@@ -161,8 +243,10 @@ describe.each(stores)('warm on %s', (store) => {
     await areRefused('options.concurrency', [0, -1, 1.5, 1001, Number.NaN, '8', null], (concurrency) => cacheManager.warm([], { concurrency }))
     await areRefused('options.onProgress', ['text', 5, null, {}], (onProgress) => cacheManager.warm([], { onProgress }))
     await areRefused('options.signal', ['text', 5, {}], (signal) => cacheManager.warm([], { signal }))
-    const wrong = await cacheManager.warm([{ key: 'new', value: 1 }], { ttl: -1 })
-    expect(wrong.failures.map(({ error }) => (error as { path?: string }).path)).toEqual(['options.ttl'])
+    await areRefused('options', [5, 'text', null, []], (options) => cacheManager.warm([], options))
+    await areRefused('options.ttl', [-1, 'soon'], (ttl) => cacheManager.warm([{ key: 'new', value: 1 }], { ttl }))
+    await areRefused('options.prefix', ['h', 5, ''], (prefix) => cacheManager.warm([{ key: 'new', value: 1 }], { prefix }))
+    expect(await cacheManager.exists('new')).toBe(false)
   })
 })
 

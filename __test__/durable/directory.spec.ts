@@ -51,6 +51,7 @@ describe('journalPath', () => {
     const keys = await leftBehind(url, 'a:', journals)
     await waitFor('the journal to be taken over', () => running.fallbackManager.getStats().journalDepth > 10)
     expect(stranger.fallbackManager.getStats().journalDepth).toBe(1)
+    await waitFor('word of it', () => adopted.length > 0)
     expect(adopted).toHaveLength(1)
     // While Redis is away still, what was taken over is read like one's own.
     for (const key of keys) expect(await running.cacheManager.get(key)).not.toBeNull()

@@ -17,6 +17,30 @@ async function cutOff(): Promise<Scene> {
   return scene
 }
 
+describe('while nobody knows yet that Redis is silent', () => {
+  it('a caller waits no longer than he said, and the loader gets all of its time', async () => {
+    await using scene = await Scene.start({ silenceMs: 2_000 })
+    await scene.cache.set('probe', 1)
+    await scene.proxy.set('blackhole')
+    const signals: AbortSignal[] = []
+    const load = async ({ signal }: { signal: AbortSignal }) => (signals.push(signal), await turn(), 'loaded')
+    const asking = range(10).map(() => scene.cache.getOrSet('key', load, { hardTimeoutMs: 50 }))
+    for (const asked of asking) await expect(asked).rejects.toMatchObject({ code: 'E_TIMEOUT', operation: 'cacheManager.getOrSet' })
+    expect(signals).toEqual([])
+    await scene.degraded()
+    await waitFor('what was loaded', async () => (await scene.cache.get('key')) === 'loaded')
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false])
+  })
+
+  it('a caller gets what was loaded in his time, though it is not written yet', async () => {
+    await using scene = await Scene.start({ silenceMs: 2_000 })
+    await scene.cache.set('probe', 1)
+    const load = async () => (await scene.proxy.set('blackhole'), 'loaded')
+    expect(await scene.cache.getOrSet('key', load, { hardTimeoutMs: 500 })).toBe('loaded')
+    expect(scene.holdfast.fallbackManager.getStats().isUsingFallback).toBe(false)
+  })
+})
+
 describe('loaders in an outage', () => {
   it('run 32 at once and no more, and all of them run', async () => {
     await using scene = await cutOff()
@@ -52,6 +76,42 @@ describe('loaders in an outage', () => {
     const settled = await Promise.allSettled(failing)
     expect(settled.map(({ status }) => status)).toEqual(range(100).map(() => 'rejected'))
     expect(await scene.cache.getOrSet('works', async () => 'loaded')).toBe('loaded')
+  })
+
+  it('that hang keep no room when their time is over, and one whose time is over gets none', async () => {
+    await using scene = await cutOff()
+    const { cache } = scene
+    const hung = () => new Promise<never>(() => {})
+    const hanging = range(32).map((n) => cache.getOrSet(`hung:${n}`, hung, { hardTimeoutMs: 300 }))
+    let isLate = false
+    const late = cache.getOrSet('late', () => (isLate = true), { hardTimeoutMs: 1 })
+    const waiting = cache.getOrSet('waits', () => 'loaded')
+    await expect(late).rejects.toMatchObject({ code: 'E_TIMEOUT' })
+    for (const { status } of await Promise.allSettled(hanging)) expect(status).toBe('rejected')
+    expect(await waiting).toBe('loaded')
+    expect(await cache.getOrSet('later', () => 'loaded')).toBe('loaded')
+    expect(isLate).toBe(false)
+  })
+
+  it('that wait for those that hang run when Redis answers again', async () => {
+    await using scene = await cutOff()
+    const { cache } = scene
+    let hanging = 0
+    for (const n of range(32)) cache.getOrSet(`hung:${n}`, () => (hanging++, new Promise<never>(() => {}))).catch(() => {})
+    await waitFor('as many as may', () => hanging === 32)
+    const waiting = range(50).map((n) => cache.getOrSet(`waits:${n}`, () => n))
+    await turn()
+    await scene.proxy.set('pass')
+    expect(await Promise.all(waiting)).toEqual(range(50))
+  })
+
+  it('of many keys are one', async () => {
+    await using scene = await cutOff()
+    const keys = range(100).map((n) => `key:${n}`)
+    const asked: number[] = []
+    const load = async (missing: readonly string[]) => (asked.push(missing.length), missing)
+    expect(await scene.cache.getOrSetMany(keys, load)).toEqual(keys)
+    expect(asked).toEqual([100])
   })
 
   it('run once for all who ask in this process, and what they bring is in Redis afterwards', async () => {

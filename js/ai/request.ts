@@ -9,18 +9,15 @@
 import { types } from 'node:util'
 
 import { HoldfastError, describe, invalid } from '../errors.js'
+import { headerNames, scopeText, stepText, type AIKeyOptions } from './key-options.js'
+
+export type { AIKeyOptions, AIScope } from './key-options.js'
 
 /** What is asked: a text, messages, or an object such as `{ system, messages, tools }`. */
 export type AIPrompt = string | object
 
 /** What decides an answer besides prompt and model: temperature, system prompt, tools. */
 export type AIParameters = Readonly<Record<string, unknown>>
-
-/** What takes part in the key of an answer. */
-export interface AIKeyOptions {
-  /** The headers that decide an answer, in any case. Default: none. */
-  headers?: readonly string[]
-}
 
 /**
  * The text of a request. Fields in any order give the same one; arrays keep theirs.
@@ -34,6 +31,7 @@ export function requestText(
   parameters: AIParameters | undefined,
   options: AIKeyOptions | undefined,
   operation: string,
+  parametersPath = 'parameters',
 ): string {
   if (typeof prompt !== 'string' && (typeof prompt !== 'object' || prompt === null)) {
     throw invalid('prompt', `prompt is ${describe(prompt)}; allowed: a text, an object or an array`, operation)
@@ -46,27 +44,14 @@ export function requestText(
     parameters !== undefined &&
     (typeof parameters !== 'object' || parameters === null || Array.isArray(parameters))
   ) {
-    throw invalid('parameters', `parameters is ${describe(parameters)}; allowed: an object`, operation)
+    throw invalid(parametersPath, `${parametersPath} is ${describe(parameters)}; allowed: an object`, operation)
   }
   const named = headerNames(options, operation)
-  const settings = new Canonical('parameters', named, operation).text(parameters ?? {})
+  const settings = new Canonical(parametersPath, named, operation).text(parameters ?? {})
   const question = new Canonical('prompt', named, operation).text(prompt)
-  return `{"model":${JSON.stringify(model)},"parameters":${settings},"prompt":${question}}`
-}
-
-function headerNames(options: AIKeyOptions | undefined, operation: string): ReadonlySet<string> {
-  const names: unknown = options?.headers ?? []
-  if (!Array.isArray(names)) {
-    throw invalid('options.headers', `options.headers is ${describe(names)}; allowed: names of headers`, operation)
-  }
-  const named = new Set<string>()
-  names.forEach((name: unknown, index) => {
-    if (typeof name === 'string' && name !== '') return named.add(name.toLowerCase())
-    const path = `options.headers[${index}]`
-    const shown = name === '' ? 'empty' : describe(name)
-    throw invalid(path, `${path} is ${shown}; allowed: the name of a header`, operation)
-  })
-  return named
+  const scope = scopeText(options, operation)
+  const whose = scope === null ? '' : `,"scope":${scope}`
+  return `{"model":${JSON.stringify(model)},"parameters":${settings},"prompt":${question}${whose}}`
 }
 
 const DATA = 'plain data, bytes, and what has a toJSON()'
@@ -269,9 +254,4 @@ function isData(value: unknown): boolean {
 function isSignal(value: object): boolean {
   const { aborted, addEventListener } = value as { aborted?: unknown; addEventListener?: unknown }
   return typeof aborted === 'boolean' && typeof addEventListener === 'function'
-}
-
-function stepText(step: string | number): string {
-  if (typeof step === 'number') return `[${step}]`
-  return /^[A-Za-z_$][\w$]*$/.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`
 }

@@ -6,6 +6,8 @@
 // there is no state between two calls, and nothing to lock. No user code runs inside but `onDeserted` and
 // a `pace`.
 
+import { callsOf } from '../abort.js'
+
 /** Gives chunks. Of several next() that are outstanding, each gets the chunk after that of the one before. */
 export interface Reader<Chunk> extends AsyncIterableIterator<Chunk, undefined> {
   /** Leaves. Whoever waits for a chunk is told that there is none. */
@@ -89,9 +91,9 @@ abstract class Line<Chunk> implements Reader<Chunk> {
       abort()
       return this
     }
-    const watching = watchersOf(signal)
-    watching.add(abort)
-    this.unwatch = () => watching.delete(abort)
+    const calls = callsOf(signal)
+    calls.add(abort)
+    this.unwatch = () => calls.delete(abort)
     return this
   }
 }
@@ -202,7 +204,7 @@ export function replay<Chunk>(chunks: readonly Chunk[], pace: Pace<Chunk> = 0, s
 }
 
 /** Past it a timer fires at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1
+export const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 class Replay<Chunk> extends Line<Chunk> {
   private index = 0
@@ -261,19 +263,6 @@ export function toReadableStream<Chunk>(chunks: AsyncIterable<Chunk>): ReadableS
     // Nothing ahead: what waits in a stream's queue would be held twice.
     { highWaterMark: 0 },
   )
-}
-
-/** What a signal ends. One listener each, however many readers share it: Node warns of more than ten. */
-const watchers = new WeakMap<AbortSignal, Set<() => void>>()
-
-function watchersOf(signal: AbortSignal): Set<() => void> {
-  let watching = watchers.get(signal)
-  if (watching === undefined) {
-    const fresh = (watching = new Set())
-    watchers.set(signal, fresh)
-    signal.addEventListener('abort', () => fresh.forEach((abort) => abort()), { once: true })
-  }
-  return watching
 }
 
 function done(): { done: true; value: undefined } {

@@ -1,36 +1,33 @@
-// The cache: values by key, from Redis or from memory, whichever can answer. `CacheBatches` has the calls that are
-// about many keys at once.
+// The cache: values by key, from Redis or from memory, whichever can answer. What loads, what is about many keys at
+// once and what takes away what belongs together stand in files of their own beside it.
 
 import { answered } from '../abort.js'
 import {
+  areOptions,
   checkOptions,
   flagsOf,
   isSet,
   keptOf,
-  patienceOf,
+  merged,
   prefixOf,
   serializerOf,
   type CacheOptions,
   type LoadOptions,
 } from '../cache-options.js'
-import { statsOf, type CacheStats, type NativeStats } from '../cache-stats.js'
+import { countedName, noStats, statsOf, type CacheStats, type NativeStats } from '../cache-stats.js'
 import type { Connection } from '../connection.js'
 import {
-  clearFamily,
   deleteEntry,
   expireEntry,
   flightKey,
   getEntry,
   hasEntry,
-  invalidateTag,
   setEntry,
   type Place,
   type Reader,
-  type Written,
 } from '../entries.js'
-import { HoldfastError, closed, describe, invalid } from '../errors.js'
+import { closed, describe, invalid } from '../errors.js'
 import {
-  FLAG_HASH_KEY,
   FLAG_OWNER,
   FLAG_STALE,
   FORMAT_JSON,
@@ -39,21 +36,14 @@ import type { HotEntry, HotTable } from '../hot.js'
 import { DECODE_FOUND, DECODE_VALUE, type Found, type Source } from '../inbox.js'
 import { NAMESPACE_COLON, NAMESPACE_END, checkKey, checkPrefix, holdsMarks } from '../keys.js'
 import type { LoadContext } from '../load-context.js'
-import { loadThrough, refresh, termsOf, type Plan } from '../load.js'
+import { termsOf } from '../load.js'
 import { encodeValue } from '../serializers.js'
-import { frozen, frozenCopy } from '../shared.js'
-import { checkTag, checkTags, namespaceName, tagName } from '../tags.js'
+import { frozen } from '../shared.js'
+import { namespaceName, tagName } from '../tags.js'
 import type { Counts } from '../tally.js'
-import {
-  checkKeys,
-  forEach,
-  getMany,
-  getOrSetMany,
-  setMany,
-  type BatchOptions,
-  type CacheItem,
-  type LoadedMany,
-} from './cache-batches.js'
+import { checkKeys, forEach, getMany, setMany, type BatchOptions, type CacheItem } from './cache-batches.js'
+import { clear, deletePattern, invalidateTags } from './cache-invalidation.js'
+import { getOrSet, getOrSetMany, type LoadMany } from './cache-loads.js'
 import type { RedisClient, RedisHealth } from './client.js'
 import { warm, type WarmEntries, type WarmOptions, type WarmResult } from './warm.js'
 
@@ -102,7 +92,6 @@ export interface Scope {
 
 const FAMILY = 'cache'
 const MOST_NAMESPACE = 128
-const VALUE: Reader = { decoder: DECODE_VALUE }
 const EACH_END = new RegExp(NAMESPACE_END, 'g')
 
 /**
@@ -116,9 +105,14 @@ export class CacheManager {
   /** @internal */
   readonly connection: Connection
   private readonly client: RedisClient
-  private readonly scope: Scope
+  /** @internal */
+  readonly scope: Scope
+  /** The texts of the family that was asked for last. */
   private table: HotTable | null = null
   private tableIn: unknown = null
+  private tableFamily = ''
+  private own: Counts | null = null
+  private ownIn = -1
 
   /** @internal */
   constructor(connection: Connection, client: RedisClient, scope?: Scope) {
@@ -217,35 +211,12 @@ export class CacheManager {
    * undefined is returned and not cached. What the factory throws reaches every caller unchanged, unless an old value
    * may serve (`grace`). A key that is deleted or invalidated while the factory runs is not cached by it.
    */
-  getOrSet<T>(
+  getOrSet<T, Old = T>(
     key: string,
-    factory: (context: LoadContext<T>) => T | Promise<T>,
+    factory: (context: LoadContext<Old>) => T | Promise<T>,
     options?: LoadOptions,
   ): Promise<T> {
-    const operation = 'cacheManager.getOrSet'
-    try {
-      checkKey(key, 'key', operation)
-      if (typeof factory !== 'function') {
-        throw invalid('factory', `factory is ${describe(factory)}; allowed: a function`, operation)
-      }
-      const batch = this.reach(operation)
-      const all = this.options(options)
-      const family = this.family(all, operation)
-      const table = this.hot(family, all)
-      const plan = this.plan(family, key, factory, all, table, operation)
-      const hot = plan.forceFresh ? undefined : table?.read(key)
-      if (hot !== undefined && batch.mayAnswer()) {
-        if (plan.eagerRefresh !== null && hot.isOlderThan(plan.eagerRefresh)) refresh(this.connection, plan)
-        this.counts().avoided(hot.loadMs)
-        return Promise.resolve(this.served(hot, all) as T)
-      }
-      const loaded = loadThrough(this.connection, plan)
-      // Others may have asked for the same load, and its loader may keep what it answered.
-      const answer = all?.shared === true ? loaded.then((value) => frozenCopy(value)) : loaded
-      return answered(answer, all, operation) as Promise<T>
-    } catch (error) {
-      return Promise.reject(error as Error)
-    }
+    return getOrSet<T>(this, key, factory as (context: LoadContext) => unknown, options)
   }
 
   /** The values of keys in their order, null for a miss; one trip for all. */
@@ -269,12 +240,12 @@ export class CacheManager {
    * The values of keys in their order, those that are missing from one call of `loader`. In all else it is as
    * `getOrSet`.
    */
-  getOrSetMany<T>(
+  getOrSetMany<T, Old = T>(
     keys: readonly string[],
-    loader: (missing: readonly string[], context: LoadContext<T>) => LoadedMany<T> | Promise<LoadedMany<T>>,
+    loader: LoadMany<T, Old>,
     options?: LoadOptions & BatchOptions,
   ): Promise<(T | undefined)[]> {
-    return getOrSetMany(this, keys, loader, options)
+    return getOrSetMany<T>(this, keys, loader as LoadMany<T, unknown>, options)
   }
 
   /** Fills the cache ahead of time. Safe to repeat: what is there and fresh is left as it is. */
@@ -287,12 +258,12 @@ export class CacheManager {
    * process, and loads that are under way don't bring it back. True when Redis or memory took it.
    */
   deleteByTag(tags: string | readonly string[], options?: CacheOptions): Promise<boolean> {
-    return this.invalidate(tags, false, options, 'cacheManager.deleteByTag')
+    return invalidateTags(this, tags, false, options, 'cacheManager.deleteByTag')
   }
 
   /** The same, but what it covers still serves where grace takes old values. */
   expireByTag(tags: string | readonly string[], options?: CacheOptions): Promise<boolean> {
-    return this.invalidate(tags, true, options, 'cacheManager.expireByTag')
+    return invalidateTags(this, tags, true, options, 'cacheManager.expireByTag')
   }
 
   /**
@@ -300,18 +271,8 @@ export class CacheManager {
    * before a character means itself. Nothing beyond the prefix is touched. Answers how many went. Walks over all keys
    * of the server; tags and namespaces don't.
    */
-  async deletePattern(pattern: string, options?: CacheOptions): Promise<number> {
-    const operation = 'cacheManager.deletePattern'
-    checkKey(pattern, 'pattern', operation)
-    const all = this.options(options)
-    const family = this.family(all, operation)
-    const batch = this.reach(operation)
-    const { flights, limits } = this.connection
-    flights.detachAll(`${family}:`)
-    limits.forgetAll(`${family}:`)
-    this.table?.clear()
-    const removed = clearFamily(batch, family, pattern, flagsOf(all, operation), operation)
-    return (await answered(removed, all, operation)) as number
+  deletePattern(pattern: string, options?: CacheOptions): Promise<number> {
+    return deletePattern(this, pattern, options)
   }
 
   /**
@@ -327,12 +288,12 @@ export class CacheManager {
       throw invalid('name', `name is ${shown}; allowed: ${allowed}`, operation)
     }
     checkOptions(defaults, operation)
+    if (defaults?.prefix !== undefined) checkPrefix(defaults.prefix, 'options.prefix', operation)
     const own = name.replaceAll(':', NAMESPACE_COLON) + NAMESPACE_END
     const path = this.scope.path === '' ? own : `${this.scope.path}:${own}`
-    const merged = defaults === undefined ? this.scope.defaults : { ...this.scope.defaults, ...defaults }
     return new (this.constructor as typeof CacheManager)(this.connection, this.client, {
       path,
-      defaults: merged,
+      defaults: merged(this.scope.defaults, defaults),
       owner: 0,
       closed: this.scope.closed,
     })
@@ -342,42 +303,30 @@ export class CacheManager {
    * Removes every key of a prefix: all of `{keyPrefix}{prefix}:`. Default: `'cache'`. A namespace removes itself, with
    * all namespaces in it, at once.
    */
-  async clear(prefix?: string): Promise<void> {
-    const operation = 'cacheManager.clear'
-    if (prefix !== undefined) checkPrefix(prefix, 'prefix', operation)
-    const batch = this.reach(operation)
-    const { flights, limits } = this.connection
-    const { path, defaults } = this.scope
-    const base = prefix ?? defaults?.prefix ?? FAMILY
-    const family = path === '' ? base : `${base}:${path}`
-    flights.detachAll(`${family}:`)
-    limits.forgetAll(`${family}:`)
-    this.connection.hot(operation)?.clear()
-    if (path === '') {
-      await clearFamily(batch, family, null, 0, operation)
-      return
-    }
-    if ((await invalidateTag(batch, namespaceName(base, path), false, 0, operation)) === true) return
-    const message = 'neither Redis nor memory took the invalidation; the namespace is as it was'
-    throw new HoldfastError({ code: 'E_FULL', message, retryable: true, operation })
+  clear(prefix?: string): Promise<void> {
+    return clear(this, prefix)
   }
 
   /** A copy of the counts: of the whole cache, or of this namespace with those in it counted for themselves. */
   getStats(): CacheStats {
     const operation = 'cacheManager.getStats'
+    const owner = this.owner()
     const native = this.connection.inspect<NativeStats>('cacheStats', this.connection.tally.take(), operation)
     const stats = statsOf(native)
     if (this.scope.path === '') return stats
-    this.owner()
-    const name = this.countedAs()
-    return { ...stats, ...stats.namespaces[name], namespaces: {} }
+    const own = owner === 0 ? undefined : stats.namespaces[this.countedAs()]
+    if (own !== undefined) return { ...stats, ...own, namespaces: {} }
+    return { ...noStats(stats.backend), uncounted: true }
   }
 
   /** Sets the counts to 0: of the whole cache with its namespaces, or of this namespace alone. */
   resetStats(): void {
     const { tally } = this.connection
+    const owner = this.owner()
     this.connection.inspect('countCache', tally.take(), 'cacheManager.resetStats')
-    this.connection.inspect('resetCacheStats', String(this.owner()), 'cacheManager.resetStats')
+    // Nobody's number is that of the whole cache.
+    if (owner === 0 && this.scope.path !== '') return
+    this.connection.inspect('resetCacheStats', String(owner), 'cacheManager.resetStats')
   }
 
   /** What Redis and memory hold, with the counts. Does not reject because Redis is down. */
@@ -398,68 +347,11 @@ export class CacheManager {
     this.scope.closed.in = this.connection.generation
   }
 
-  /** @internal Stores under the hash of a text instead of the text. */
-  async setHashed(
-    family: string,
-    text: string,
-    written: Written,
-    ttlMs: number,
-    tags: readonly string[],
-    operation: string,
-  ): Promise<boolean> {
-    const place = { family, key: text, flags: FLAG_HASH_KEY }
-    const terms = termsOf(ttlMs, 0, 0, tags.map(tagName))
-    return (await setEntry(this.reach(operation), place, written, terms, operation)) as boolean
-  }
-
-  /** @internal Reads what `setHashed` stored. */
-  getHashed(reader: Reader, family: string, text: string, operation: string): Promise<unknown> {
-    return getEntry(this.reach(operation), reader, { family, key: text, flags: FLAG_HASH_KEY }, operation)
-  }
-
-  /** @internal Stores for another manager, in its family. */
-  async setNamed(family: string, key: string, json: string, ttlMs: number, operation: string): Promise<boolean> {
-    const batch = this.reach(operation)
-    this.forget(family, key)
-    const written = { data: json, format: FORMAT_JSON }
-    return (await setEntry(batch, { family, key, flags: 0 }, written, termsOf(ttlMs, 0, 0, []), operation)) as boolean
-  }
-
-  /** @internal Reads for another manager, from its family. */
-  getNamed(family: string, key: string, operation: string): Promise<unknown> {
-    return getEntry(this.reach(operation), VALUE, { family, key, flags: 0 }, operation)
-  }
-
-  /** @internal What a load of a key is. */
-  plan<T>(
-    family: string,
-    key: string,
-    load: (context: LoadContext<T>) => T | Promise<T>,
-    options: LoadOptions | undefined,
-    table: HotTable | null,
-    operation: string,
-  ): Plan<T> {
-    const { tags, ...kept } = keptOf(options, this.defaultMs(operation), operation)
-    const serializer = serializerOf(options, operation) ?? 'json'
-    return {
-      place: this.place(family, key, options, operation),
-      counts: this.counts(),
-      reader: this.reader(DECODE_FOUND, table, options, operation),
-      ...kept,
-      ...patienceOf(options, operation),
-      tags: this.names(family, tags),
-      namesOf: (later) => this.names(family, later),
-      load,
-      write: (value) => encodeValue(value, serializer, 'value', operation),
-      operation,
-    }
-  }
-
   /** @internal The options of a call over those of the namespace. */
   options<Options extends CacheOptions>(options: Options | undefined): Options | undefined {
     const { defaults } = this.scope
-    if (defaults === undefined) return options
-    return options === undefined ? (defaults as Options) : { ...(defaults as Options), ...options }
+    // What are none are refused by whoever reads them.
+    return defaults === undefined || !areOptions(options) ? options : merged(defaults, options)
   }
 
   /** @internal The family of a call, the namespace included. */
@@ -483,8 +375,8 @@ export class CacheManager {
   hot(family: string, options: CacheOptions | undefined): HotTable | null {
     if (options !== undefined) {
       const { skipL1, l1Only, requireRedis, serializer, allowStale } = options
-      const plain = skipL1 === undefined && l1Only === undefined && requireRedis === undefined
-      if (!plain || allowStale !== undefined || (serializer !== undefined && serializer !== 'json')) return null
+      const isPlain = serializer === undefined || serializer === 'json'
+      if (!isPlain || skipL1 || l1Only || requireRedis || allowStale) return null
     }
     const hot = this.connection.hot('cacheManager.get')
     if (hot === null) return null
@@ -494,7 +386,6 @@ export class CacheManager {
     this.tableFamily = family
     return this.table
   }
-  private tableFamily = ''
 
   /** @internal */
   reach(operation: string) {
@@ -508,7 +399,6 @@ export class CacheManager {
     this.connection.flights.detach(name)
     this.connection.limits.forget(name)
     this.connection.hot('cacheManager.set')?.drop(family, key)
-    if (this.tableFamily === family) this.table?.drop(key)
   }
 
   /** @internal What this manager adds to. */
@@ -516,8 +406,6 @@ export class CacheManager {
     const owner = this.owner()
     return (this.own ??= this.connection.tally.of(owner))
   }
-  private own: Counts | null = null
-  private ownIn = -1
 
   /** The number under which the native side counts; an instance that was opened afresh counts anew. */
   private owner(): number {
@@ -535,21 +423,25 @@ export class CacheManager {
   served(hot: HotEntry, options: CacheOptions | undefined): unknown {
     this.counts().hit()
     if (options?.shared !== true) return hot.format === FORMAT_JSON ? JSON.parse(hot.text) : hot.text
-    hot.shared ??= hot.format === FORMAT_JSON ? frozen(JSON.parse(hot.text)) : hot.text
+    if (hot.shared === undefined) hot.share(hot.format === FORMAT_JSON ? frozen(JSON.parse(hot.text)) : hot.text)
     return hot.shared
   }
 
   private countedAs(): string {
-    const path = this.scope.path.replaceAll(NAMESPACE_END, '').replaceAll(NAMESPACE_COLON, ':')
-    return `${this.scope.defaults?.prefix ?? FAMILY}:${path}`
+    const { path, defaults } = this.scope
+    const names = path.split(NAMESPACE_END).slice(0, -1)
+    // A colon stands before each but the first.
+    const inner = names.map((name, index) => name.slice(index === 0 ? 0 : 1).replaceAll(NAMESPACE_COLON, ':'))
+    return countedName([defaults?.prefix ?? FAMILY, ...inner])
   }
 
-  private defaultMs(operation: string): number {
+  /** @internal The lifetime of what says nothing of its own. */
+  defaultMs(operation: string): number {
     return this.connection.view(operation).defaultTtl * 1000
   }
 
-  /** The markers of what is stored: those of its tags, of its namespace and of those around it. */
-  private names(family: string, tags: readonly string[]): readonly string[] {
+  /** @internal The markers of what is stored: those of its tags, of its namespace and of those around it. */
+  names(family: string, tags: readonly string[]): readonly string[] {
     const { path } = this.scope
     if (path === '') return tags.length === 0 ? tags : tags.map(tagName)
     const base = family.slice(0, -path.length - 1)
@@ -575,28 +467,4 @@ export class CacheManager {
       return Promise.reject(error as Error)
     }
   }
-
-  private async invalidate(
-    tags: string | readonly string[],
-    expire: boolean,
-    options: CacheOptions | undefined,
-    operation: string,
-  ): Promise<boolean> {
-    const all = this.options(options)
-    this.family(all, operation)
-    if (typeof tags === 'string') checkTag(tags, 'tags', operation)
-    const names = typeof tags === 'string' ? [tags] : checkTags(tags, 'tags', operation)
-    if (all?.l1Only === true) {
-      const why = 'options.l1Only is true, but a tag is invalidated for everybody'
-      throw invalid('options.l1Only', `${why}; allowed: false`, operation)
-    }
-    const batch = this.reach(operation)
-    const flags = flagsOf(all, operation)
-    // What is being loaded may carry it, by its loader's word at last.
-    this.connection.flights.detachAll('')
-    const answers = names.map((tag) => invalidateTag(batch, tagName(tag), expire, flags, operation))
-    const taken = (await answered(Promise.all(answers), all, operation)) as boolean[]
-    return taken.every(Boolean)
-  }
 }
-

@@ -1,10 +1,13 @@
 // Filling the cache ahead of time, from a list or from whatever comes one by one.
 
-import { checkSignal } from '../abort.js'
-import type { LoadOptions } from '../cache-options.js'
+import { abortable, answered, checkIsSignal } from '../abort.js'
+import { checkOptions, merged, type LoadOptions } from '../cache-options.js'
 import { HoldfastError, describe, invalid } from '../errors.js'
+import { hear } from '../events.js'
 import { checkKey } from '../keys.js'
 import type { LoadContext } from '../load-context.js'
+import type { Ended } from '../load.js'
+import { load as loaded, planOf } from './cache-loads.js'
 import type { CacheManager } from './cache.js'
 
 /** A value to be cached, or how it is loaded. */
@@ -22,7 +25,7 @@ export interface WarmProgress {
   done: number
   /** How many there are; null while nobody knows. */
   total: number | null
-  /** Those that were written, those that were there already, and those that failed. */
+  /** Those that were written, those that were there already or not kept, and those that failed. */
   warmed: number
   skipped: number
   failed: number
@@ -45,6 +48,9 @@ export interface WarmResult extends WarmProgress {
 
 const MOST_FAILURES = 1000
 
+/** The warm-up was ended. */
+const OVER = Symbol('over')
+
 /** @internal */
 export async function warm(
   cache: CacheManager,
@@ -52,6 +58,7 @@ export async function warm(
   options: WarmOptions = {},
 ): Promise<WarmResult> {
   const operation = 'cacheManager.warm'
+  checkOptions(options, operation)
   const { concurrency = 8, onProgress, signal, ...each } = options
   if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > 1000) {
     const shown = typeof concurrency === 'number' ? String(concurrency) : describe(concurrency)
@@ -61,22 +68,37 @@ export async function warm(
     const shown = describe(onProgress)
     throw invalid('options.onProgress', `options.onProgress is ${shown}; allowed: a function`, operation)
   }
-  if (signal?.aborted !== true) checkSignal(signal, operation)
-  const source = sourceOf(entries, operation)
+  if (signal !== undefined) checkIsSignal(signal, operation)
+  planOfOne(cache, 'any', () => null, each, operation)
+  const source = new Source(entries, operation)
   const total = Array.isArray(entries) ? entries.length : null
   const result: WarmResult = { done: 0, total, warmed: 0, skipped: 0, failed: 0, aborted: false, failures: [] }
   const isAborted = (): boolean => signal?.aborted === true
+  /** What is waited for, unless the warm-up is ended. */
+  const unlessOver = async <Value>(promise: Promise<Value>): Promise<Value | typeof OVER> => {
+    if (signal === undefined) return await promise
+    try {
+      return await abortable(promise, signal, operation)
+    } catch (error) {
+      if (isAborted()) return OVER
+      throw error
+    }
+  }
+  let isOver = false
   let index = 0
   const worker = async (): Promise<void> => {
-    while (!isAborted()) {
-      const next = await source.next()
-      if (next.done === true) return
+    while (!isOver && !isAborted()) {
+      const next = await unlessOver(source.next())
+      if (next === OVER || next.done === true || isOver || isAborted()) return
       const path = `entries[${index++}]`
       const given: unknown = next.value
       try {
-        if (await one(cache, given, path, each, operation)) result.warmed++
+        const isWarmed = await unlessOver(one(cache, given, path, each, operation))
+        if (isWarmed === OVER || isOver) return
+        if (isWarmed) result.warmed++
         else result.skipped++
       } catch (error) {
+        if (isOver) return
         result.failed++
         const key = String((given as { key?: unknown } | null)?.key ?? path)
         if (result.failures.length < MOST_FAILURES) result.failures.push({ key, error: error as Error })
@@ -85,22 +107,21 @@ export async function warm(
       }
       result.done++
       const { done, warmed, skipped, failed } = result
-      onProgress?.({ done, total, warmed, skipped, failed })
+      hear(`onProgress of ${operation}`, () => onProgress?.({ done, total, warmed, skipped, failed }))
     }
   }
   try {
     await Promise.all(Array.from({ length: concurrency }, worker))
+    result.aborted = isAborted() && !(source.hasEnded && result.done === index)
   } finally {
-    if (isAborted()) {
-      result.aborted = true
-      await source.return?.()
-    }
+    isOver = true
+    await source.close()
   }
   result.total ??= result.aborted ? null : result.done
   return result
 }
 
-/** Answers whether it had to be written. */
+/** Answers whether it was written. */
 async function one(
   cache: CacheManager,
   given: unknown,
@@ -119,46 +140,82 @@ async function one(
   if (load === undefined && value === undefined) {
     throw invalid(`${path}.value`, `${path} has neither a value nor load; allowed: one of them`, operation)
   }
-  let written = false
-  await cache.getOrSet<unknown>(
-    key,
-    (context) => {
-      written = true
-      return load === undefined ? value : load(context)
-    },
-    { ...each, ...options },
-  )
-  return written
+  checkOptions(options, operation, `${path}.options`)
+  let isOwn = false
+  let how: Ended | null = null
+  const loader = (context: LoadContext): unknown => {
+    isOwn = true
+    return load === undefined ? value : load(context)
+  }
+  const { plan, table, all } = planOfOne(cache, key, loader, merged(each, options), operation)
+  const ended = (end: Ended | null): void => void (how = end)
+  await answered(loaded(cache, cache.reach(operation), { ...plan, ended }, table, all), all, operation)
+  const end = how as Ended | null
+  // An old value served: the warm-up failed all the same.
+  if (end !== null && 'error' in end) throw end.error
+  return isOwn && end !== null && 'kept' in end && end.kept
+}
+
+function planOfOne(
+  cache: CacheManager,
+  key: string,
+  load: (context: LoadContext) => unknown,
+  options: LoadOptions | undefined,
+  operation: string,
+) {
+  cache.reach(operation)
+  const all = cache.options(options)
+  const family = cache.family(all, operation)
+  const table = cache.hot(family, all)
+  return { plan: planOf(cache, family, key, load, all, table, operation), table, all }
 }
 
 /** One item at a time, in whatever order its takers come. */
-function sourceOf(entries: WarmEntries, operation: string): AsyncIterator<unknown> {
-  const from = entries as Partial<AsyncIterable<unknown> & Iterable<unknown>> | null | undefined
-  const iterator = typeof entries === 'object' && from !== null ? from?.[Symbol.asyncIterator]?.() : undefined
-  const inner = iterator ?? (typeof entries === 'object' && from !== null ? from?.[Symbol.iterator]?.() : undefined)
-  if (inner === undefined) {
-    const allowed = 'an array, an iterable or an async iterable'
-    throw invalid('entries', `entries is ${describe(entries)}; allowed: ${allowed}`, operation)
+class Source {
+  hasEnded = false
+  private readonly inner: AsyncIterator<unknown> | Iterator<unknown>
+  private turn: Promise<unknown> = Promise.resolve()
+  private asked = 0
+
+  constructor(entries: WarmEntries, operation: string) {
+    const from = (typeof entries === 'object' ? entries : null) as Partial<AsyncIterable<unknown> & Iterable<unknown>> | null
+    const inner = from?.[Symbol.asyncIterator]?.() ?? from?.[Symbol.iterator]?.()
+    if (inner === undefined) {
+      const allowed = 'an array, an iterable or an async iterable'
+      throw invalid('entries', `entries is ${describe(entries)}; allowed: ${allowed}`, operation)
+    }
+    this.inner = inner
   }
-  let turn: Promise<unknown> = Promise.resolve()
-  let ended = false
-  return {
-    next() {
-      // Not every async iterator may be asked for a second item before it gave the first.
-      const next = turn.then(async () => {
-        if (ended) return { done: true as const, value: undefined }
-        const item = await inner.next()
-        ended = item.done === true
-        return item
-      })
-      turn = next.catch(() => {
-        ended = true
-      })
-      return next as Promise<IteratorResult<unknown>>
-    },
-    async return() {
-      await inner.return?.()
-      return { done: true, value: undefined }
-    },
+
+  next(): Promise<IteratorResult<unknown>> {
+    // Not every async iterator may be asked for a second item before it gave the first.
+    const next = this.turn.then(() => this.take())
+    this.turn = next.catch(() => {})
+    return next
+  }
+
+  /** Tells it that no more is wanted, unless it has come to its end. */
+  async close(): Promise<void> {
+    if (this.hasEnded) return
+    this.hasEnded = true
+    const { asked } = this
+    const closed = (async () => await this.inner.return?.())()
+    // One that is asked for an item closes when it has given it, if it ever does.
+    if (asked > 0) closed.catch(() => {})
+    else await closed
+  }
+
+  private async take(): Promise<IteratorResult<unknown>> {
+    if (this.hasEnded) return { done: true, value: undefined }
+    this.asked++
+    let isWell = false
+    try {
+      const item = await this.inner.next()
+      isWell = item.done !== true
+      return item
+    } finally {
+      this.asked--
+      if (!isWell) this.hasEnded = true
+    }
   }
 }

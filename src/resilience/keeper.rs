@@ -75,16 +75,6 @@ impl Keeper for Fallback {
                     // Deleted or written here meanwhile, though the server may not know it yet.
                     return Err(Ok(Reply::Flag(false)));
                 }
-                // A tag was invalidated: it would take the place of what may be good.
-                let tags = call.operation.value().map(|value| value.policy.tags.clone());
-                let known = |tag: &[u8]| local.store.markers.look(&self.keys.marker(tag), 0).0;
-                if tags
-                    .unwrap_or_default()
-                    .iter()
-                    .any(|tag| known(tag).newest() >= lease.start.micros)
-                {
-                    return Err(Ok(Reply::Flag(false)));
-                }
                 Ok(local.store.marks.of(key))
             }
             operation => {
@@ -230,6 +220,10 @@ impl Keeper for Fallback {
                 local.store.marks.writes(key) <= 1
             };
             if !stands || meta.expires_at.is_some_and(|at| at <= now) {
+                // It is not what was read, whatever else came between.
+                if read && payload.is_none() && local.store.marks.writes(key) == 0 {
+                    local.store.drop_copy(key);
+                }
                 continue;
             }
             let link = local.near.link_of(key).filter(|_| read).unwrap_or(0);

@@ -265,7 +265,6 @@ impl History {
         let is_known = |event: &&Event| if away { event.by == process } else { !event.waits };
         let known = self.events.iter().filter(is_known).filter(|event| event.at > load.at);
         let known: Vec<&Event> = known.filter(|event| covers(&event.act)).collect();
-        let own = known.iter().any(|event| event.by == process);
         let later: Vec<Act> = known.iter().map(|event| event.act).collect();
         let may_be_lost = (0..2).any(|tag| load.tags[tag] && self.forgotten[tag]);
         if let Some(act) = later.first().filter(|_| kept) {
@@ -276,7 +275,7 @@ impl History {
         }
         // What is loaded while others invalidate its tag may be written, and is gone or stale then.
         let of_tag = |act| matches!(act, &Act::Invalidate { .. });
-        let written = !away && !later.is_empty() && later.iter().all(of_tag) && !own;
+        let written = !away && !later.is_empty() && later.iter().all(of_tag);
         if kept || written {
             self.doubtful[key] |= !kept;
             let value = Value { id, tags: load.tags, stale: false };
