@@ -19,7 +19,7 @@ use crate::backend::memory::store::Marks;
 use crate::backend::memory::{self, Moment};
 use crate::backend::redis::{Failure, Redis, State};
 use crate::backend::{
-    Answer, Backend, Call, Change, Early, Loading, Operation, Raw, Reach, Reply, Settler,
+    Answer, Backend, Call, Change, Early, Loading, Operation, Raw, Reach, Reply, Settler, Tags,
     settle_all,
 };
 use crate::base::clock::Clock;
@@ -345,6 +345,12 @@ impl Fallback {
     /// Calls are about to be handed over: from now on no copy of what they write answers.
     fn announce(&self, calls: &mut [Call]) {
         for call in calls {
+            if let Operation::Fill { lease, value, .. } = &mut call.operation
+                && self.is_outdated(&value.policy.tags, lease.start)
+            {
+                // It gives its lease back and writes nothing: what stands there may be good.
+                lease.start = Stamp::default();
+            }
             match &call.operation {
                 Operation::Invalidate { key, removal, stamp } => {
                     // The server's own word will not be less.
@@ -363,6 +369,16 @@ impl Fallback {
                 _ => {}
             }
         }
+    }
+
+    /// Whether one of these tags was invalidated since, as far as is known here.
+    fn is_outdated(&self, tags: &Tags, since: Stamp) -> bool {
+        if tags.is_empty() {
+            return false;
+        }
+        let local = self.local.lock();
+        let known = |tag: &[u8]| local.store.markers.look(&self.keys.marker(tag), 0).0;
+        tags.iter().any(|tag| known(tag).newest() >= since.micros)
     }
 
     pub fn emit(&self, event: serde_json::Value) {

@@ -274,8 +274,9 @@ impl History {
             return Err("it is refused, and nothing came between".into());
         }
         // What is loaded while others invalidate its tag may be written, and is gone or stale then.
+        let own = known.iter().any(|event| event.by == process);
         let of_tag = |act| matches!(act, &Act::Invalidate { .. });
-        let written = !away && !later.is_empty() && later.iter().all(of_tag);
+        let written = !away && !later.is_empty() && later.iter().all(of_tag) && !own;
         if kept || written {
             self.doubtful[key] |= !kept;
             let value = Value { id, tags: load.tags, stale: false };

@@ -1,6 +1,6 @@
 -- Writes a loaded value if its own lease still stands and no newer value came meanwhile.
 -- KEYS: 1 value, 2 side record (same slot)
--- ARGV: 1 token (8 bytes), 2 load start in microseconds, 3 envelope, 4 TTL in ms (0 = none)
+-- ARGV: 1 token (8 bytes), 2 load start in microseconds (0 = it is outdated, the lease is given back), 3 envelope, 4 TTL in ms (0 = none)
 -- Returns: 1 written, 0 refused (the lease is gone: deleted, replaced or evicted; or a newer value)
 local side = redis.call('GET', KEYS[2])
 if not side or string.byte(side, 1) ~= 76 or string.sub(side, 2, 9) ~= ARGV[1] then
@@ -12,6 +12,9 @@ if tomb == '' then
 else
   local keep = redis.call('PTTL', KEYS[2])
   redis.call('SET', KEYS[2], 'T' .. tomb, 'PX', math.max(keep, 1))
+end
+if ARGV[2] == '0' then
+  return 0
 end
 local kind = redis.call('TYPE', KEYS[1])['ok']
 if kind ~= 'none' then
