@@ -15,6 +15,8 @@ export default defineConfig({
     exclude: ['**/node_modules/**', '__test__/consumer/**', '__test__/jest/**', '__test__/next/**'],
     globalSetup: ['./__test__/support/global-setup.ts'],
     pool: 'forks',
+    // Most of a test's time is waiting for servers that were killed, frozen or cut off.
+    maxWorkers: 4,
     // Bounds against hanging; no test is about speed.
     testTimeout: 30_000,
     hookTimeout: 30_000,

@@ -72,6 +72,8 @@ interface LoadFlight extends Flight {
   joined: number
   /** What its loader brought, while that is being written. */
   brought: Ended | null
+  /** Whether it waits for another process that loads. */
+  isElsewhere: boolean
 }
 
 /** How often another process' load is looked after, ms. */
@@ -85,14 +87,20 @@ export async function loadThrough<Value>(connection: Connection, plan: Plan<Valu
   const { family, key, flags } = plan.place
   const name = flightKey(family, key)
   const { limits, flights } = connection
+  let how = plan.forceFresh ? FLAG_FORCE : 0
   if (!plan.forceFresh && plan.graceMs > 0 && limits.rests(name)) {
     const found = await oldValue(connection, plan)
-    if (found !== null) return found.value as Value
+    if (found !== null) {
+      plan.counts.avoided(found.loadMs)
+      return found.value as Value
+    }
+    // That is counted as the miss.
+    how |= FLAG_UNCOUNTED
   }
   const shared = (plan.forceFresh ? FORCED : PLAIN) + name
   const loader = loaderHere()
   const present = flights.find(shared, flags) as LoadFlight | null
-  const flight = present ?? new Load(connection, plan, name, plan.forceFresh ? FLAG_FORCE : 0).flight
+  const flight = present ?? new Load(connection, plan, name, how).flight
   if (present === null) flights.share(shared, flags, flight)
   else present.joined++
   plan.looking?.(flight.looked)
@@ -143,15 +151,15 @@ async function outcome<Value>(
   isJoined: boolean,
 ): Promise<Value> {
   const softMs = plan.graceMs > 0 ? plan.softTimeoutMs : null
+  const began = now()
+  if (softMs !== null || (isJoined && plan.graceMs > 0)) await within(flight.looked, hardMs ?? Infinity)
+  const hasOld = plan.graceMs > 0 && flight.stale !== null
+  const ms = Math.min(hasOld ? (softMs ?? Infinity) : Infinity, hardMs ?? Infinity)
   let ended: Ended | null
-  if (softMs === null && hardMs === null) ended = await flight.promise
-  else {
-    const began = now()
-    if (softMs !== null) await within(flight.looked, hardMs ?? Infinity)
-    const softens = softMs !== null && flight.stale !== null
-    const ms = Math.min(softens ? softMs : Infinity, hardMs ?? Infinity)
-    ended = (await within(flight.promise, ms - (now() - began))) ?? flight.brought
-  }
+  // Who began it may have no use for an old value, and waits.
+  if (hasOld && flight.isElsewhere) ended = { isElsewhere: true }
+  else if (ms === Infinity) ended = await flight.promise
+  else ended = (await within(flight.promise, ms - (now() - began))) ?? flight.brought
   // An old value did for who began it, not for this one.
   if (ended !== null && 'isElsewhere' in ended && plan.graceMs === 0) return await loadThrough(connection, plan)
   if (isJoined) count(plan.counts, ended)
@@ -212,6 +220,7 @@ class Load<Value> {
       link: this.link,
       joined: 0,
       brought: null,
+      isElsewhere: false,
       stale: null,
       looked,
       until: this.began + this.left(hardTimeoutMs),
@@ -240,9 +249,11 @@ class Load<Value> {
         return { found: answer, isHit: how === this.how }
       }
       const loading = answer instanceof Loading ? answer : new Loading(0, false, null, '', null)
+      const isLeading = loading.token !== null || loading.waitMs === 0
       this.flight.stale = loading.stale
+      this.flight.isElsewhere = !isLeading
       this.tellLooked()
-      if (loading.token !== null || loading.waitMs === 0) return await this.lead(loading)
+      if (isLeading) return await this.lead(loading)
       // Another process loads already.
       if ((how & FLAG_REFRESH) !== 0) return { value: undefined, kept: false }
       if (plan.graceMs > 0 && loading.stale !== null) return { isElsewhere: true }

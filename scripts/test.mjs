@@ -151,7 +151,7 @@ const steps = [
   pool('vmThreads'),
   script('jest', 'jest 30 from the tarballs', ['pack', 'redis', 'fetch'], [join('__test__', 'jest', 'run.mjs')]),
   script('vitest', 'vitest', ['addon', 'redis'], [vitest, 'run'],
-    { load: 2, rejects: keptOpen, counts: vitestCounts, timeoutMs: 10 * minute }),
+    { load: 2, rejects: keptOpen, counts: vitestCounts, timeoutMs: 20 * minute }),
   script('soak', 'a minute of outages', ['addon', 'redis'], [join('scripts', 'soak.mjs'), '--seconds', '60'],
     { load: 2, timeoutMs: 4 * minute }),
   script('next', 'a fresh Next app: Turbopack, standalone, hot reload', ['pack', 'redis', 'fetch'],

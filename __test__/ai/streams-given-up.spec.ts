@@ -12,7 +12,7 @@ describe.each(stores)('a stream on %s', (store) => {
   const { AICacheManager, cacheManager } = holdfast
   const ask = AICacheManager.cacheStream
   // As another process has it: connection, copies and leases of its own.
-  const theirs = open({ commandTimeoutMs: 4_900 }).AICacheManager
+  const theirs = open({ commandTimeoutMs: 59_000 }).AICacheManager
   const never = new Promise<never>(() => {})
   afterEach(() => void vi.useRealTimers())
 

@@ -30,7 +30,7 @@ function scene() {
   const keyPrefix = `log:${randomUUID()}:`
   const { open, closeAll } = opener({ url: server.url, keyPrefix })
   closing.push(closeAll)
-  const [ours, theirs] = [open(), open({ commandTimeoutMs: 4_900 })]
+  const [ours, theirs] = [open(), open({ commandTimeoutMs: 59_000 })]
   const log = async (): Promise<string> => ((await outside.call('KEYS', `${keyPrefix}ai-live:*`)) as string[])[0] ?? ''
   const entries = async (kind: string): Promise<Entry[]> => {
     const all = (await outside.call('XRANGE', await log(), '-', '+')) as Entry[]

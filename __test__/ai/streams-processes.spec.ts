@@ -30,7 +30,7 @@ function scene() {
   const { open, closeAll } = opener({ url: server.url, keyPrefix })
   closing.push(closeAll)
   // Each with a connection, copies and leases of its own, as another process has.
-  const [one, two, three] = [open(), open({ commandTimeoutMs: 4_900 }), open({ commandTimeoutMs: 4_800 })]
+  const [one, two, three] = [open(), open({ commandTimeoutMs: 59_000 }), open({ commandTimeoutMs: 4_800 })]
   return {
     ours: one.AICacheManager,
     theirs: two.AICacheManager,

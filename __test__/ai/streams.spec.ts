@@ -183,7 +183,7 @@ describe.each(stores)('a stream on %s', (store) => {
     })
 
     it('goes on for who listens when its instance is closed', async () => {
-      const closing = open({ commandTimeoutMs: 4_900 })
+      const closing = open({ commandTimeoutMs: 59_000 })
       const model = new Model().say('a')
       const first = listening(await closing.AICacheManager.cacheStream('closed', 'm', model.source))
       await waitFor('a chunk', () => first.heard.chunks.length === 1)

@@ -30,7 +30,7 @@ function pair(options: InstanceOptions = {}) {
   const keyPrefix = `near:${randomUUID()}:`
   const { open, closeAll } = opener({ url: server.url, keyPrefix, ...options })
   closing.push(closeAll)
-  const [one, other] = [open(), open({ commandTimeoutMs: 4_900 })]
+  const [one, other] = [open(), open({ commandTimeoutMs: 59_000 })]
   return { one, other, cache: one.cacheManager, others: other.cacheManager, keyPrefix, open, closeAll }
 }
 

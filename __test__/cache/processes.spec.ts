@@ -29,7 +29,7 @@ function scene() {
     closeAll,
     cache: open().cacheManager,
     /** With a connection, copies and leases of its own, as another process has. */
-    other: open({ commandTimeoutMs: 4_900 }).cacheManager,
+    other: open({ commandTimeoutMs: 59_000 }).cacheManager,
     loads: (how: string, callers = 1, options: object = {}) =>
       start(new URL('children/loads.mjs', import.meta.url), { args: [server.url, keyPrefix, 'key', String(callers), how, JSON.stringify(options)] }),
     /** Lets so many processes begin. */

@@ -26,7 +26,7 @@ export function onStore(store: Store, options: InstanceOptions = {}): Surroundin
   const keyPrefix = `test:${randomUUID()}:`
   const port = inject('redisPort')
   const url = store === 'memory' ? 'memory:' : `redis://127.0.0.1:${port}`
-  const { open, closeAll } = opener({ url, keyPrefix, ...options })
+  const { open, closeAll } = opener({ url, keyPrefix, ...patient, ...options })
   let client: RespClient | undefined
 
   beforeAll(async () => {
@@ -46,6 +46,9 @@ export function onStore(store: Store, options: InstanceOptions = {}): Surroundin
     },
   }
 }
+
+/** So patient that a server which others keep busy is late and nothing else. */
+export const patient: InstanceOptions = { silenceMs: 60_000, commandTimeoutMs: 60_000 }
 
 /** Opens instances with common options, and closes them all. */
 export function opener(common: InstanceOptions): { open: (options?: InstanceOptions) => Instance; closeAll: () => Promise<void> } {

@@ -135,7 +135,7 @@ describe.each(stores)('tags on %s', (store) => {
 
   if (store === 'redis') it('invalidated again and again by one process do not keep what another one loads from being cached', async () => {
     const own = { keyPrefix: `${keyPrefix}ahead:` }
-    const [one, other] = [open(own).cacheManager, open({ ...own, commandTimeoutMs: 4_900 }).cacheManager]
+    const [one, other] = [open(own).cacheManager, open({ ...own, commandTimeoutMs: 59_000 }).cacheManager]
     for (let n = 0; n < 400; n++) {
       await one.deleteByTag(`ahead:${n}`)
       await one.set(`ahead:${n}`, n, { tags: [`ahead:${n}`] })
@@ -172,6 +172,18 @@ describe.each(stores)('tags on %s', (store) => {
     ]
     expect(await Promise.all(calls)).toEqual([true, true, 'first', true])
     expect(await cacheManager.get('order:set', { skipL1: true })).toBe('last')
+  })
+
+  if (store === 'redis') it('keep that order where another process invalidated them, and the last value is so large that it goes another way', async () => {
+    const own = { keyPrefix: `${keyPrefix}large:` }
+    const [one, other] = [open(own).cacheManager, open({ ...own, commandTimeoutMs: 59_000 }).cacheManager]
+    const large = 'x'.repeat(70_000)
+    for (const tag of ['first', 'second', 'third']) {
+      await other.expireByTag(tag)
+      const options = { tags: [tag] }
+      expect(await Promise.all([one.set(tag, 'small', options), one.set(tag, large, options)])).toEqual([true, true])
+      expect((await one.get(tag, { skipL1: true })) === large).toBe(true)
+    }
   })
 
   it.each<[string, (cache: Cache) => Promise<unknown>, object]>([

@@ -4,6 +4,7 @@
 // Steps with the same `alone` never run together (two cargos on one target folder would only wait).
 
 const capacity = 2
+const LAST_LINES = 60
 
 /**
  * steps: [{ name, what, needs?: string[], load?: 0|1|2, alone?: string, timeoutMs, run({ note, line }) }]
@@ -81,6 +82,8 @@ export async function runSteps(steps, { out = process.stdout, signOfLifeMs = 15_
   }
 
   const failed = steps.filter(({ name }) => !results.get(name).ok)
+  // Once more at the end, where it is read: the last of what each of them said.
+  for (const { name } of failed) say(`\nfailed: ${name}\n${indent(lastLines(results.get(name).message))}`)
   say('')
   if (failed.length > 0) say(`failed: ${failed.map(({ name }) => name).join(', ')}`)
   say(`took ${seconds(Date.now() - started)}`)
@@ -105,6 +108,10 @@ export function withNeeds(steps, chosen) {
 export function seconds(ms) {
   const total = ms / 1000
   return total < 100 ? `${total.toFixed(1)} s` : `${Math.floor(total / 60)} m ${String(Math.round(total % 60)).padStart(2, '0')} s`
+}
+
+function lastLines(text) {
+  return text.trimEnd().split('\n').slice(-LAST_LINES).join('\n')
 }
 
 function messageOf(error) {

@@ -223,7 +223,8 @@ impl Local {
     ) -> Answer {
         let policy = &value.policy;
         if !self.journal.make_room(key, value_bytes(value)) {
-            return Ok(Reply::Flag(false));
+            let is_fill = matches!(operation, Operation::Fill { .. });
+            return if is_fill { Err(memory::full()) } else { Ok(Reply::Flag(false)) };
         }
         // What memory evicts for it is still in the journal, if it waits for its replay.
         let answer = self.plainly(operation, moment);

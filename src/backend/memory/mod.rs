@@ -17,6 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+pub use self::commands::answers::full;
 use self::store::{Data, Entry, Standing, Store};
 use super::policy::CLOCK_ERROR;
 use super::{
@@ -115,7 +116,11 @@ pub fn apply(
                 return Ok(Reply::Flag(false));
             }
             let entry = entry(value, lease.start, *ttl_ms, now, journalled);
-            Reply::Flag(keep(store, key, entry, now, evicted))
+            // Told apart from one that came too late.
+            if !keep(store, key, entry, now, evicted) {
+                return Err(full());
+            }
+            Reply::Flag(true)
         }
         Operation::Clear { scope, stamp } => {
             Reply::Count(store.remove_scope(scope, *stamp, now) as u64)

@@ -235,7 +235,7 @@ impl Hub {
         }
         let sent = self.batches.values().flat_map(|batch| &batch.items);
         let later: HashSet<&Bytes> = sent
-            .chain(self.lane.waiting())
+            .chain(self.lane.items())
             .filter_map(|item| match item {
                 Item::Call { call, .. } => overwrites(&call.operation),
                 Item::Replay { .. } => None,

@@ -198,9 +198,9 @@ impl Lane {
         self.queue.insert(at.unwrap_or(self.queue.len()), item);
     }
 
-    /// What waits in it.
-    pub fn waiting(&self) -> impl Iterator<Item = &Item> {
-        self.queue.iter()
+    /// What is in it, under way or not.
+    pub fn items(&self) -> impl Iterator<Item = &Item> {
+        self.current.iter().chain(&self.queue)
     }
 
     /// Whether an operation on this key is in the lane.

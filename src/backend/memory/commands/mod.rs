@@ -3,7 +3,7 @@
 //!
 //! Meaning and error texts follow Redis 7.0. `tests/differential.rs` holds them against a server, and
 //! docs/parity.md names the differences.
-mod answers;
+pub mod answers;
 #[cfg(test)]
 mod bench;
 mod float;
