@@ -1,8 +1,9 @@
 // Calls that load what is missing: `getOrSet`, for one key and for many.
 
 import { answered } from '../abort.js'
-import { keptOf, patienceOf, serializerOf, type LoadOptions } from '../cache-options.js'
+import { keptOf, patienceOf, serializerOf, type Kept, type LoadOptions, type Patience } from '../cache-options.js'
 import type { Batch } from '../batch.js'
+import type { Place } from '../entries.js'
 import { describe, invalid } from '../errors.js'
 import type { HotTable } from '../hot.js'
 import { DECODE_FOUND } from '../inbox.js'
@@ -11,7 +12,7 @@ import { Link, asLoader, endOf, loaderHere } from '../load-chain.js'
 import type { LoadContext } from '../load-context.js'
 import { Room } from '../load-limits.js'
 import { loadThrough, refresh, type Plan } from '../load.js'
-import { encodeValue } from '../serializers.js'
+import { encodeValue, type Serializer } from '../serializers.js'
 import { frozenCopy } from '../shared.js'
 import { checkKeys, forEach, type BatchOptions } from './cache-batches.js'
 import type { CacheManager } from './cache.js'
@@ -39,56 +40,70 @@ export function getOrSet<T>(cache: CacheManager, key: string, factory: Loader, o
     const all = cache.options(options)
     const family = cache.family(all, operation)
     const table = cache.hot(family, all)
-    const plan = planOf(cache, family, key, factory, all, table, operation)
-    return answered(load<T>(cache, batch, plan, table, all), all, operation)
+    const ask = new Ask(cache, family, key, factory, all, table, operation)
+    return answered(ask.answer<T>(batch), all, operation)
   } catch (error) {
     return Promise.reject(error as Error)
   }
 }
 
-/** @internal What a load of a key is. */
-export function planOf(
-  cache: CacheManager,
-  family: string,
-  key: string,
-  load: Loader,
-  options: LoadOptions | undefined,
-  table: HotTable | null,
-  operation: string,
-): Plan<unknown> {
-  const { tags, ...kept } = keptOf(options, cache.defaultMs(operation), operation)
-  const serializer = serializerOf(options, operation) ?? 'json'
-  return {
-    place: cache.place(family, key, options, operation),
-    counts: cache.counts(),
-    reader: cache.reader(DECODE_FOUND, table, options, operation),
-    ...kept,
-    ...patienceOf(options, operation),
-    tags: cache.names(family, tags),
-    namesOf: (later) => cache.names(family, later),
-    load,
-    write: (value) => encodeValue(value, serializer, 'value', operation),
-    operation,
-  }
-}
+/**
+ * @internal A load as it is asked for. What its options say is looked through at once; what only a load needs is made
+ * when there is one.
+ */
+export class Ask {
+  private readonly kept: Kept
+  private readonly patience: Patience
+  private readonly place: Place
+  private readonly serializer: Serializer | undefined
 
-/** @internal The value at hand, or what comes of a load. */
-export function load<T>(
-  cache: CacheManager,
-  batch: Batch,
-  plan: Plan<unknown>,
-  table: HotTable | null,
-  options: LoadOptions | undefined,
-): Promise<T> {
-  const hot = plan.forceFresh ? undefined : table?.read(plan.place.key)
-  if (hot !== undefined && batch.mayAnswer()) {
-    if (plan.eagerRefresh !== null && hot.isOlderThan(plan.eagerRefresh)) refresh(cache.connection, plan)
-    plan.counts.avoided(hot.loadMs)
-    return Promise.resolve(cache.served(hot, options) as T)
+  constructor(
+    private readonly cache: CacheManager,
+    private readonly family: string,
+    key: string,
+    private readonly load: Loader,
+    private readonly options: LoadOptions | undefined,
+    private readonly table: HotTable | null,
+    private readonly operation: string,
+  ) {
+    this.kept = keptOf(options, cache.defaultMs(operation), operation)
+    this.serializer = serializerOf(options, operation)
+    this.place = cache.place(family, key, options, operation)
+    this.patience = patienceOf(options, operation)
   }
-  const loaded = loadThrough(cache.connection, plan) as Promise<T>
-  // Others may have asked for the same load, and its loader may keep what it answered.
-  return options?.shared === true ? loaded.then((value) => frozenCopy(value)) : loaded
+
+  /** The value at hand, or what comes of a load. `more`: what that needs besides. */
+  answer<T>(batch: Batch, more?: Partial<Plan<unknown>>): Promise<T> {
+    const { cache, options, patience, place, table } = this
+    const hot = patience.forceFresh ? undefined : table?.read(place.key)
+    if (hot !== undefined && batch.mayAnswer()) {
+      if (patience.eagerRefresh !== null && hot.isOlderThan(patience.eagerRefresh)) {
+        refresh(cache.connection, { ...this.plan(), ...more })
+      }
+      cache.counts().avoided(hot.loadMs)
+      return Promise.resolve(cache.served(hot, options) as T)
+    }
+    const loaded = loadThrough(cache.connection, { ...this.plan(), ...more }) as Promise<T>
+    // Others may have asked for the same load, and its loader may keep what it answered.
+    return options?.shared === true ? loaded.then((value) => frozenCopy(value)) : loaded
+  }
+
+  private plan(): Plan<unknown> {
+    const { cache, family, load, place, patience, serializer, operation } = this
+    const { tags, ...kept } = this.kept
+    return {
+      place,
+      counts: cache.counts(),
+      reader: { decoder: DECODE_FOUND, serializer, keeper: this.table },
+      ...kept,
+      ...patience,
+      tags: cache.names(family, tags),
+      namesOf: (later) => cache.names(family, later),
+      load,
+      write: (value) => encodeValue(value, serializer ?? 'json', 'value', operation),
+      operation,
+    }
+  }
 }
 
 /** @internal Loads what is not there with one call of the loader. */
@@ -116,8 +131,8 @@ export async function getOrSetMany<T>(
     const present = loads.get(key)
     if (present !== undefined) return present
     const own: Loader = (context) => together.load(key, context)
-    const plan = { ...planOf(cache, family, key, own, all, table, operation), room, looking }
-    const promise = load<T>(cache, batch, plan, table, all)
+    const ask = new Ask(cache, family, key, own, all, table, operation)
+    const promise = ask.answer<T>(batch, { room, looking })
     loads.set(key, promise)
     return promise
   }

@@ -7,7 +7,7 @@ import { hear } from '../events.js'
 import { checkKey } from '../keys.js'
 import type { LoadContext } from '../load-context.js'
 import type { Ended } from '../load.js'
-import { load as loaded, planOf } from './cache-loads.js'
+import { Ask } from './cache-loads.js'
 import type { CacheManager } from './cache.js'
 
 /** A value to be cached, or how it is loaded. */
@@ -69,7 +69,7 @@ export async function warm(
     throw invalid('options.onProgress', `options.onProgress is ${shown}; allowed: a function`, operation)
   }
   if (signal !== undefined) checkIsSignal(signal, operation)
-  planOfOne(cache, 'any', () => null, each, operation)
+  askFor(cache, 'any', () => null, each, operation)
   const source = new Source(entries, operation)
   const total = Array.isArray(entries) ? entries.length : null
   const result: WarmResult = { done: 0, total, warmed: 0, skipped: 0, failed: 0, aborted: false, failures: [] }
@@ -147,16 +147,16 @@ async function one(
     isOwn = true
     return load === undefined ? value : load(context)
   }
-  const { plan, table, all } = planOfOne(cache, key, loader, merged(each, options), operation)
+  const { ask, all } = askFor(cache, key, loader, merged(each, options), operation)
   const ended = (end: Ended | null): void => void (how = end)
-  await answered(loaded(cache, cache.reach(operation), { ...plan, ended }, table, all), all, operation)
+  await answered(ask.answer(cache.reach(operation), { ended }), all, operation)
   const end = how as Ended | null
   // An old value served: the warm-up failed all the same.
   if (end !== null && 'error' in end) throw end.error
   return isOwn && end !== null && 'kept' in end && end.kept
 }
 
-function planOfOne(
+function askFor(
   cache: CacheManager,
   key: string,
   load: (context: LoadContext) => unknown,
@@ -167,7 +167,7 @@ function planOfOne(
   const all = cache.options(options)
   const family = cache.family(all, operation)
   const table = cache.hot(family, all)
-  return { plan: planOf(cache, family, key, load, all, table, operation), table, all }
+  return { ask: new Ask(cache, family, key, load, all, table, operation), all }
 }
 
 /** One item at a time, in whatever order its takers come. */

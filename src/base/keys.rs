@@ -138,14 +138,22 @@ impl Keys {
 
     /// The key of a tag's marker.
     pub fn marker(&self, tag: &[u8]) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.prefix.len() + tag.len() + 16);
+        self.write_marker(tag, &mut out);
+        out.freeze()
+    }
+
+    /// The same where many are asked for: in place of what `out` holds.
+    pub fn write_marker(&self, tag: &[u8], out: &mut BytesMut) {
         let shard = tag
             .iter()
             .fold(0x811c_9dc5u32, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
             % SHARDS;
-        let mut out = self.markers();
-        out.put_slice(format!("{{{shard:02}}}:").as_bytes());
-        escape(tag, &mut out);
-        out.freeze()
+        out.clear();
+        self.write_markers(out);
+        let digit = |number: u32| b'0' + u8::try_from(number % 10).unwrap_or(0);
+        out.put_slice(&[b'{', digit(shard / 10), digit(shard), b'}', b':']);
+        escape(tag, out);
     }
 
     /// What is known of all tags of a marker's shard, in the same cluster slot.
@@ -160,9 +168,14 @@ impl Keys {
 
     /// What all markers begin with.
     pub fn markers(&self) -> BytesMut {
-        let mut out = BytesMut::from(self.prefix.as_ref());
-        out.put_slice(b"h:tag:");
+        let mut out = BytesMut::new();
+        self.write_markers(&mut out);
         out
+    }
+
+    fn write_markers(&self, out: &mut BytesMut) {
+        out.put_slice(&self.prefix);
+        out.put_slice(b"h:tag:");
     }
 
     /// What every key begins with.

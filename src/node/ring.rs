@@ -97,9 +97,8 @@ impl Ring {
         }
         if !rows.is_empty() {
             let mut newer = self.rows.lock();
-            while let Some(row) = rows.pop_back() {
-                newer.push_front(row);
-            }
+            rows.append(&mut newer);
+            *newer = rows;
         }
         settled
     }

@@ -134,7 +134,7 @@ impl Keeper for Fallback {
 
     fn learn_markers(&self, learnt: &[(&Bytes, u32, Option<Marker>)]) {
         let mut local = self.local.lock();
-        let before = local.store.markers.state();
+        let before = local.store.markers.state(true);
         for &(key, seen, marker) in learnt {
             let Some(marker) = marker else { continue };
             // Own later writes stand above it.
@@ -144,7 +144,7 @@ impl Keeper for Fallback {
             let link = local.near.link_of(key).filter(|_| stands).unwrap_or(0);
             local.store.markers.learn(key, marker, link);
         }
-        if local.store.markers.state() != before {
+        if local.store.markers.state(true) != before {
             local.store.marks.bump_tags();
         }
     }

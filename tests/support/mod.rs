@@ -3,9 +3,11 @@
 pub mod laws;
 pub mod process;
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use holdfast::backend::{Answer, Backend, Call, Early, Operation, Reach, Settler, Sink};
@@ -41,7 +43,7 @@ impl Server {
             if child.try_wait().unwrap().is_some() {
                 break;
             }
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            if serving(port) == Some(child.id()) {
                 return Some((child, port));
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -87,8 +89,28 @@ impl Drop for Server {
     }
 }
 
+/// The process id of the server on this port: it may be somebody else's.
+fn serving(port: u16) -> Option<u32> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+    stream.write_all(b"INFO server\r\nQUIT\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.lines().find_map(|line| line.strip_prefix("process_id:"))?.trim().parse().ok()
+}
+
+/// One that nobody is given again by this process, below those that the system hands out: a server that is killed
+/// finds its port free when it is started again.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(97);
+    loop {
+        let at = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let port = u16::try_from(10_000 + at).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 struct Channel(UnboundedSender<(u32, Answer)>);

@@ -25,20 +25,28 @@ pub struct Markers {
     known: LruCache<Bytes, Known>,
     bytes: usize,
     floor: Marker,
-    /// Counts what changed: as long as it stays, what was found good is good.
+    /// Counts what changed: as long as it stays, what was found good under a link is good.
     state: u64,
+    /// The same for what was found good by what is known here alone, be that all or not.
+    guessed: u64,
 }
 
 impl Default for Markers {
     fn default() -> Self {
-        Self { known: LruCache::unbounded(), bytes: 0, floor: Marker::default(), state: 1 }
+        Self {
+            known: LruCache::unbounded(),
+            bytes: 0,
+            floor: Marker::default(),
+            state: 1,
+            guessed: 0,
+        }
     }
 }
 
 impl Markers {
-    /// Changes with everything that may make a value worse.
-    pub fn state(&self) -> u64 {
-        self.state
+    /// Changes with everything that may make a value worse, under a link or without one, and tells the two apart.
+    pub fn state(&self, linked: bool) -> u64 {
+        if linked { self.state << 1 } else { self.guessed << 1 | 1 }
     }
 
     /// The least that a marker says, and whether that is all, under this link.
@@ -59,10 +67,12 @@ impl Markers {
     pub fn raise(&mut self, key: &Bytes, marker: Marker) {
         self.put(key, marker, 0);
         self.state += 1;
+        self.guessed += 1;
     }
 
     /// A marker said this to a read under this link.
     pub fn learn(&mut self, key: &Bytes, marker: Marker, link: u32) {
+        self.guessed += 1;
         match self.known.get_mut(key) {
             Some(known) => {
                 let before = known.marker;
@@ -149,10 +159,19 @@ mod tests {
         let mut markers = Markers::default();
         let key = Bytes::from_static(b"t");
         markers.learn(&key, deleted(5), 1);
-        let state = markers.state();
+        let state = markers.state(true);
         markers.learn(&key, deleted(5), 1);
-        assert_eq!(markers.state(), state, "nothing new");
+        assert_eq!(markers.state(true), state, "nothing new");
         markers.doubt(&key);
-        assert_ne!(markers.state(), state);
+        assert_ne!(markers.state(true), state);
+    }
+
+    #[test]
+    fn what_is_learned_changes_what_was_guessed_without_it() {
+        let mut markers = Markers::default();
+        let guessed = markers.state(false);
+        markers.learn(&Bytes::from_static(b"t"), deleted(5), 1);
+        assert_ne!(markers.state(false), guessed);
+        assert_ne!(markers.state(false), markers.state(true));
     }
 }

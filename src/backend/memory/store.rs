@@ -8,6 +8,7 @@
 //! since the load began.
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use lru::LruCache;
 
 pub use super::data::{Data, End, Hash, List, Set};
@@ -42,6 +43,8 @@ pub struct Store {
     pub markers: Markers,
     pub marks: Arc<Marks>,
     owned: Vec<Owned>,
+    /// A marker's name, while it is looked for.
+    scratch: BytesMut,
     bytes: usize,
     limit: usize,
     evicted: u64,
@@ -59,6 +62,7 @@ impl Store {
             markers: Markers::default(),
             marks: Arc::new(Marks::default()),
             owned: Vec::new(),
+            scratch: BytesMut::new(),
             bytes: 0,
             limit: limit_bytes,
             evicted: 0,
@@ -93,7 +97,7 @@ impl Store {
         };
         let stamp = slot.entry.stamp;
         let own = if slot.entry.is_stale(now) { Verdict::Stale } else { Verdict::Fresh };
-        let state = self.markers.state();
+        let state = self.markers.state(link.is_some());
         let terms = slot.entry.terms.as_deref_mut();
         let Some(terms) = terms.filter(|terms| !terms.tags.is_empty() && terms.checked != state)
         else {
@@ -101,10 +105,10 @@ impl Store {
         };
         let (mut worst, mut all_known) = (Marker::default(), true);
         for tag in terms.tags.iter() {
-            let key = keys.marker(tag);
+            keys.write_marker(tag, &mut self.scratch);
             let (marker, known) = match link {
-                Some(link) => self.markers.look(&key, link),
-                None => (self.markers.guess(&key), true),
+                Some(link) => self.markers.look(&self.scratch, link),
+                None => (self.markers.guess(&self.scratch), true),
             };
             worst = worst.max(marker);
             all_known &= known;
@@ -113,8 +117,7 @@ impl Store {
         if by_tags != Verdict::Gone && !all_known {
             return None;
         }
-        // What is known without a link is not all.
-        if by_tags == Verdict::Fresh && link.is_some() {
+        if by_tags == Verdict::Fresh {
             terms.checked = state;
         }
         Some((&slot.entry, own.max(by_tags)))
