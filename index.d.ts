@@ -569,7 +569,7 @@ interface CacheOptions {
     l1Only?: boolean | undefined;
     /** Reads also what is no longer fresh, where grace keeps it. Default: false. */
     allowStale?: boolean | undefined;
-    /** Answers one frozen object for all who ask so, which spares its parsing. JSON only. Default: false. */
+    /** Answers a frozen object: of JSON the same for all who ask so, which spares its parsing. Default: false. */
     shared?: boolean | undefined;
     /** Gives the call up. The error's `applied` tells whether it may have happened all the same. */
     signal?: AbortSignal | undefined;
@@ -584,7 +584,7 @@ interface LoadOptions extends CacheOptions {
     hardTimeoutMs?: number | undefined;
     /** After so many ms another process that loads the same key is not waited for. Default: never. */
     lockTimeoutMs?: number | undefined;
-    /** From this part of its lifetime on (above 0, below 1) a value that is asked for is loaded anew beside. */
+    /** From this part of its freshness on (above 0, below 1) a value that is asked for is loaded anew beside. */
     eagerRefresh?: number | undefined;
     /** Loads anew, whatever is cached. Default: false. */
     forceFresh?: boolean | undefined;
@@ -1060,7 +1060,7 @@ interface HoldfastOptions {
     keyPrefix?: string | undefined;
     /** Deadline of a dial. Default: 10000 (`REDIS_CONNECTION_TIMEOUT`). */
     connectTimeoutMs?: number | undefined;
-    /** Deadline of a call, queueing and connecting included. Default: 5000 (`REDIS_COMMAND_TIMEOUT`). */
+    /** Deadline of each sending of a call. Default: 5000 (`REDIS_COMMAND_TIMEOUT`). */
     commandTimeoutMs?: number | undefined;
     /** How long an owed reply may stay away with no byte moving before the server is probed. Default: 500. */
     silenceMs?: number | undefined;

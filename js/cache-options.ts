@@ -46,7 +46,7 @@ export interface CacheOptions {
   l1Only?: boolean | undefined
   /** Reads also what is no longer fresh, where grace keeps it. Default: false. */
   allowStale?: boolean | undefined
-  /** Answers one frozen object for all who ask so, which spares its parsing. JSON only. Default: false. */
+  /** Answers a frozen object: of JSON the same for all who ask so, which spares its parsing. Default: false. */
   shared?: boolean | undefined
   /** Gives the call up. The error's `applied` tells whether it may have happened all the same. */
   signal?: AbortSignal | undefined
@@ -62,7 +62,7 @@ export interface LoadOptions extends CacheOptions {
   hardTimeoutMs?: number | undefined
   /** After so many ms another process that loads the same key is not waited for. Default: never. */
   lockTimeoutMs?: number | undefined
-  /** From this part of its lifetime on (above 0, below 1) a value that is asked for is loaded anew beside. */
+  /** From this part of its freshness on (above 0, below 1) a value that is asked for is loaded anew beside. */
   eagerRefresh?: number | undefined
   /** Loads anew, whatever is cached. Default: false. */
   forceFresh?: boolean | undefined

@@ -5,6 +5,7 @@
 import type { Batch } from './batch.js'
 import { NO_EXPIRY } from './durations.js'
 import {
+  FLAG_OWNER,
   FLAG_REQUIRE_REDIS,
   encodeEntryClear,
   encodeEntryClearPattern,
@@ -28,6 +29,11 @@ export interface Place {
   readonly family: string
   readonly key: string
   readonly flags: number
+}
+
+/** The number of the namespace that it is counted for; 0: none. */
+export function ownerOf({ flags }: Place): number {
+  return Math.floor(flags / FLAG_OWNER)
 }
 
 /** A value as it crosses. */

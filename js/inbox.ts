@@ -39,8 +39,22 @@ export type Source = 'redis' | 'near' | 'memory'
 
 const SOURCES: Readonly<Record<number, Source>> = { [SOURCE_MEMORY]: 'memory', [SOURCE_NEAR]: 'near' }
 
+// All copies of this module in one environment share what reads the answers: what it makes is known by its mark, since
+// `instanceof` alone would know what the own copy made, and no other.
+const FOUND = Symbol.for('holdfast.found')
+const LOADING = Symbol.for('holdfast.loading')
+
+/** Whether it has this mark. */
+export function isMarked(value: unknown, mark: symbol): boolean {
+  return typeof value === 'object' && value !== null && mark in value
+}
+
 /** A value with what is known of it. */
 export class Found {
+  static [Symbol.hasInstance](value: unknown): boolean {
+    return isMarked(value, FOUND)
+  }
+
   value: unknown = undefined
 
   constructor(
@@ -61,6 +75,10 @@ export class Found {
 
 /** A load that found nothing fresh. */
 export class Loading {
+  static [Symbol.hasInstance](value: unknown): boolean {
+    return isMarked(value, LOADING)
+  }
+
   constructor(
     /** For how long somebody else has the right to load. */
     readonly waitMs: number,
@@ -74,6 +92,9 @@ export class Loading {
     readonly stale: Found | null,
   ) {}
 }
+
+Object.defineProperty(Found.prototype, FOUND, { value: true })
+Object.defineProperty(Loading.prototype, LOADING, { value: true })
 
 /** Takes texts of answers that may be kept in front of the native side. */
 export interface Keeper {

@@ -68,6 +68,7 @@ export class Said<T> implements LoadContext<T> {
   }
 
   setTags(tags: readonly string[]): void {
-    this.tags = checkTags(tags, 'tags', this.operation)
+    // What is looked at later may be another by then.
+    this.tags = [...checkTags(tags, 'tags', this.operation)]
   }
 }

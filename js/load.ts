@@ -73,7 +73,7 @@ interface LoadFlight extends Flight {
   /** What its loader brought, while that is being written. */
   brought: Ended | null
   /** Whether it waits for another process that loads. */
-  isElsewhere: boolean
+  waitsElsewhere: boolean
 }
 
 /** How often another process' load is looked after, ms. */
@@ -87,19 +87,22 @@ export async function loadThrough<Value>(connection: Connection, plan: Plan<Valu
   const { family, key, flags } = plan.place
   const name = flightKey(family, key)
   const { limits, flights } = connection
-  let how = plan.forceFresh ? FLAG_FORCE : 0
+  let isCounted = false
   if (!plan.forceFresh && plan.graceMs > 0 && limits.rests(name)) {
     const found = await oldValue(connection, plan)
-    if (found !== null) {
+    if (found instanceof Found) {
       plan.counts.avoided(found.loadMs)
       return found.value as Value
     }
-    // That is counted as the miss.
-    how |= FLAG_UNCOUNTED
+    isCounted = found === 'missing'
   }
   const shared = (plan.forceFresh ? FORCED : PLAIN) + name
   const loader = loaderHere()
-  const present = flights.find(shared, flags) as LoadFlight | null
+  const under = flights.find(shared, flags) as LoadFlight | null
+  // Those who wait for another process saw something old. Whether that is still there takes a look of one's own.
+  const mayBeServed = under !== null && plan.graceMs > 0 && under.waitsElsewhere && under.stale !== null
+  const present = mayBeServed ? null : under
+  const how = (plan.forceFresh ? FLAG_FORCE : 0) | (isCounted ? FLAG_UNCOUNTED : 0)
   const flight = present ?? new Load(connection, plan, name, how).flight
   if (present === null) flights.share(shared, flags, flight)
   else present.joined++
@@ -110,7 +113,8 @@ export async function loadThrough<Value>(connection: Connection, plan: Plan<Valu
   const { hardTimeoutMs } = plan
   // A load that ends as early gives all the same error.
   const isSooner = hardTimeoutMs !== null && present !== null && now() + hardTimeoutMs < present.until
-  const wait = () => outcome<Value>(connection, plan, flight, isSooner ? hardTimeoutMs : null, present !== null)
+  const isJoined = present !== null && !isCounted
+  const wait = () => outcome<Value>(connection, plan, flight, isSooner ? hardTimeoutMs : null, isJoined)
   return await (loader === null ? wait() : waitingFor(loader, flight.link, wait))
 }
 
@@ -125,13 +129,13 @@ export function refresh<Value>(connection: Connection, plan: Plan<Value>): void 
   connection.flights.share(shared, flags, load.flight)
 }
 
-/** The stale value of a key whose loader is left alone for a while. */
-async function oldValue<Value>(connection: Connection, plan: Plan<Value>): Promise<Found | null> {
+/** The stale value of a key whose loader is left alone for a while; null: what is there can't be read. */
+async function oldValue<Value>(connection: Connection, plan: Plan<Value>): Promise<Found | 'missing' | null> {
   const { place, reader, operation } = plan
   const old = { ...place, flags: place.flags | FLAG_STALE }
   try {
     const found = await getEntry(connection.batch(operation), { ...reader, keeper: null }, old, operation)
-    return found instanceof Found ? found : null
+    return found instanceof Found ? found : 'missing'
   } catch (error) {
     if (isUnreadable(error)) return null
     throw error
@@ -142,7 +146,10 @@ function isUnreadable(error: unknown): error is HoldfastError {
   return HoldfastError.isInstance(error) && error.code === 'E_DATA'
 }
 
-/** What a caller gets of a load, by his own terms. `hardMs`: after so long he waits no longer. */
+/**
+ * What a caller gets of a load, by his own terms. `hardMs`: after so long he waits no longer. `isJoined`: he is to be
+ * counted as one who shares it.
+ */
 async function outcome<Value>(
   connection: Connection,
   plan: Plan<Value>,
@@ -152,12 +159,12 @@ async function outcome<Value>(
 ): Promise<Value> {
   const softMs = plan.graceMs > 0 ? plan.softTimeoutMs : null
   const began = now()
-  if (softMs !== null || (isJoined && plan.graceMs > 0)) await within(flight.looked, hardMs ?? Infinity)
+  if (softMs !== null || (plan.graceMs > 0 && flight.joined > 0)) await within(flight.looked, hardMs ?? Infinity)
   const hasOld = plan.graceMs > 0 && flight.stale !== null
   const ms = Math.min(hasOld ? (softMs ?? Infinity) : Infinity, hardMs ?? Infinity)
   let ended: Ended | null
-  // Who began it may have no use for an old value, and waits.
-  if (hasOld && flight.isElsewhere) ended = { isElsewhere: true }
+  // Whoever began it may take no old value, and waits on; the look is just over.
+  if (hasOld && flight.waitsElsewhere) ended = { isElsewhere: true }
   else if (ms === Infinity) ended = await flight.promise
   else ended = (await within(flight.promise, ms - (now() - began))) ?? flight.brought
   // An old value did for who began it, not for this one.
@@ -220,7 +227,7 @@ class Load<Value> {
       link: this.link,
       joined: 0,
       brought: null,
-      isElsewhere: false,
+      waitsElsewhere: false,
       stale: null,
       looked,
       until: this.began + this.left(hardTimeoutMs),
@@ -232,6 +239,8 @@ class Load<Value> {
   /** Nobody waits any longer than that, also where Redis is what takes so long; what was begun goes on. */
   private async inTime(running: Promise<Ended>, ms: number): Promise<Ended> {
     const ended = (await within(running, ms)) ?? this.flight.brought
+    // Nor for what is there.
+    this.tellLooked()
     if (ended !== null) return ended
     const { connection, plan, name, flight } = this
     if (plan.graceMs > 0 && flight.stale !== null) connection.limits.rest(name, plan.graceBackoffMs)
@@ -241,17 +250,18 @@ class Load<Value> {
   private async run(): Promise<Ended> {
     const { plan } = this
     let how = this.how
+    let hasWaited = false
     let pause = FIRST_LOOK
     for (;;) {
       const answer = await this.seen(how)
       if (answer instanceof Found) {
         if (plan.eagerRefresh !== null && isDue(answer, plan.eagerRefresh)) refresh(this.connection, plan)
-        return { found: answer, isHit: how === this.how }
+        return { found: answer, isHit: !hasWaited }
       }
       const loading = answer instanceof Loading ? answer : new Loading(0, false, null, '', null)
       const isLeading = loading.token !== null || loading.waitMs === 0
       this.flight.stale = loading.stale
-      this.flight.isElsewhere = !isLeading
+      this.flight.waitsElsewhere = !isLeading
       this.tellLooked()
       if (isLeading) return await this.lead(loading)
       // Another process loads already.
@@ -264,6 +274,7 @@ class Load<Value> {
       else await sleep(Math.min(loading.waitMs, pause, patience, left))
       pause = Math.min(pause * 2, LONGEST_LOOK)
       how |= FLAG_UNCOUNTED
+      hasWaited = true
     }
   }
 
@@ -367,6 +378,7 @@ class Load<Value> {
       return kept === true
     } catch {
       // The caller has his value. That it was not kept (too large, closed meanwhile) shows in the statistics.
+      connection.leases.giveBack(lease)
       return false
     }
   }

@@ -80,7 +80,7 @@ export interface HoldfastOptions {
   keyPrefix?: string | undefined
   /** Deadline of a dial. Default: 10000 (`REDIS_CONNECTION_TIMEOUT`). */
   connectTimeoutMs?: number | undefined
-  /** Deadline of a call, queueing and connecting included. Default: 5000 (`REDIS_COMMAND_TIMEOUT`). */
+  /** Deadline of each sending of a call. Default: 5000 (`REDIS_COMMAND_TIMEOUT`). */
   commandTimeoutMs?: number | undefined
   /** How long an owed reply may stay away with no byte moving before the server is probed. Default: 500. */
   silenceMs?: number | undefined

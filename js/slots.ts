@@ -4,7 +4,7 @@
 import type { Batch } from './batch.js'
 import { HoldfastError, fromRecord, messageOf, toRecord, type ErrorRecord } from './errors.js'
 import { REPLY_ERROR } from './generated/operations.js'
-import type { Inbox } from './inbox.js'
+import { isMarked, type Inbox } from './inbox.js'
 import type { Serializer } from './serializers.js'
 
 /** What a call answers when there is no server and memory can't: the error itself, */
@@ -23,6 +23,9 @@ export interface KeepFor {
   keep(key: string, inbox: Inbox): void
 }
 
+// Known by a mark for the same reason as what the inbox makes.
+const FAILED = Symbol.for('holdfast.failed')
+
 type Resolve = (value: unknown) => void
 
 const ignore: Resolve = () => {}
@@ -34,8 +37,14 @@ const grab = (resolve: Resolve): void => {
 
 /** The error of one among many that are awaited together. */
 export class Failed {
+  static [Symbol.hasInstance](value: unknown): boolean {
+    return isMarked(value, FAILED)
+  }
+
   constructor(readonly record: ErrorRecord) {}
 }
+
+Object.defineProperty(Failed.prototype, FAILED, { value: true })
 
 export class Slot {
   batch: Batch | null = null

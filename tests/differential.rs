@@ -249,7 +249,7 @@ impl Run<'_> {
             Fresh::ForDays => Some(DAYS),
             Fresh::Always => None,
         };
-        let policy = Policy { fresh_ms, load_ms: 7, tags: self.tags(terms) };
+        let policy = Policy { fresh_ms, load_ms: 7, tags: self.tags(terms), owner: 0 };
         let value = Value { payload: payload.clone(), format: 3, compress: true, policy };
         (value, terms.expires.then_some(DAYS))
     }

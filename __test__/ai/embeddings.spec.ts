@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { requestText } from '../../js/ai/request'
 import { counters, range, since } from '../boundary/inside'
 import { areRefused, reasonOf, wrongDurations } from '../cache/loads'
-import { onStore, stores } from '../cache/stores'
+import { asAnother, onStore, stores } from '../cache/stores'
 import { Scene } from '../fault/outage'
 import { waitFor } from '../support/wait-for'
 
@@ -32,7 +32,7 @@ describe.each(stores)('embeddings on %s', (store) => {
   const { holdfast, keyPrefix, open, outside } = onStore(store)
   const { AICacheManager: ai, cacheManager } = holdfast
   // Counts what crosses without crossing itself.
-  const other = open({ commandTimeoutMs: 59_000 })
+  const other = open(asAnother)
 
   describe('come back as the floats that they are', () => {
     const edges = [0, -0, 1, -1, 0.1, 1 / 3, 3.4028234663852886e38, -3.4028234663852886e38, 1.1754943508222875e-38, 1.401298464324817e-45, 1e-50, 16_777_217, Math.PI]

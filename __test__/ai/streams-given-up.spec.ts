@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { range } from '../boundary/inside'
 import { areRefused, reasonOf, wrongTimeouts } from '../cache/loads'
-import { gate, onStore, stores } from '../cache/stores'
+import { asAnother, gate, onStore, stores } from '../cache/stores'
 import { waitFor } from '../support/wait-for'
 import { Model, again, hear, kept, listening, ranAnew, readerOf, saying } from './models'
 
@@ -12,7 +12,7 @@ describe.each(stores)('a stream on %s', (store) => {
   const { AICacheManager, cacheManager } = holdfast
   const ask = AICacheManager.cacheStream
   // As another process has it: connection, copies and leases of its own.
-  const theirs = open({ commandTimeoutMs: 59_000 }).AICacheManager
+  const theirs = open(asAnother).AICacheManager
   const never = new Promise<never>(() => {})
   afterEach(() => void vi.useRealTimers())
 

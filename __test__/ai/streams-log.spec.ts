@@ -2,7 +2,7 @@
 // answer, and a leader is there as long as his log says so.
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { opener } from '../cache/stores'
+import { asAnother, opener, patient } from '../cache/stores'
 import { Scene, apart } from '../fault/outage'
 import { another } from '../fault/raw'
 import { RedisServer } from '../support/redis-server'
@@ -28,9 +28,9 @@ type Entry = [id: string, fields: [kind: string, text: string, name: string, bef
 /** Instances as of several processes, and their one log. */
 function scene() {
   const keyPrefix = `log:${randomUUID()}:`
-  const { open, closeAll } = opener({ url: server.url, keyPrefix })
+  const { open, closeAll } = opener({ url: server.url, keyPrefix, ...patient })
   closing.push(closeAll)
-  const [ours, theirs] = [open(), open({ commandTimeoutMs: 59_000 })]
+  const [ours, theirs] = [open(), open(asAnother)]
   const log = async (): Promise<string> => ((await outside.call('KEYS', `${keyPrefix}ai-live:*`)) as string[])[0] ?? ''
   const entries = async (kind: string): Promise<Entry[]> => {
     const all = (await outside.call('XRANGE', await log(), '-', '+')) as Entry[]

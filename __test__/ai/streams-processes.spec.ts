@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { clean, start, type Child } from '../boundary/child'
 import { range } from '../boundary/inside'
-import { opener } from '../cache/stores'
+import { asAnother, opener, patient } from '../cache/stores'
 import { apart } from '../fault/outage'
 import { RedisServer } from '../support/redis-server'
 import type { RespClient } from '../support/resp-client'
@@ -27,10 +27,10 @@ afterAll(async () => {
 /** Names of a test's own, instances as of several processes, and processes. */
 function scene() {
   const keyPrefix = `streams:${randomUUID()}:`
-  const { open, closeAll } = opener({ url: server.url, keyPrefix })
+  const { open, closeAll } = opener({ url: server.url, keyPrefix, ...patient })
   closing.push(closeAll)
   // Each with a connection, copies and leases of its own, as another process has.
-  const [one, two, three] = [open(), open({ commandTimeoutMs: 59_000 }), open({ commandTimeoutMs: 4_800 })]
+  const [one, two, three] = [open(), open(asAnother), open({ commandTimeoutMs: 58_000 })]
   return {
     ours: one.AICacheManager,
     theirs: two.AICacheManager,

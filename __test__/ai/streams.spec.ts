@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { range, turn } from '../boundary/inside'
 import { areRefused, reasonOf, wrongDurations, wrongSwitches } from '../cache/loads'
-import { gate, onStore, stores } from '../cache/stores'
+import { asAnother, gate, onStore, stores } from '../cache/stores'
 import { waitFor } from '../support/wait-for'
 import { Model, again, hear, kept, listening, ranAnew, readerOf, saying } from './models'
 
@@ -183,7 +183,7 @@ describe.each(stores)('a stream on %s', (store) => {
     })
 
     it('goes on for who listens when its instance is closed', async () => {
-      const closing = open({ commandTimeoutMs: 59_000 })
+      const closing = open(asAnother)
       const model = new Model().say('a')
       const first = listening(await closing.AICacheManager.cacheStream('closed', 'm', model.source))
       await waitFor('a chunk', () => first.heard.chunks.length === 1)
@@ -200,6 +200,12 @@ describe.each(stores)('a stream on %s', (store) => {
       await Promise.all(streams.map((stream) => hear(stream)))
       await again(AICacheManager, 'counted')
       expect(cacheManager.getStats()).toMatchObject({ loads: 1, coalesced: 4, loadErrors: 0, misses: 1, hits: 1, sets: 1 })
+      const space = AICacheManager.namespace('counted')
+      const own = new Model()
+      const inSpace = await Promise.all(range(2).map(() => space.cacheStream('counted', 'm', own.source)))
+      own.say('a').end()
+      await Promise.all(inSpace.map((stream) => hear(stream)))
+      expect(cacheManager.getStats().namespaces['ai:counted']).toMatchObject({ loads: 1, coalesced: 1, misses: 1 })
     })
   })
 

@@ -3,7 +3,7 @@
 // written, one on which the server tells of changes.
 
 import { createRequire } from 'node:module'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
 import { opener, type Instance } from '../cache/stores'
 import { RedisServer } from '../support/redis-server'
@@ -79,6 +79,17 @@ describe('the same configuration', () => {
     await Promise.all(instances.map(({ cacheManager }, n) => cacheManager.set(`copy:${n}`, n)))
     expect(await instances[0]?.cacheManager.get('copy:4')).toBe(4)
     await hasOneOfEach()
+    // What one of them reads, and what fails, is the same for all.
+    await outside.call('HSET', 'one:cache:hash', 'a', '1')
+    const loader = vi.fn(() => 'loaded')
+    for (const { cacheManager } of instances) {
+      for (const options of [{}, { skipL1: true }]) {
+        expect(await cacheManager.getOrSet('copy:4', loader, options)).toBe(4)
+        expect(await cacheManager.getOrSet('loaded', loader, options)).toBe('loaded')
+      }
+      await expect(cacheManager.getMany(['hash'])).rejects.toMatchObject({ code: 'E_DATA' })
+    }
+    expect(loader).toHaveBeenCalledTimes(1)
     await Promise.all(instances.map((instance) => instance.close()))
   })
 

@@ -2,7 +2,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { counters, since, untilHot } from '../boundary/inside'
 import { areRefused, makeStale, reasonOf } from './loads'
-import { gate, onStore, stores } from './stores'
+import { asAnother, gate, onStore, stores } from './stores'
 
 interface Failures {
   code: string
@@ -13,7 +13,7 @@ interface Failures {
 describe.each(stores)('calls about many keys on %s', (store) => {
   const { holdfast, open, keyPrefix, outside } = onStore(store)
   const { cacheManager } = holdfast
-  const other = open({ commandTimeoutMs: 59_000 })
+  const other = open(asAnother)
   const keys = (name: string, count = 5) => Array.from({ length: count }, (_, n) => `${name}:${n}`)
 
   it('answer in the order of the keys, null for a miss, a key that is named twice twice', async () => {

@@ -22,6 +22,20 @@ describe.each(stores)('grace on %s', (store) => {
     expect(await cacheManager.getOrSet<unknown>(`falsy:${value}`, failing(), { grace: 60 })).toBe(value)
   })
 
+  it('serves at once where another load goes on, though somebody waits for that who takes nothing old, and no later', async () => {
+    for (const options of [{}, { skipL1: true }]) {
+      await makeStale(cacheManager, 'beside')
+      const answer = gate<string>()
+      const forced = cacheManager.getOrSet('beside', () => answer.opened, { ...options, forceFresh: true })
+      const waiting = cacheManager.getOrSet('beside', () => 'never', options)
+      await waitFor('both', async () => (await cacheManager.getOrSet('beside', () => 'never', { ...options, grace: 60 })) === 'old')
+      answer.open('new')
+      expect(await forced).toBe('new')
+      expect(await cacheManager.getOrSet('beside', () => 'never', { ...options, grace: 60 })).toBe('new')
+      expect(await waiting).toBe('new')
+    }
+  })
+
   it('leaves the loader alone for graceBackoff, and tries it again afterwards', async () => {
     await makeStale(cacheManager, 'rests')
     const loader = failing()

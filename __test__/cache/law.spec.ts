@@ -9,7 +9,7 @@ import { Player } from './law/player'
 import { broken, drawn, Play, shortest, type Mix, type Step } from './law/steps'
 import { World } from './law/world'
 import { waitFor } from '../support/wait-for'
-import { opener, patient, type InstanceOptions, type Store } from './stores'
+import { asAnother, opener, patient, type InstanceOptions, type Store } from './stores'
 
 /** Steps of a sequence. */
 const LENGTH = 40
@@ -40,13 +40,13 @@ const settings: Setting[] = [
   { name: 'memory, by two instances of a process', store: 'memory', sequences: 200, mix: two, options: [{}, {}], seesAtOnce: true },
   { name: 'redis, by two instances of a process', store: 'redis', sequences: 100, mix: two, options: [{}, {}], seesAtOnce: true },
   // Another setting makes another core, with a connection and copies of its own, as another process has.
-  { name: 'redis, by two processes', store: 'redis', sequences: 100, mix: two, options: [{}, { commandTimeoutMs: 59_000 }], seesAtOnce: false },
+  { name: 'redis, by two processes', store: 'redis', sequences: 100, mix: two, options: [{}, asAnother], seesAtOnce: false },
   {
     name: 'redis, by two processes that tell each other',
     store: 'redis',
     sequences: 60,
     mix: two,
-    options: [{ nearCache: 'bus' }, { nearCache: 'bus', commandTimeoutMs: 59_000 }],
+    options: [{ nearCache: 'bus' }, { nearCache: 'bus', ...asAnother }],
     seesAtOnce: false,
   },
   {
@@ -54,7 +54,7 @@ const settings: Setting[] = [
     store: 'redis',
     sequences: 60,
     mix: two,
-    options: [{ nearCache: 'off' }, { nearCache: 'off', commandTimeoutMs: 59_000 }],
+    options: [{ nearCache: 'off' }, { nearCache: 'off', ...asAnother }],
     seesAtOnce: true,
   },
 ]

@@ -86,6 +86,16 @@ describe.each(stores)('the context of a loader on %s', (store) => {
     expect(await cacheManager.get('tags:late')).toBeNull()
   })
 
+  it('takes tags as they are when it is told, whatever becomes of the array', async () => {
+    for (let time = 0; time < 2; time++) {
+      const tags = ['of one', 'page']
+      await cacheManager.getOrSet('tags:reused', async ({ setTags }) => (setTags(tags), (tags[0] = 'of another'), 1))
+    }
+    expect(await cacheManager.get('tags:reused')).toBe(1)
+    await cacheManager.deleteByTag('of one')
+    expect(await cacheManager.get('tags:reused')).toBeNull()
+  })
+
   it('lets it skip the cache, with a value or without', async () => {
     expect(await cacheManager.getOrSet('skip:value', async ({ skip }) => (skip(), 'not cached'))).toBe('not cached')
     expect(await cacheManager.getOrSet<string | undefined>('skip:none', async ({ skip }) => skip())).toBeUndefined()

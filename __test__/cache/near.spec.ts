@@ -7,7 +7,7 @@ import { RedisServer } from '../support/redis-server'
 import type { RespClient } from '../support/resp-client'
 import { waitFor } from '../support/wait-for'
 import { areRefused, type Cache } from './loads'
-import { opener, type InstanceOptions } from './stores'
+import { asAnother, opener, patient, type InstanceOptions } from './stores'
 
 const past = { skipL1: true }
 const range = (length: number): number[] => Array.from({ length }, (_, index) => index)
@@ -28,9 +28,9 @@ afterAll(async () => {
 /** An instance, and another with a connection and copies of its own, as another process has. */
 function pair(options: InstanceOptions = {}) {
   const keyPrefix = `near:${randomUUID()}:`
-  const { open, closeAll } = opener({ url: server.url, keyPrefix, ...options })
+  const { open, closeAll } = opener({ url: server.url, keyPrefix, ...patient, ...options })
   closing.push(closeAll)
-  const [one, other] = [open(), open({ commandTimeoutMs: 59_000 })]
+  const [one, other] = [open(), open(asAnother)]
   return { one, other, cache: one.cacheManager, others: other.cacheManager, keyPrefix, open, closeAll }
 }
 

@@ -7,7 +7,7 @@ import { RedisServer } from '../support/redis-server'
 import type { RespClient } from '../support/resp-client'
 import { waitFor } from '../support/wait-for'
 import { makeStale, type Cache } from './loads'
-import { gate, opener } from './stores'
+import { asAnother, gate, opener, patient } from './stores'
 
 let server: RedisServer
 let outside: RespClient
@@ -23,13 +23,13 @@ afterAll(async () => {
 /** A name for a test's keys, and what its processes are told by. */
 function scene() {
   const keyPrefix = `processes:${randomUUID()}:`
-  const { open, closeAll } = opener({ url: server.url, keyPrefix })
+  const { open, closeAll } = opener({ url: server.url, keyPrefix, ...patient })
   const push = (list: string, count: number, word = 'word') => outside.call('RPUSH', `${keyPrefix}${list}`, ...Array.from({ length: count }, () => word))
   return {
     closeAll,
     cache: open().cacheManager,
     /** With a connection, copies and leases of its own, as another process has. */
-    other: open({ commandTimeoutMs: 59_000 }).cacheManager,
+    other: open(asAnother).cacheManager,
     loads: (how: string, callers = 1, options: object = {}) =>
       start(new URL('children/loads.mjs', import.meta.url), { args: [server.url, keyPrefix, 'key', String(callers), how, JSON.stringify(options)] }),
     /** Lets so many processes begin. */

@@ -132,6 +132,21 @@ describe.each(stores)('statistics on %s', (store) => {
     expect(spaces.map((space) => space.getStats().sets)).toEqual([0, 2, 3, 4])
   })
 
+  it('of a namespace have what it holds here, and what was wrong with its calls', async () => {
+    const space = open({ keyPrefix: `${keyPrefix}holds:`, maxValueBytes: 1_000 }).cacheManager.namespace('space')
+    expect(await space.set('held', 'x'.repeat(900), { l1Only: true })).toBe(true)
+    expect(space.getStats()).toMatchObject({ entries: 1, evicted: 0, errors: 0 })
+    expect(space.getStats().bytes).toBeGreaterThan(900)
+    await expect(space.set('too large', 'x'.repeat(1_001))).rejects.toMatchObject({ code: 'E_INVALID', path: 'value' })
+    expect(space.getStats().errors).toBe(1)
+  })
+
+  it('count what was loaded and has no room as refused', async () => {
+    const cache = open({ keyPrefix: `${keyPrefix}room:`, fallback: { maxMemoryMb: 1 } }).cacheManager
+    for (const key of ['one', 'other']) await cache.getOrSet(key, () => 'x'.repeat(2_000_000), { l1Only: true, compress: false })
+    expect(cache.getStats()).toMatchObject({ loads: 2, sets: 0, fenced: 0, errors: 2, refused: 2 })
+  })
+
   if (store === 'memory') it('of a namespace beyond the 10,000th say that they are none, and count in the total', async () => {
     const { cacheManager: cache } = open({ keyPrefix: `${keyPrefix}bound:` })
     await cache.set('of the whole', 1)

@@ -47,6 +47,9 @@ export function onStore(store: Store, options: InstanceOptions = {}): Surroundin
   }
 }
 
+/** Makes another core, with a connection and copies of its own, as another process has. */
+export const asAnother: InstanceOptions = { commandTimeoutMs: 59_000 }
+
 /** So patient that a server which others keep busy is late and nothing else. */
 export const patient: InstanceOptions = { silenceMs: 60_000, commandTimeoutMs: 60_000 }
 

@@ -2,7 +2,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { apart } from '../fault/outage'
 import { areRefused, type Cache } from './loads'
-import { gate, onStore, stores } from './stores'
+import { asAnother, gate, onStore, stores } from './stores'
 
 /** Texts that mean something elsewhere: to globs, to cluster slots, to URLs, to keys. */
 const special = [
@@ -135,7 +135,7 @@ describe.each(stores)('tags on %s', (store) => {
 
   if (store === 'redis') it('invalidated again and again by one process do not keep what another one loads from being cached', async () => {
     const own = { keyPrefix: `${keyPrefix}ahead:` }
-    const [one, other] = [open(own).cacheManager, open({ ...own, commandTimeoutMs: 59_000 }).cacheManager]
+    const [one, other] = [open(own).cacheManager, open({ ...own, ...asAnother }).cacheManager]
     for (let n = 0; n < 400; n++) {
       await one.deleteByTag(`ahead:${n}`)
       await one.set(`ahead:${n}`, n, { tags: [`ahead:${n}`] })
@@ -176,7 +176,7 @@ describe.each(stores)('tags on %s', (store) => {
 
   if (store === 'redis') it('keep that order where another process invalidated them, and the last value is so large that it goes another way', async () => {
     const own = { keyPrefix: `${keyPrefix}large:` }
-    const [one, other] = [open(own).cacheManager, open({ ...own, commandTimeoutMs: 59_000 }).cacheManager]
+    const [one, other] = [open(own).cacheManager, open({ ...own, ...asAnother }).cacheManager]
     const large = 'x'.repeat(70_000)
     for (const tag of ['first', 'second', 'third']) {
       await other.expireByTag(tag)

@@ -61,6 +61,16 @@ describe.each(stores)("what can't be read on %s", (store) => {
     expect(warnings[0]).not.toContain('secret')
   })
 
+  it('is left as it is where a raw command wrote it, and removed when it expires', async () => {
+    const raw = holdfast.redisClient.getClient()
+    await raw.call('SET', 'cache:raw', 'plain words')
+    expect(await cacheManager.getOrSet('raw', () => 'loaded')).toBe('loaded')
+    expect(await raw.call('GET', 'cache:raw')).toBe('plain words')
+    await raw.call('SET', 'cache:raw', '"text"')
+    expect(await cacheManager.expire('raw')).toBe(true)
+    expect(await cacheManager.getEntry('raw', { allowStale: true })).toBeNull()
+  })
+
   if (store === 'redis') it('is left as it is where something else wrote it', async () => {
     await outside().pipeline([['SET', `${keyPrefix}cache:text`, 'plain words'], ['RPUSH', `${keyPrefix}cache:list`, 'foreign']])
     const loader = vi.fn(() => 'loaded')

@@ -18,13 +18,13 @@ async function cutOff(): Promise<Scene> {
 }
 
 describe('while nobody knows yet that Redis is silent', () => {
-  it('a caller waits no longer than he said, and the loader gets all of its time', async () => {
+  it.each([{}, { grace: 60 }])('a caller with %o waits no longer than he said, and the loader gets all of its time', async (grace) => {
     await using scene = await Scene.start({ silenceMs: 2_000 })
     await scene.cache.set('probe', 1)
     await scene.proxy.set('blackhole')
     const signals: AbortSignal[] = []
     const load = async ({ signal }: { signal: AbortSignal }) => (signals.push(signal), await turn(), 'loaded')
-    const asking = range(10).map(() => scene.cache.getOrSet('key', load, { hardTimeoutMs: 50 }))
+    const asking = range(10).map(() => scene.cache.getOrSet('key', load, { ...grace, hardTimeoutMs: 50 }))
     for (const asked of asking) await expect(asked).rejects.toMatchObject({ code: 'E_TIMEOUT', operation: 'cacheManager.getOrSet' })
     expect(signals).toEqual([])
     await scene.degraded()
@@ -103,6 +103,21 @@ describe('loaders in an outage', () => {
     await turn()
     await scene.proxy.set('pass')
     expect(await Promise.all(waiting)).toEqual(range(50))
+  })
+
+  it('of what memory has no room for hold up nobody', async () => {
+    await using scene = await Scene.start({ fallback: { maxMemoryMb: 1 } })
+    await scene.cache.set('probe', 1)
+    await scene.proxy.set('refuse')
+    await scene.degraded()
+    const large = 'x'.repeat(2_000_000)
+    let loads = 0
+    for (let time = 0; time < 3; time++) {
+      const value = await scene.cache.getOrSet('large', () => (loads++, large), { compress: false, hardTimeoutMs: 5_000 })
+      expect(value === large).toBe(true)
+    }
+    expect(loads).toBe(3)
+    expect(scene.cache.getStats()).toMatchObject({ fenced: 0, refused: 3 })
   })
 
   it('of many keys are one', async () => {

@@ -46,11 +46,13 @@ export async function openCacheable({ port, ...options }) {
   return cache
 }
 
-/** On Redis where there is a port, else on its default store. */
-export async function openCacheManager({ port }) {
+/** On Redis where there is a port, else on its default store; `memory`: that in front of Redis. */
+export async function openCacheManager({ port, memory = false }) {
   const { createCache } = await import('cache-manager')
-  const { createKeyv } = await import('@keyv/redis')
-  return createCache(port === null ? {} : { stores: [createKeyv(`redis://127.0.0.1:${port}`)] })
+  const { Keyv, createKeyv } = await import('@keyv/redis')
+  if (port === null) return createCache({})
+  const redis = createKeyv(`redis://127.0.0.1:${port}`)
+  return createCache({ stores: memory ? [new Keyv(), redis] : [redis] })
 }
 
 /** Reads a key of ours until this process has a copy of it that Redis keeps informed. */

@@ -9,7 +9,7 @@
 //                      figure, or of its ratio to another one of the same round; `worst`: in every round
 //   mostRounds         at most so many rounds
 //   limitMs            against a process that hangs
-import { batches } from './batches.mjs'
+import { batches, manyAtHand } from './batches.mjs'
 import { coherence } from './coherence.mjs'
 import { halfOpen } from './half-open.mjs'
 import { hits } from './hits.mjs'
@@ -18,7 +18,7 @@ import { scale } from './scale.mjs'
 import { shared } from './shared.mjs'
 import { tagged } from './tagged.mjs'
 
-export const parts = [hits, shared, tagged, batches, invalidation, scale, coherence, halfOpen]
+export const parts = [hits, shared, tagged, manyAtHand, batches, invalidation, scale, coherence, halfOpen]
 
 export function partNamed(id) {
   const found = parts.find((part) => part.id === id)

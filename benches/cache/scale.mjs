@@ -31,6 +31,11 @@ const goal = (where, column, words, [large, small], atMost) => ({
   atMost,
 })
 const WAYS = [['alone', 'hit, one at a time'], ['company', `hit, ${TOGETHER} in Promise.all`]]
+/** Past the texts at hand in JavaScript, which hold all of the smaller stores and little of the largest. */
+const PAST = [['past-alone', 'past the hot tier, one at a time'], ['past-company', `past the hot tier, ${TOGETHER} in Promise.all`]]
+const lruCache = { id: 'lru-cache', label: 'lru-cache + JSON.parse', package: 'lru-cache' }
+/** A map alone, to see what the machine's caches make of size. */
+const COMPARED = [10_000, 1_000_000]
 
 export const scale = {
   id: 'scale',
@@ -40,38 +45,43 @@ export const scale = {
   about:
     `Values of ${VALUE_BYTES} bytes, each entry with ${GROUPS} tags of ${GROUPS * IN_GROUP}, so that a tag covers a ` +
     `tenth of all entries; written with \`setMany\`, ${CHUNK} at a time. Hits are of random keys, on Redis with ` +
-    `\`skipL1\`, so that each asks the server. Invalidating is the median of ${GROUPS * INVALIDATED} calls for a tag ` +
+    `\`skipL1\`, so that each asks the server; in memory also past the hot tier, which holds all of 10,000 such ` +
+    'entries and a twentieth of a million. lru-cache, a map without tags, shows what size alone costs on this ' +
+    `machine. Invalidating is the median of ${GROUPS * INVALIDATED} calls for a tag ` +
     `each, after ${WARM_UPS} for other tags; then a sample must be gone or there, by its tags. Memory has ` +
     '`maxMemoryMb: 8192`. "Counted" is `getStats().bytes`, "RSS" what the process grew by, "Redis" the growth of ' +
     '`used_memory`; each per entry, key and value included.',
   columns: [
     { id: 'invalidate', title: 'invalidate a tag, ms' },
-    ...WAYS.map(([id, title]) => ({ id, title: `${title}, µs` })),
+    ...[...WAYS, ...PAST].map(([id, title]) => ({ id, title: `${title}, µs` })),
     { id: 'counted', title: 'counted, bytes' },
     { id: 'rss', title: 'RSS, bytes' },
     { id: 'redis', title: 'Redis, bytes' },
     { id: 'fill', title: 'written, entries a second' },
   ],
-  contenders: [inMemory, onRedis].flatMap((where) =>
-    ENTRIES.map((entries) => ({
-      ...where,
-      id: idOf(where, entries),
-      label: `${where.label}, ${counted(entries)} entries`,
-      entries,
-    })),
-  ),
+  contenders: [...[inMemory, onRedis].flatMap((where) => linesOf(where, ENTRIES)), ...linesOf(lruCache, COMPARED)],
   compared: [inMemory, onRedis].flatMap((where) => [
     [idOf(where, 1_000_000), idOf(where, 1_000)],
     [idOf(where, 1_000_000), idOf(where, 10_000)],
-  ]),
+  ]).concat([[idOf(lruCache, 1_000_000), idOf(lruCache, 10_000)]]),
   measure,
   goals: [inMemory, onRedis].flatMap((where) => [
     goal(where, 'invalidate', 'invalidating a tag', [1_000_000, 1_000], 1.5),
-    ...WAYS.map(([id, title]) => goal(where, id, title, [1_000_000, 10_000], 1.3)),
+    ...(where === inMemory ? [...WAYS, ...PAST] : WAYS).map(([id, title]) => goal(where, id, title, [1_000_000, 10_000], 1.3)),
   ]),
 }
 
-async function measure({ entries }, { port }) {
+function linesOf(where, sizes) {
+  return sizes.map((entries) => ({
+    ...where,
+    id: idOf(where, entries),
+    label: `${where.label}, ${counted(entries)} entries`,
+    entries,
+  }))
+}
+
+async function measure({ entries, ours }, { port }) {
+  if (!ours) return await measureLru(entries)
   const cache = openHoldfast({ port, ...(port === null ? { fallback: { maxMemoryMb: 8_192 } } : {}) })
   await cache.set('warm', valueOf(VALUE_BYTES, 0))
   await cache.delete('warm')
@@ -82,17 +92,28 @@ async function measure({ entries }, { port }) {
   if (port === null && (stats.entries < entries || stats.evicted > 0)) {
     throw new Error(`Of ${entries} entries memory holds ${stats.entries}, and dropped ${stats.evicted}.`)
   }
-  const ways = readsOf(cache, entries, port === null ? undefined : { skipL1: true })
-  const hits = await microsPerCall(ways)
+  const past = readsOf(cache, entries, { skipL1: true })
+  // Each for itself, so that none finds in the hot tier what another has brought there.
+  const hits = await microsPerCall(port === null ? readsOf(cache, entries) : past)
+  const { alone, company } = port === null ? await microsPerCall(past) : {}
+  const pastHot = port === null ? { 'past-alone': alone, 'past-company': company } : {}
   const invalidate = await invalidateTags(cache)
   await checkSample(cache, entries)
   return {
     invalidate,
     ...hits,
+    ...pastHot,
     fill: entries / (fillMs / 1_000),
     ...(port === null ? { counted: stats.bytes / stats.entries } : { redis: (after.redis - before.redis) / entries }),
     ...(port === null && entries >= LEAST_FOR_RSS ? { rss: (after.rss - before.rss) / entries } : {}),
   }
+}
+
+async function measureLru(entries) {
+  const { LRUCache } = await import('lru-cache')
+  const cache = new LRUCache({ max: entries })
+  for (let index = 0; index < entries; index += 1) cache.set(keyOf(index), JSON.stringify(valueOf(VALUE_BYTES, index)))
+  return await microsPerCall(readsOf({ get: async (key) => JSON.parse(cache.get(key)) }, entries))
 }
 
 async function fill(cache, entries) {

@@ -67,7 +67,7 @@ export function report({
     '## get from Redis: operations per second',
     'Higher is better. The value is parsed with `JSON.parse`; Holdfast is asked through `cacheManager.get` with `skipL1`.',
     ...byCell('redis', cells('get', CONCURRENCIES), 'rate'),
-    'near cache: not part of this version',
+    'Hits of the copies in the process, and of what stands in front of them, are in [RESULTS-cache.md](RESULTS-cache.md).',
     '## set to Redis: operations per second',
     'Higher is better. The value is an object, turned into JSON, kept with an expiry.',
     ...byCell('redis', cells('set', [1, 100]), 'rate'),

@@ -6,7 +6,7 @@
 // the leader that was followed: whoever heard something never hears the rest of another answer.
 
 import type { Connection } from '../connection.js'
-import { deleteEntry, fillEntry, loadEntry, type Place, type Reader as EntryReader, type Terms } from '../entries.js'
+import { deleteEntry, fillEntry, loadEntry, ownerOf, type Place, type Reader as EntryReader, type Terms } from '../entries.js'
 import { HoldfastError, messageOf } from '../errors.js'
 import { FLAG_UNCOUNTED } from '../generated/operations.js'
 import { DECODE_FOUND, Found, Loading } from '../inbox.js'
@@ -171,7 +171,7 @@ export class Ask<Chunk> {
   /** Runs the model. */
   private async lead(): Promise<void> {
     const { connection, tail, question } = this
-    const counts = connection.tally.of(0)
+    const counts = connection.tally.of(ownerOf(question.place))
     counts.loads++
     const began = performance.now()
     try {

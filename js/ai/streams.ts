@@ -2,7 +2,7 @@
 // that one stream, in this process and in others, and whoever asks later gets it again from the cache. Only an
 // answer that ended well is kept.
 
-import { flightKey, getEntry } from '../entries.js'
+import { flightKey, getEntry, ownerOf } from '../entries.js'
 import { describe, invalid } from '../errors.js'
 import type { Flight } from '../flights.js'
 import { DECODE_FOUND, Found, type Source } from '../inbox.js'
@@ -67,7 +67,7 @@ export class Streams {
       // Joined at once, so that the model goes on when the first one leaves.
       const reader = (present.tail as Tail<Chunk>).follow({ signal })
       if (!(await present.kept)) {
-        connection.tally.of(0).coalesced++
+        connection.tally.of(ownerOf(place)).coalesced++
         return streamOf(reader, 'tail')
       }
       await reader.return()

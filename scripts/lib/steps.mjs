@@ -83,7 +83,7 @@ export async function runSteps(steps, { out = process.stdout, signOfLifeMs = 15_
 
   const failed = steps.filter(({ name }) => !results.get(name).ok)
   // Once more at the end, where it is read: the last of what each of them said.
-  for (const { name } of failed) say(`\nfailed: ${name}\n${indent(lastLines(results.get(name).message))}`)
+  for (const { name } of failed.filter((step) => results.get(step.name).ms > 0)) say(`\nfailed: ${name}\n${indent(lastLines(results.get(name).message))}`)
   say('')
   if (failed.length > 0) say(`failed: ${failed.map(({ name }) => name).join(', ')}`)
   say(`took ${seconds(Date.now() - started)}`)

@@ -91,6 +91,8 @@ pub struct Policy {
     /// What its load took, ms.
     pub load_ms: u32,
     pub tags: Tags,
+    /// Whose it is, for the counts of this process; 0: nobody's.
+    pub owner: u16,
 }
 
 /// What memory keeps of a value besides its payload. Times are on the boot clock.

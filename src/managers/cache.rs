@@ -27,6 +27,7 @@ pub struct Keep {
     pub fresh_ms: f64,
     pub load_ms: f64,
     pub tags: Tags,
+    pub owner: u16,
 }
 
 /// Builds the operations of managed values. Stamps are given here, where the call enters.
@@ -116,10 +117,10 @@ impl Cache {
                 format!("a value of {} bytes is over the limit of {limit}", payload.len()),
             ));
         }
-        let Keep { format, compress, ttl_ms, fresh_ms, load_ms, tags } = keep;
+        let Keep { format, compress, ttl_ms, fresh_ms, load_ms, tags, owner } = keep;
         let fresh_ms = (fresh_ms >= 0.0).then(|| whole_ms(fresh_ms));
         let load_ms = u32::try_from(whole_ms(load_ms)).unwrap_or(u32::MAX);
-        let policy = Policy { fresh_ms, load_ms, tags };
+        let policy = Policy { fresh_ms, load_ms, tags, owner };
         Ok((Value { payload, format, compress, policy }, ttl(ttl_ms)?))
     }
 }

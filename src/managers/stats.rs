@@ -188,8 +188,11 @@ impl Stats {
         }
     }
 
-    pub fn failed(&self) {
+    pub fn failed(&self, owner: u16) {
         add(&self.total.errors, 1);
+        if let Some(counts) = self.of(owner) {
+            add(&counts.errors, 1);
+        }
     }
 
     /// The number of a namespace; 0 when there are too many.

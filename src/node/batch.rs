@@ -44,7 +44,7 @@ pub fn submit(
     writer: &mut Writer<'_>,
 ) -> u32 {
     ring.submits.fetch_add(1, Ordering::Relaxed);
-    let mut reader = Reader { meta, at: 0, text, text_at: 0, extras };
+    let mut reader = Reader { meta, at: 0, text, text_at: 0, extras, owner: 0 };
     let mut calls = Vec::new();
     let mut held = Vec::new();
     let since = handle.map_or(0, |handle| handle.core.clock.micros());
@@ -54,11 +54,12 @@ pub fn submit(
         ring.operations.fetch_add(1, Ordering::Relaxed);
         let code = reader.next() as u32;
         let id = (reader.next() as u32) & ID_MASK;
+        reader.owner = 0;
         let name = OPERATIONS.get(code as usize).map_or("", |(name, _)| *name);
         let wish = reader.wish(code, handle);
         let answer = match (wish, handle) {
             (Err(error), Some(handle)) => {
-                handle.core.stats.failed();
+                handle.core.stats.failed(reader.owner);
                 Err(error.operation(name))
             }
             (Err(error), None) => Err(error.operation(name)),
@@ -183,6 +184,8 @@ struct Reader<'a> {
     text: &'a str,
     text_at: usize,
     extras: Option<&'a Array<'a>>,
+    /// The namespace of the row that was read last; 0: none.
+    owner: u16,
 }
 
 impl<'a> Reader<'a> {
@@ -202,7 +205,9 @@ impl<'a> Reader<'a> {
     }
 
     fn flags(&mut self) -> u32 {
-        self.next() as u32
+        let flags = self.next() as u32;
+        self.owner = owner_of(flags);
+        flags
     }
 
     /// Reads every field of a row, whatever becomes of it, so that the next row is found.
@@ -252,7 +257,8 @@ impl<'a> Reader<'a> {
                 let cache = &handle.ok_or_else(Error::closed)?.core.cache;
                 let key = key(cache, family, name, flags)?;
                 let (tags, compress) = (tags_of(cache, &tags?)?, flags & flag::NO_COMPRESS == 0);
-                let keep = Keep { format, compress, ttl_ms, fresh_ms, load_ms, tags };
+                let owner = owner_of(flags);
+                let keep = Keep { format, compress, ttl_ms, fresh_ms, load_ms, tags, owner };
                 if fills {
                     let operation = cache.fill(key, token, payload?, keep)?;
                     return Ok(managed(handle, operation, Counted::Fill, flags));
@@ -388,8 +394,11 @@ fn wished(operation: Operation, counted: Counted, flags: u32) -> Wish {
         required: flags & flag::REQUIRE_REDIS != 0,
         local: flags & flag::L1_ONLY != 0,
     };
-    let owner = u16::try_from(flags / flag::OWNER).unwrap_or(0);
-    Wish::Operation { operation, reach, counted, owner }
+    Wish::Operation { operation, reach, counted, owner: owner_of(flags) }
+}
+
+fn owner_of(flags: u32) -> u16 {
+    u16::try_from(flags / flag::OWNER).unwrap_or(0)
 }
 
 fn key(cache: &Cache, family: &str, name: &str, flags: u32) -> Result<Bytes> {

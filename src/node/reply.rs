@@ -14,7 +14,7 @@ const OWN_TEXT: usize = 16 * 1024;
 
 /// From so much text on the next row waits for the next answer. What is longer would be a large object for the
 /// engine and for the allocator alike: new pages for each answer.
-const MOST_TEXT: usize = 96 * 1024;
+const ENOUGH_TEXT: usize = 96 * 1024;
 
 /// The numbers that an entry takes.
 const ENTRY: usize = 13;
@@ -110,13 +110,13 @@ pub struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// `text` is how long the text is expected to be.
     pub fn new(inbox: &'a mut [f64], text: usize) -> Self {
-        let text = Vec::with_capacity(text.min(MOST_TEXT + OWN_TEXT));
+        let text = Vec::with_capacity(text.min(ENOUGH_TEXT + OWN_TEXT));
         Self { inbox, at: HEAD, text, extras: Vec::new() }
     }
 
     /// Writes a row, or gives it back when there is no room for it.
     pub fn write(&mut self, row: Row) -> std::result::Result<(), Row> {
-        if self.at + row.size() - HEAD > self.inbox.len() || self.text.len() >= MOST_TEXT {
+        if self.at + row.size() - HEAD > self.inbox.len() || self.text.len() >= ENOUGH_TEXT {
             return Err(row);
         }
         match row {

@@ -134,7 +134,7 @@ impl Fallback {
             };
             let Some((family, name)) = self.keys.parts(key) else { continue };
             let Meta { format, expires_at, fresh_until, load_ms, tags, .. } = entry.meta();
-            let policy = Policy { fresh_ms: None, load_ms, tags };
+            let policy = Policy { load_ms, tags, ..Policy::default() };
             let value = Value { payload: payload.clone(), format, compress: true, policy };
             let left = |at: u64| at.saturating_sub(now).div_ceil(1000);
             let lives = (expires_at.map(left), fresh_until.map(left));
@@ -185,7 +185,7 @@ impl Fallback {
                 payload: if row.hex { unhex(&row.payload)? } else { row.payload.into() },
                 format: row.format,
                 compress: true,
-                policy: Policy { fresh_ms: None, load_ms: row.load_ms, tags },
+                policy: Policy { load_ms: row.load_ms, tags, ..Policy::default() },
             };
             let after = |ms: u64| now.saturating_add(ms.saturating_mul(1000));
             let (expires_at, fresh_until) = (row.ttl_ms.map(after), row.fresh_ms.map(after));

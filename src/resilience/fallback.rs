@@ -458,9 +458,12 @@ pub fn neutral(operation: &Operation) -> Answer {
         | Operation::Expire { .. }
         | Operation::Hold { .. }
         | Operation::Invalidate { .. }
-        | Operation::Exists { .. }
-        | Operation::Fill { .. } => Reply::Flag(false),
-        Operation::Command { .. } | Operation::Pipeline { .. } | Operation::Change { .. } => {
+        | Operation::Exists { .. } => Reply::Flag(false),
+        // Of what was loaded, "no" would say that something newer came first.
+        Operation::Fill { .. }
+        | Operation::Command { .. }
+        | Operation::Pipeline { .. }
+        | Operation::Change { .. } => {
             return Err(Error::unavailable("no server answers"));
         }
     })

@@ -126,6 +126,9 @@ impl Local {
                 self.write(operation, key, value, *ttl_ms, *stamp, moment)
             }
             Operation::Fill { key, value, ttl_ms, lease } => {
+                if self.store.lease(key).is_none_or(|taken| taken.token != lease.token) {
+                    return Ok(Reply::Flag(false));
+                }
                 self.write(operation, key, value, *ttl_ms, lease.start, moment)
             }
             Operation::Delete { key, stamp } => {
@@ -223,8 +226,9 @@ impl Local {
     ) -> Answer {
         let policy = &value.policy;
         if !self.journal.make_room(key, value_bytes(value)) {
-            let is_fill = matches!(operation, Operation::Fill { .. });
-            return if is_fill { Err(memory::full()) } else { Ok(Reply::Flag(false)) };
+            let Operation::Fill { lease, .. } = operation else { return Ok(Reply::Flag(false)) };
+            self.store.use_lease(key, lease.token);
+            return Err(memory::full());
         }
         // What memory evicts for it is still in the journal, if it waits for its replay.
         let answer = self.plainly(operation, moment);

@@ -54,6 +54,11 @@ pub struct Terms {
 }
 
 impl Entry {
+    /// Whether it was written past the managers: no process put its stamp on it.
+    pub fn is_raw(&self) -> bool {
+        self.stamp.process == 0 || self.bytes().is_none()
+    }
+
     pub fn new(data: Data, meta: &Meta, standing: Standing) -> Self {
         let Meta { format, stamp, expires_at, fresh_until, load_ms, tags } = meta;
         let plain = fresh_until.is_none() && *load_ms == 0 && tags.is_empty();

@@ -28,7 +28,7 @@ pub struct Markers {
     /// Counts what changed: as long as it stays, what was found good under a link is good.
     state: u64,
     /// The same for what was found good by what is known here alone, be that all or not.
-    guessed: u64,
+    guesses: u64,
 }
 
 impl Default for Markers {
@@ -38,15 +38,16 @@ impl Default for Markers {
             bytes: 0,
             floor: Marker::default(),
             state: 1,
-            guessed: 0,
+            guesses: 0,
         }
     }
 }
 
 impl Markers {
-    /// Changes with everything that may make a value worse, under a link or without one, and tells the two apart.
+    /// Changes with everything that may make a value worse, under a link or without one. Even under a link, odd
+    /// without: what was found good one way says nothing the other way.
     pub fn state(&self, linked: bool) -> u64 {
-        if linked { self.state << 1 } else { self.guessed << 1 | 1 }
+        if linked { self.state << 1 } else { self.guesses << 1 | 1 }
     }
 
     /// The least that a marker says, and whether that is all, under this link.
@@ -67,12 +68,12 @@ impl Markers {
     pub fn raise(&mut self, key: &Bytes, marker: Marker) {
         self.put(key, marker, 0);
         self.state += 1;
-        self.guessed += 1;
+        self.guesses += 1;
     }
 
     /// A marker said this to a read under this link.
     pub fn learn(&mut self, key: &Bytes, marker: Marker, link: u32) {
-        self.guessed += 1;
+        self.guesses += 1;
         match self.known.get_mut(key) {
             Some(known) => {
                 let before = known.marker;
@@ -82,8 +83,13 @@ impl Markers {
                     self.state += 1;
                 }
             }
-            // Nothing was found good without it.
-            None => self.put(key, marker, link),
+            None => {
+                // Nothing was found good without it, unless it was forgotten since.
+                if self.floor != Marker::default() {
+                    self.state += 1;
+                }
+                self.put(key, marker, link);
+            }
         }
     }
 

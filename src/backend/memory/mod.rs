@@ -86,9 +86,7 @@ pub fn apply(
         }
         Operation::Expire { key, .. } => match store.peek(key, now) {
             // What raw commands left there can't be stale, as on the server.
-            Some(entry) if entry.stamp == Stamp::default() || entry.bytes().is_none() => {
-                Reply::Flag(store.remove(key, now).is_some())
-            }
+            Some(entry) if entry.is_raw() => Reply::Flag(store.remove(key, now).is_some()),
             _ => Reply::Flag(store.make_stale(key, now)),
         },
         Operation::Load { key, ask } => return load(store, key, ask, moment),
@@ -105,7 +103,7 @@ pub fn apply(
                 return Ok(Reply::Flag(false));
             }
             // What raw commands left there is not a load's to replace, as on the server.
-            let stays = |entry: &Entry| entry.bytes().is_none() || entry.stamp >= lease.start;
+            let stays = |entry: &Entry| entry.is_raw() || entry.stamp >= lease.start;
             if store.peek(key, now).is_some_and(stays) {
                 return Ok(Reply::Flag(false));
             }
@@ -185,7 +183,8 @@ fn entry(value: &Value, stamp: Stamp, ttl_ms: Option<u64>, now: u64, journalled:
         tags: value.policy.tags.clone(),
     };
     let standing = if journalled { Standing::Journalled } else { Standing::Clean };
-    Entry::new(Data::Bytes(value.payload.clone()), &meta, standing)
+    let owner = value.policy.owner;
+    Entry { owner, ..Entry::new(Data::Bytes(value.payload.clone()), &meta, standing) }
 }
 
 fn keep(

@@ -234,13 +234,12 @@ impl Hub {
             return (Vec::new(), fenced);
         }
         let sent = self.batches.values().flat_map(|batch| &batch.items);
-        let later: HashSet<&Bytes> = sent
-            .chain(self.lane.items())
-            .filter_map(|item| match item {
-                Item::Call { call, .. } => overwrites(&call.operation),
-                Item::Replay { .. } => None,
-            })
-            .collect();
+        let calls = sent.chain(self.lane.items()).filter_map(|item| match item {
+            Item::Call { call, .. } => Some(call),
+            Item::Replay { .. } => None,
+        });
+        let later: HashSet<&Bytes> =
+            calls.chain(&self.held).filter_map(|call| overwrites(&call.operation)).collect();
         let is_over = |call: &Call| call.operation.key().is_some_and(|key| later.contains(key));
         fenced.into_iter().partition(is_over)
     }

@@ -280,7 +280,7 @@ fn read(mut body: Bytes) -> Option<Read> {
             // Each owns its bytes: a slice would keep the whole file.
             let key = Bytes::copy_from_slice(&body.split_to(length));
             let payload = Bytes::copy_from_slice(&body);
-            let policy = Policy { fresh_ms: None, load_ms, tags };
+            let policy = Policy { load_ms, tags, ..Policy::default() };
             let value = Value { payload, format, compress, policy };
             // Who adopts it works out since when.
             let wish = Wish::Set { value, expires_at, fresh_until, since: 0, expired };
@@ -392,7 +392,7 @@ mod tests {
                         expired,
                     )| {
                         let tags = Tags::new(tags.iter().map(String::as_str)).unwrap();
-                        let policy = Policy { fresh_ms: None, load_ms, tags };
+                        let policy = Policy { load_ms, tags, ..Policy::default() };
                         let value = Value { payload, format, compress, policy };
                         let expired =
                             expired.map(|(micros, process)| Box::new(Stamp { micros, process }));

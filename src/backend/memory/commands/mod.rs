@@ -27,6 +27,7 @@ use super::store::{Evicted, Store};
 use crate::backend::Raw;
 use crate::backend::policy::Meta;
 use crate::base::error::{Error, Result};
+use crate::base::stamp::Stamp;
 
 type Run = fn(&mut Command<'_>) -> Result<Raw>;
 
@@ -180,7 +181,7 @@ impl Command<'_> {
 
     /// Keeps this in place of whatever stands under a key.
     fn put(&mut self, key: &[u8], data: Data, expires_at: Option<u64>) -> Result<()> {
-        let stamp = self.moment.stamps.next();
+        let stamp = Stamp { process: 0, ..self.moment.stamps.next() };
         let meta = Meta { stamp, expires_at, ..Meta::default() };
         self.keep(key, Entry::new(data, &meta, Standing::Clean))
     }
