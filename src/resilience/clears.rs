@@ -69,6 +69,10 @@ impl Fallback {
             self.replayed_sets.lock().clear();
             return Ok(());
         }
+        let depth = self.local.lock().journal.depth();
+        if depth > 0 {
+            self.begin_by_hand(depth);
+        }
         // What is replayed from here on is looked after the next time.
         let mut replayed = Replayed::taken_from(self);
         let clears = Clears::new(replayer.clears().await?);

@@ -148,10 +148,7 @@ impl Fallback {
     /// Replays the journal now, even where that does not happen by itself.
     pub fn resync_now(&self, settler: Settler) {
         match &self.redis {
-            Some(redis) => {
-                self.by_hand.store(true, Ordering::Release);
-                redis.resync(settler);
-            }
+            Some(redis) => redis.resync(settler),
             None => settler.settle(Ok(Reply::Raw(Raw::Map(Vec::new())))),
         }
     }

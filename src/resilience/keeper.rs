@@ -327,7 +327,14 @@ impl Keeper for Fallback {
         if !self.syncs() {
             return None;
         }
-        self.local.lock().journal.take(key)
+        let mut local = self.local.lock();
+        let depth = local.journal.depth();
+        let taken = local.journal.take(key);
+        drop(local);
+        if taken.is_some() {
+            self.begin_by_hand(depth);
+        }
+        taken
     }
 
     fn answers_itself(&self, key: &Bytes, resting: bool) -> bool {
@@ -339,7 +346,14 @@ impl Keeper for Fallback {
         if !self.syncs() {
             return Vec::new();
         }
-        self.local.lock().journal.take_some(at_most, SET_BYTES)
+        let mut local = self.local.lock();
+        let depth = local.journal.depth();
+        let taken = local.journal.take_some(at_most, SET_BYTES);
+        drop(local);
+        if !taken.is_empty() {
+            self.begin_by_hand(depth);
+        }
+        taken
     }
 
     fn replayed(&self, ended: Vec<(Intent, Option<Outcome>)>) {
@@ -376,6 +390,10 @@ impl Keeper for Fallback {
         let remaining = local.journal.depth();
         drop((replayed_sets, local));
         self.tell_progress(remaining, now);
+    }
+
+    fn asked_by_hand(&self) {
+        self.by_hand.store(true, Ordering::Release);
     }
 
     fn resynced(&self) {

@@ -67,6 +67,13 @@ impl Fallback {
         }
     }
 
+    /// One that was asked for in the middle of a return that would have replayed nothing by itself.
+    pub(super) fn begin_by_hand(&self, depth: usize) {
+        if self.by_hand.load(Ordering::Acquire) && !self.resync.running.load(Ordering::Relaxed) {
+            self.begin_resync(depth);
+        }
+    }
+
     fn begin_resync(&self, depth: usize) {
         for counter in [
             &self.resync.replayed,

@@ -238,8 +238,15 @@ impl Hub {
             Message::Reconnect(settler) => self.reconnect(settler),
             Message::Resync(settler) => {
                 self.resyncs.push(settler);
+                if let Some(keeper) = self.shared.keeper() {
+                    keeper.asked_by_hand();
+                }
                 match self.state {
-                    State::Online | State::Resyncing => self.catch_up(),
+                    State::Online | State::Resyncing => {
+                        // Of what waited until now nobody has looked whether it was cleared.
+                        self.knows_clears = false;
+                        self.catch_up();
+                    }
                     // Asked for by hand, it is worth a try now; the dial decides.
                     State::Degraded => {
                         self.redial(0);

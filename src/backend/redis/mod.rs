@@ -135,6 +135,8 @@ pub trait Keeper: Send + Sync {
     fn take_intents(&self, at_most: usize) -> Vec<Intent>;
     /// Replays that ended, or came back for another try.
     fn replayed(&self, ended: Vec<(Intent, Option<Outcome>)>);
+    /// From now on what waits is replayed, until that has ended, also where that doesn't happen by itself.
+    fn asked_by_hand(&self);
     /// Everything was replayed.
     fn resynced(&self);
     /// Who answers now, compared to who answered before; decides what an absent key means.
