@@ -1,9 +1,23 @@
-// What the specs of streams share: a model that says what a test tells it to say, and what came of a stream.
+// What the specs of streams share: where they run, a model that says what a test tells it to say, and what came of a
+// stream.
 import { isDeepStrictEqual } from 'node:util'
 import type { CachedStream } from 'holdfast'
-import { gate, type Instance } from '../cache/stores'
+import { afterEach, vi } from 'vitest'
+import { gate, onStore, type Instance, type Store } from '../cache/stores'
+import { waitFor } from '../support/wait-for'
 
 export type AI = Instance['AICacheManager']
+
+/** A suite on one store, whose tests may take over timers and spy. */
+export function streamsOn(store: Store) {
+  const { holdfast, ...surroundings } = onStore(store)
+  const { AICacheManager, cacheManager } = holdfast
+  afterEach(() => {
+    vi.useRealTimers()
+    vi.restoreAllMocks()
+  })
+  return { ...surroundings, AICacheManager, cacheManager, ask: AICacheManager.cacheStream }
+}
 
 type Word<Chunk> = { readonly chunk: Chunk } | { readonly end: true } | { readonly error: unknown }
 
@@ -85,6 +99,14 @@ export async function hear(stream: AsyncIterable<unknown>, heard: Heard = { chun
 export function listening(stream: AsyncIterable<unknown>): { heard: Heard; done: Promise<Heard> } {
   const heard: Heard = { chunks: [] }
   return { heard, done: hear(stream, heard) }
+}
+
+/** Who follows what another process leads, once he has heard so many chunks. His own model never says a word. */
+export async function following(ai: AI, prompt: string, chunks = 1) {
+  const never = new Model<unknown>()
+  const { heard, done } = listening(await ai.cacheStream(prompt, 'm', never.source))
+  await waitFor('what came', () => heard.chunks.length === chunks)
+  return { heard, done, never }
 }
 
 /** A reader of whom the next chunk can be asked. */

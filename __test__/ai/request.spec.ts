@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest'
 import { requestText, type AIKeyOptions, type AIParameters, type AIPrompt } from '../../js/ai/request'
 import type { HoldfastError } from '../../js/errors'
 import { canonicalJson } from '../../js/values'
+import { generator, type Random } from '../support/random'
 
 const OPERATION = 'AICacheManager.getCachedResponse'
 const SEEDS = Array.from({ length: 300 }, (_, seed) => seed)
@@ -17,22 +18,7 @@ const textOf = (prompt: AIPrompt, parameters?: AIParameters, options?: AIKeyOpti
 const same = (one: unknown, other: unknown) => expect(textOf({ one })).toBe(textOf({ one: other }))
 const apart = (one: unknown, other: unknown) => expect(textOf({ one })).not.toBe(textOf({ one: other }))
 
-type Random = () => number
 type Fields = Record<string, unknown>
-
-/** mulberry32: small, and good enough to choose test cases. */
-function seeded(seed: number): Random {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
-const below = (random: Random, limit: number) => Math.floor(random() * limit)
-const pick = <T>(random: Random, from: readonly T[]): T => from[below(random, from.length)] as T
 
 const NAMES = ['a', 'b', 'B', '10', '9', '', 'é', '__proto__', 'constructor', 'a "quote"', 'signal', 'headers']
 const TEXTS = ['', 'a', 'null', '1', '{"a":1}', '"', '\\', '\ud800', '\u2028', 'bytes(1,00)', '😀']
@@ -42,14 +28,14 @@ const ODD: readonly unknown[] = [undefined, NaN, Infinity, () => 1, Symbol('s'),
 
 /** Array or object, or a leaf; `fromEntries` because it makes a field even of `__proto__`. */
 function tree(random: Random, leaves: readonly unknown[], depth: number): unknown {
-  const kind = random()
-  if (depth === 0 || kind < 0.4) return pick(random, leaves)
-  if (kind < 0.65) return Array.from({ length: below(random, 4) }, () => tree(random, leaves, depth - 1))
+  const kind = random.unit()
+  if (depth === 0 || kind < 0.4) return random.pick(leaves)
+  if (kind < 0.65) return Array.from({ length: random.below(4) }, () => tree(random, leaves, depth - 1))
   return fields(random, leaves, depth - 1)
 }
 
 const fields = (random: Random, leaves: readonly unknown[], depth: number, names: readonly string[] = NAMES): Fields =>
-  Object.fromEntries(Array.from({ length: below(random, 5) }, () => [pick(random, names), tree(random, leaves, depth)]))
+  Object.fromEntries(Array.from({ length: random.below(5) }, () => [random.pick(names), tree(random, leaves, depth)]))
 
 /** On a request's own level these two names have rules of their own. */
 const PLAIN_NAMES = NAMES.filter((name) => name !== 'headers' && name !== 'signal')
@@ -66,15 +52,15 @@ function remade(value: unknown, change: (entries: [string, unknown][]) => [strin
 
 function shuffled<T>(random: Random, values: readonly T[]): T[] {
   const rest = [...values]
-  return values.map(() => rest.splice(below(random, rest.length), 1)[0] as T)
+  return values.map(() => rest.splice(random.below(rest.length), 1)[0] as T)
 }
 
 describe('laws', () => {
   it('of plain parameters the text is the canonical JSON that it always was, so keys stay', () => {
     for (const seed of SEEDS) {
-      const random = seeded(seed)
-      const prompt = pick(random, TEXTS)
-      const parameters = random() < 0.1 ? undefined : fields(random, [...LEAVES, ...ODD], 4, PLAIN_NAMES)
+      const random = generator(seed)
+      const prompt = random.pick(TEXTS)
+      const parameters = random.unit() < 0.1 ? undefined : fields(random, [...LEAVES, ...ODD], 4, PLAIN_NAMES)
       const before = canonicalJson({ model: 'm', parameters: parameters ?? {}, prompt }, 'parameters', OPERATION)
       expect(textOf(prompt, parameters), `seed ${seed}`).toBe(before)
     }
@@ -83,7 +69,7 @@ describe('laws', () => {
   it('the order in which fields were set does not count', () => {
     const leaves = [...LEAVES, ...ODD, new Uint8Array([1, 2])]
     for (const seed of SEEDS) {
-      const random = seeded(seed)
+      const random = generator(seed)
       const prompt = fields(random, leaves, 4)
       const parameters = fields(random, leaves, 4)
       const shuffle = (value: Fields) => remade(value, (entries) => shuffled(random, entries)) as Fields
@@ -98,14 +84,14 @@ describe('laws', () => {
     const hash = /bytes\(1,\w+\)/.exec(textOf({ one: new Uint8Array([1]) }))?.[0]
     const alike = [hash, { bytes: hash }, { 0: 1 }, [1], { type: 'Buffer', data: [1] }]
     const leaves = [0, 1, 'a', '', null, ...bytes, ...alike]
-    const random = seeded(7)
+    const random = generator(7)
     const request = () => ({
-      prompt: pick<() => AIPrompt>(random, [
-        () => pick(random, ['a', '', '{}', '[]']),
+      prompt: random.pick<() => AIPrompt>([
+        () => random.pick(['a', '', '{}', '[]']),
         () => [tree(random, leaves, 1)],
         () => fields(random, leaves, 1, ['a', 'b']),
       ])(),
-      model: pick(random, ['m', 'n', 'm","prompt":"a']),
+      model: random.pick(['m', 'n', 'm","prompt":"a']),
       parameters: fields(random, leaves, 1, ['a', 'b', 'model', 'prompt']),
     })
     const requests = Array.from({ length: 1000 }, request)
@@ -126,10 +112,10 @@ describe('laws', () => {
   it('what says nothing about the answer never counts, wherever it stands', () => {
     const noise = [undefined, () => 1, async () => 2, Symbol('s'), new AbortController().signal, AbortSignal.abort()]
     for (const seed of SEEDS) {
-      const random = seeded(seed)
+      const random = generator(seed)
       const prompt = fields(random, LEAVES, 3, PLAIN_NAMES)
       const parameters = fields(random, LEAVES, 3, PLAIN_NAMES)
-      const noisy = (): [string, unknown] => [`noise ${below(random, 9)}`, pick(random, noise)]
+      const noisy = (): [string, unknown] => [`noise ${random.below(9)}`, random.pick(noise)]
       const add = (value: Fields) => remade(value, (entries) => shuffled(random, [...entries, noisy()])) as Fields
       const carriers = { headers: { 'user-agent': `ai/${seed}` }, abortSignal: new AbortController().signal }
       const text = textOf(prompt, parameters)

@@ -1,20 +1,17 @@
 // Streams that are given up: by who listens, by a time limit, by an invalidation. Whatever the model does then, it
 // holds up nobody who asks afterwards. On both stores.
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { range } from '../boundary/inside'
 import { areRefused, reasonOf, wrongTimeouts } from '../cache/loads'
-import { asAnother, gate, onStore, stores } from '../cache/stores'
+import { asAnother, gate, stores } from '../cache/stores'
 import { waitFor } from '../support/wait-for'
-import { Model, again, hear, kept, listening, ranAnew, readerOf, saying } from './models'
+import { Model, again, hear, kept, listening, ranAnew, readerOf, saying, streamsOn } from './models'
 
 describe.each(stores)('a stream on %s', (store) => {
-  const { holdfast, open } = onStore(store)
-  const { AICacheManager, cacheManager } = holdfast
-  const ask = AICacheManager.cacheStream
+  const { open, AICacheManager, cacheManager, ask } = streamsOn(store)
   // As another process has it: connection, copies and leases of its own.
   const theirs = open(asAnother).AICacheManager
   const never = new Promise<never>(() => {})
-  afterEach(() => void vi.useRealTimers())
 
   const hanging: [string, () => AsyncIterable<string> | Promise<never>][] = [
     ['never says anything', () => new Model(true).source({ signal: new AbortController().signal })],

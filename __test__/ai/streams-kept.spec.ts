@@ -1,19 +1,13 @@
 // What is kept of streams: an answer that ended well, as a whole, as it was, and for how long. On both stores.
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { range } from '../boundary/inside'
 import { reasonOf } from '../cache/loads'
-import { onStore, stores } from '../cache/stores'
+import { stores } from '../cache/stores'
 import { waitFor } from '../support/wait-for'
-import { again, hear, kept, ranAnew, readerOf, saying } from './models'
+import { again, hear, kept, ranAnew, readerOf, saying, streamsOn } from './models'
 
 describe.each(stores)('a stream on %s', (store) => {
-  const { holdfast, keyPrefix, open, outside } = onStore(store)
-  const { AICacheManager, cacheManager } = holdfast
-  const ask = AICacheManager.cacheStream
-  afterEach(() => {
-    vi.useRealTimers()
-    vi.restoreAllMocks()
-  })
+  const { keyPrefix, open, outside, AICacheManager, cacheManager, ask } = streamsOn(store)
 
   describe('is kept', () => {
     const text = { type: 'text-delta', text: 'a' }

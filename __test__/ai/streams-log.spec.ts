@@ -1,46 +1,31 @@
 // The log by which a stream reaches other processes: what of it is lost, late or can't be told never makes another
 // answer, and a leader is there as long as his log says so.
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { asAnother, opener, patient } from '../cache/stores'
+import { describe, expect, it } from 'vitest'
+import { asAnother, onOwnServer } from '../cache/stores'
 import { Scene, apart } from '../fault/outage'
 import { another } from '../fault/raw'
-import { RedisServer } from '../support/redis-server'
-import type { RespClient } from '../support/resp-client'
 import { waitFor } from '../support/wait-for'
-import { Model, again, hear, kept, listening, ranAnew, readerOf, saying } from './models'
+import { Model, again, following, hear, kept, listening, ranAnew, readerOf, saying } from './models'
 
-let server: RedisServer
-let outside: RespClient
-const closing: (() => Promise<void>)[] = []
-beforeAll(async () => {
-  server = await RedisServer.start()
-  outside = await server.client()
-})
-afterAll(async () => {
-  await Promise.all(closing.map((close) => close()))
-  outside.close()
-  await server.dispose()
-})
+const { outside, open } = onOwnServer()
 
 type Entry = [id: string, fields: [kind: string, text: string, name: string, before: string]]
 
 /** Instances as of several processes, and their one log. */
 function scene() {
   const keyPrefix = `log:${randomUUID()}:`
-  const { open, closeAll } = opener({ url: server.url, keyPrefix, ...patient })
-  closing.push(closeAll)
-  const [ours, theirs] = [open(), open(asAnother)]
-  const log = async (): Promise<string> => ((await outside.call('KEYS', `${keyPrefix}ai-live:*`)) as string[])[0] ?? ''
+  const [ours, theirs] = [open({ keyPrefix }), open({ keyPrefix, ...asAnother })]
+  const log = async (): Promise<string> => ((await outside().call('KEYS', `${keyPrefix}ai-live:*`)) as string[])[0] ?? ''
   const entries = async (kind: string): Promise<Entry[]> => {
-    const all = (await outside.call('XRANGE', await log(), '-', '+')) as Entry[]
+    const all = (await outside().call('XRANGE', await log(), '-', '+')) as Entry[]
     return all.filter(([, fields]) => fields[0] === kind)
   }
   /** Takes the entry of a chunk out, as a link that broke while it was sent. */
   const lose = async (index: number): Promise<void> => {
     await waitFor(`chunk ${index}`, async () => (await log()) !== '' && (await entries('c')).length > index)
     const [id] = (await entries('c'))[index] as Entry
-    expect(await outside.call('XDEL', await log(), id)).toBe(1)
+    expect(await outside().call('XDEL', await log(), id)).toBe(1)
   }
   return { ours: ours.AICacheManager, theirs: theirs.AICacheManager, cacheOfTheirs: theirs.cacheManager, log, entries, lose }
 }
@@ -53,15 +38,13 @@ describe('a chunk that is lost on its way', () => {
     const model = new Model().say('a', 'b', 'c')
     const first = hear(await ours.cacheStream('p', 'm', model.source))
     await lose(1)
-    const never = new Model()
-    const follower = listening(await theirs.cacheStream('p', 'm', never.source))
-    await waitFor('what is before the hole', () => follower.heard.chunks.length === 1)
+    const follower = await following(theirs, 'p')
     model.say('d')
     await apart()
     expect(follower.heard.chunks).toEqual(['a'])
     model.end()
     const whole = { chunks: ['a', 'b', 'c', 'd'] }
-    expect([await first, await follower.done, never.runs]).toEqual([whole, whole, 0])
+    expect([await first, await follower.done, follower.never.runs]).toEqual([whole, whole, 0])
   })
 
   it('is never skipped: who follows is told where the answer is not kept', async () => {
@@ -69,13 +52,11 @@ describe('a chunk that is lost on its way', () => {
     const model = new Model().say('a', 'b', 'c')
     const first = hear(await ours.cacheStream('p', 'm', model.source, { isComplete: () => false }))
     await lose(1)
-    const never = new Model()
-    const follower = listening(await theirs.cacheStream('p', 'm', never.source))
-    await waitFor('what is before the hole', () => follower.heard.chunks.length === 1)
+    const follower = await following(theirs, 'p')
     model.end()
     expect(await first).toEqual({ chunks: ['a', 'b', 'c'] })
     expect(await follower.done).toEqual({ chunks: ['a'], error: brokenOff })
-    expect(never.runs).toBe(0)
+    expect(follower.never.runs).toBe(0)
   })
 
   it('at the end is missed as well', async () => {
@@ -83,8 +64,7 @@ describe('a chunk that is lost on its way', () => {
     const model = new Model().say('a', 'b')
     const first = hear(await ours.cacheStream('p', 'm', model.source))
     await lose(1)
-    const follower = listening(await theirs.cacheStream('p', 'm', new Model().source))
-    await waitFor('what is before the hole', () => follower.heard.chunks.length === 1)
+    const follower = await following(theirs, 'p')
     model.end()
     expect([await first, await follower.done]).toEqual([{ chunks: ['a', 'b'] }, { chunks: ['a', 'b'] }])
   })
@@ -96,9 +76,7 @@ describe('a chunk that is lost on its way', () => {
     const theirs = (await another(outage)).AICacheManager
     const model = new Model().say('a')
     const first = listening(await ours.cacheStream('p', 'm', model.source))
-    const never = new Model()
-    const follower = listening(await theirs.cacheStream('p', 'm', never.source))
-    await waitFor('what came', () => follower.heard.chunks.length === 1)
+    const follower = await following(theirs, 'p')
     outage.proxy.set({ rewrite: () => Buffer.alloc(0) }, 'toServer')
     model.say('b', 'c')
     await waitFor('it here', () => first.heard.chunks.length === 3)
@@ -112,7 +90,7 @@ describe('a chunk that is lost on its way', () => {
     const { chunks, error } = await follower.done
     expect(whole.slice(0, chunks.length)).toEqual(chunks)
     if (error === undefined) expect(chunks).toEqual(whole)
-    expect(never.runs).toBe(0)
+    expect(follower.never.runs).toBe(0)
   })
 })
 
@@ -125,9 +103,9 @@ describe('a model that is silent', () => {
     const key = await log()
     const before = (await entries('b')).length
     // As if most of the minute had passed.
-    await outside.call('PEXPIRE', key, 20_000)
+    await outside().call('PEXPIRE', key, 20_000)
     await waitFor('a sign of life', async () => (await entries('b')).length > before)
-    await waitFor('the log to live longer', async () => Number(await outside.call('PTTL', key)) > 20_000)
+    await waitFor('the log to live longer', async () => Number(await outside().call('PTTL', key)) > 20_000)
     const late = hear(await theirs.cacheStream('p', 'm', new Model().source))
     model.say('b').end()
     expect([await first, await late]).toEqual([{ chunks: ['a', 'b'] }, { chunks: ['a', 'b'] }])
@@ -137,16 +115,14 @@ describe('a model that is silent', () => {
     const { ours, theirs, entries } = scene()
     const model = new Model().say('a')
     const first = hear(await ours.cacheStream('p', 'm', model.source))
-    const never = new Model()
-    const follower = listening(await theirs.cacheStream('p', 'm', never.source))
-    await waitFor('what came', () => follower.heard.chunks.length === 1)
+    const follower = await following(theirs, 'p')
     await theirs.clearCache()
     // So long a silence makes the follower look for the leader where there are no signs of life.
     const before = (await entries('b')).length
     await waitFor('signs of life', async () => (await entries('b')).length > before + 3, { withinMs: 45_000 })
     model.say('b').end()
     expect([await first, await follower.done]).toEqual([{ chunks: ['a', 'b'] }, { chunks: ['a', 'b'] }])
-    expect(never.runs).toBe(0)
+    expect(follower.never.runs).toBe(0)
     for (const ai of [ours, theirs]) expect(await again(ai, 'p')).toEqual(ranAnew)
   }, 60_000)
 })
@@ -158,15 +134,13 @@ describe('a chunk that can not be cloned', () => {
     const { ours, theirs } = scene()
     const model = new Model<unknown>().say('a')
     const first = hear(await ours.cacheStream('p', 'm', model.source))
-    const never = new Model<unknown>()
-    const follower = listening(await theirs.cacheStream('p', 'm', never.source))
-    await waitFor('what came', () => follower.heard.chunks.length === 1)
+    const follower = await following(theirs, 'p')
     model.say(part, 'b').end()
     expect(await first).toEqual({ chunks: ['a', part, 'b'] })
     const { chunks, error } = await follower.done
     expect([chunks, error]).toEqual([['a'], brokenOff])
     expect(String((error as Error).message)).not.toContain('secret')
-    expect(never.runs).toBe(0)
+    expect(follower.never.runs).toBe(0)
     expect(await again(theirs, 'p')).toEqual(ranAnew)
   })
 
@@ -201,8 +175,7 @@ describe('who follows', () => {
     await readerOf(await ours.cacheStream('p', 'm', deaf.source)).return?.()
     const model = new Model().say('new')
     const next = hear(await ours.cacheStream('p', 'm', model.source))
-    const follower = listening(await theirs.cacheStream('p', 'm', new Model().source))
-    await waitFor('what came', () => follower.heard.chunks.length === 1)
+    const follower = await following(theirs, 'p')
     model.end()
     expect([await next, await follower.done]).toEqual([{ chunks: ['new'] }, { chunks: ['new'] }])
   })

@@ -1,46 +1,50 @@
 // Streams of several processes: one runs the model for all, each hears all of it in order or is told that it broke
 // off, and nothing that is not whole is ever taken for it.
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { clean, start, type Child } from '../boundary/child'
 import { range } from '../boundary/inside'
-import { asAnother, opener, patient } from '../cache/stores'
+import { asAnother, onOwnServer } from '../cache/stores'
 import { apart } from '../fault/outage'
-import { RedisServer } from '../support/redis-server'
-import type { RespClient } from '../support/resp-client'
 import { waitFor } from '../support/wait-for'
-import { Model, again, hear, kept, listening, ranAnew, readerOf, saying, wholeOrBrokenOff } from './models'
+import { Model, again, following, hear, kept, listening, ranAnew, readerOf, saying, wholeOrBrokenOff } from './models'
 
-let server: RedisServer
-let outside: RespClient
-const closing: (() => Promise<void>)[] = []
-beforeAll(async () => {
-  server = await RedisServer.start()
-  outside = await server.client()
-})
-afterAll(async () => {
-  await Promise.all(closing.map((close) => close()))
-  outside.close()
-  await server.dispose()
-})
+const { server, outside, open } = onOwnServer()
 
 /** Names of a test's own, instances as of several processes, and processes. */
 function scene() {
   const keyPrefix = `streams:${randomUUID()}:`
-  const { open, closeAll } = opener({ url: server.url, keyPrefix, ...patient })
-  closing.push(closeAll)
   // Each with a connection, copies and leases of its own, as another process has.
-  const [one, two, three] = [open(), open(asAnother), open({ commandTimeoutMs: 58_000 })]
+  const [one, two, three] = [open({ keyPrefix }), open({ keyPrefix, ...asAnother }), open({ keyPrefix, commandTimeoutMs: 58_000 })]
+  const push = (list: string, ...words: string[]) => outside().call('RPUSH', `${keyPrefix}${list}`, ...words)
+  /** A process whose model says what stands in the list. It waits for a word in `go`. */
+  const asks = (words: string, callers: number) =>
+    start(new URL('children/streams.mjs', import.meta.url), { args: [server().url, keyPrefix, words, String(callers)] })
+  /** The same, with that word. */
+  const asksAtOnce = async (words: string, callers: number): Promise<Child> => {
+    const process = asks(words, callers)
+    await process.printed('ready')
+    await push('go', 'now')
+    return process
+  }
   return {
     ours: one.AICacheManager,
     theirs: two.AICacheManager,
     third: three.AICacheManager,
-    /** A process whose model says what stands in the list. */
-    asks: (words: string, callers: number) =>
-      start(new URL('children/streams.mjs', import.meta.url), { args: [server.url, keyPrefix, words, String(callers)] }),
-    push: (list: string, ...words: string[]) => outside.call('RPUSH', `${keyPrefix}${list}`, ...words),
-    runs: async () => Number(await outside.call('GET', `${keyPrefix}runs`)),
-    liveLogs: async () => (await outside.call('KEYS', `${keyPrefix}ai-live:*`)) as string[],
+    push,
+    asks,
+    asksAtOnce,
+    /** A process that runs the model, and one that follows it: both have heard "a b". */
+    leaderAndFollower: async (callers: number) => {
+      const leader = await asksAtOnce('words', callers)
+      await push('words', 'a', 'b')
+      await leader.printed('heard a b')
+      const follower = await asksAtOnce('never', callers)
+      await follower.printed('heard a b')
+      return { leader, follower }
+    },
+    runs: async () => Number(await outside().call('GET', `${keyPrefix}runs`)),
+    liveLogs: async () => (await outside().call('KEYS', `${keyPrefix}ai-live:*`)) as string[],
   }
 }
 
@@ -73,16 +77,8 @@ describe('twenty callers in two processes', () => {
   })
 
   it('whose model breaks off are all told, after what came before, and nothing is kept', async () => {
-    const { asks, push, runs, ours } = scene()
-    const leader = asks('words', 10)
-    await leader.printed('ready')
-    await push('go', 'now')
-    await push('words', 'a', 'b')
-    await leader.printed('heard a b')
-    const follower = asks('never', 10)
-    await follower.printed('ready')
-    await push('go', 'now')
-    await follower.printed('heard a b')
+    const { leaderAndFollower, push, runs, ours } = scene()
+    const { leader, follower } = await leaderAndFollower(10)
     await push('words', 'fail')
     expect(await answersOf(leader)).toEqual({ chunks: ['a', 'b'], error: 'the model broke off' })
     expect(await answersOf(follower)).toEqual({ chunks: ['a', 'b'], error: 'E_UNAVAILABLE' })
@@ -94,18 +90,10 @@ describe('twenty callers in two processes', () => {
 // Side by side: most of it is waiting, for the end of a lease of 10 s.
 describe.concurrent('a leader that is killed', () => {
   it('midway: whoever heard something is told, nothing is kept, and who asks later runs the model', async () => {
-    const { asks, push, runs, ours, theirs } = scene()
-    const leader = asks('words', 5)
-    await leader.printed('ready')
-    await push('go', 'now')
-    await push('words', 'a', 'b')
-    await leader.printed('heard a b')
-    const follower = asks('never', 5)
-    await follower.printed('ready')
-    await push('go', 'now')
+    const { leaderAndFollower, runs, ours, theirs } = scene()
+    const { leader, follower } = await leaderAndFollower(5)
     const model = saying('our own')
     const here = listening(await ours.cacheStream('prompt', 'm', model.source))
-    await follower.printed('heard a b')
     await waitFor('what came', () => here.heard.chunks.length === 2)
     leader.process.kill('SIGKILL')
     expect((await leader.ended).signal).toBe('SIGKILL')
@@ -118,10 +106,8 @@ describe.concurrent('a leader that is killed', () => {
   }, 60_000)
 
   it('before its first chunk: the others run one model in its place, and all of them get its answer', async () => {
-    const { asks, push, runs, ours, theirs } = scene()
-    const leader = asks('never', 5)
-    await leader.printed('ready')
-    await push('go', 'now')
+    const { asksAtOnce, runs, ours, theirs } = scene()
+    const leader = await asksAtOnce('never', 5)
     await leader.printed('running')
     const [one, other] = [saying('in its place'), saying('in its place')]
     const streams = [...range(3).map(() => ours.cacheStream('prompt', 'm', one.source)), ...range(3).map(() => theirs.cacheStream('prompt', 'm', other.source))]
@@ -209,8 +195,7 @@ describe('in another process', () => {
     const [text, finish] = [{ type: 'text-delta', text: 'a' }, { type: 'finish', finishReason: 'length' }]
     const model = new Model<unknown>().say(text)
     const first = hear(await ours.cacheStream('length', 'm', model.source))
-    const follower = listening(await theirs.cacheStream('length', 'm', new Model<unknown>().source))
-    await waitFor('what came', () => follower.heard.chunks.length === 1)
+    const follower = await following(theirs, 'length')
     model.say(finish).end()
     expect(await Promise.all([first, follower.done])).toEqual(range(2).map(() => ({ chunks: [text, finish] })))
     for (const ai of [ours, theirs]) expect(await again(ai, 'length')).toEqual(ranAnew)
@@ -235,12 +220,10 @@ describe('when all leave the process of the leader', () => {
     const { ours, theirs } = scene()
     const model = new Model().say('a')
     const leader = readerOf(await ours.cacheStream('left', 'm', model.source))
-    const never = new Model()
-    const follower = listening(await theirs.cacheStream('left', 'm', never.source))
-    await waitFor('what came', () => follower.heard.chunks.length === 1)
+    const follower = await following(theirs, 'left')
     await leader.return?.()
     expect(await follower.done).toEqual({ chunks: ['a'], error: expect.objectContaining(brokenOff) })
-    expect([model.signal?.aborted, never.runs]).toEqual([true, 0])
+    expect([model.signal?.aborted, follower.never.runs]).toEqual([true, 0])
     expect(await again(theirs, 'left')).toEqual(ranAnew)
   })
 
@@ -260,8 +243,7 @@ describe('when all leave the process of the leader', () => {
     const { ours, theirs } = scene()
     const model = new Model().say('a')
     const leader = readerOf(await ours.cacheStream('unheard', 'm', model.source, { continueUnheard: true }))
-    const follower = listening(await theirs.cacheStream('unheard', 'm', new Model().source))
-    await waitFor('what came', () => follower.heard.chunks.length === 1)
+    const follower = await following(theirs, 'unheard')
     await leader.return?.()
     model.say('b').end()
     expect(await follower.done).toEqual({ chunks: ['a', 'b'] })
@@ -274,8 +256,7 @@ describe('an answer that is invalidated while it comes', () => {
     const { ours, theirs } = scene()
     const model = new Model().say('a')
     const first = hear(await ours.cacheStream('cleared', 'm', model.source))
-    const follower = listening(await theirs.cacheStream('cleared', 'm', new Model().source))
-    await waitFor('what came', () => follower.heard.chunks.length === 1)
+    const follower = await following(theirs, 'cleared')
     await theirs.clearCache()
     // Time for a look at who leads now, which comes after a while without news.
     await apart(1_000)
@@ -289,8 +270,7 @@ describe('an answer that is invalidated while it comes', () => {
     const { ours, theirs, third } = scene()
     const model = new Model().say('a', 'b')
     const first = hear(await ours.cacheStream('anew', 'm', model.source))
-    const follower = listening(await theirs.cacheStream('anew', 'm', new Model().source))
-    await waitFor('what came', () => follower.heard.chunks.length === 2)
+    const follower = await following(theirs, 'anew', 2)
     await third.clearCache()
     const anew = await third.cacheStream('anew', 'm', saying('x', 'y', 'z').source)
     expect([anew.source, await hear(anew)]).toEqual(['model', { chunks: ['x', 'y', 'z'] }])
@@ -313,7 +293,7 @@ describe('the chunks between the processes', () => {
     const left = async () => {
       const keys = await liveLogs()
       expect(keys.join()).not.toContain('secret')
-      return (await outside.pipeline(keys.map((key) => ['PTTL', key]))) as number[]
+      return (await outside().pipeline(keys.map((key) => ['PTTL', key]))) as number[]
     }
     await waitFor('the first of them', async () => (await liveLogs()).length > 0)
     const during = await left()
@@ -329,10 +309,9 @@ describe('the chunks between the processes', () => {
     const { ours, theirs, third, liveLogs } = scene()
     const model = new Model().say('a', 'b')
     const first = listening(await ours.cacheStream('lost', 'm', model.source))
-    const early = listening(await theirs.cacheStream('lost', 'm', new Model().source))
-    await waitFor('what came', () => early.heard.chunks.length === 2)
+    const early = await following(theirs, 'lost', 2)
     // As eviction does, and a minute without a chunk.
-    for (const key of await liveLogs()) await outside.call('DEL', key)
+    for (const key of await liveLogs()) await outside().call('DEL', key)
     model.say('c')
     await waitFor('c', () => first.heard.chunks.length === 3)
     const late = hear(await third.cacheStream('lost', 'm', saying('of its own').source))

@@ -2,21 +2,15 @@
 // is kept, and it comes again as it was.
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { range, turn } from '../boundary/inside'
 import { areRefused, reasonOf, wrongDurations, wrongSwitches } from '../cache/loads'
 import { asAnother, gate, onStore, stores } from '../cache/stores'
 import { waitFor } from '../support/wait-for'
-import { Model, again, hear, kept, listening, ranAnew, readerOf, saying } from './models'
+import { Model, again, hear, kept, listening, ranAnew, readerOf, saying, streamsOn } from './models'
 
 describe.each(stores)('a stream on %s', (store) => {
-  const { holdfast, keyPrefix, open, outside } = onStore(store)
-  const { AICacheManager, cacheManager } = holdfast
-  const ask = AICacheManager.cacheStream
-  afterEach(() => {
-    vi.useRealTimers()
-    vi.restoreAllMocks()
-  })
+  const { open, AICacheManager, cacheManager, ask } = streamsOn(store)
 
   describe('while it comes', () => {
     it('is run once for twenty who ask at once, and each gets all of it in order', async () => {

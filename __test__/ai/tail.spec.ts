@@ -7,19 +7,7 @@ import { runInNewContext } from 'node:vm'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
 import { replay, Tail, toReadableStream, type Reader } from '../../js/ai/tail'
-
-type Random = () => number
-
-/** mulberry32: small, and good enough to choose test cases. */
-function seeded(seed: number): Random {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
+import { generator } from '../support/random'
 
 /** What a next() came to. */
 type Outcome = { chunk: unknown } | { error: unknown } | 'end'
@@ -104,8 +92,7 @@ function modelOf({ pushed, ended, failure }: History, { asks, left, reason, retu
 describe('a tail, in any order of events', () => {
   it('gives every reader every chunk once and in order, then the end, and tells when it is deserted', async () => {
     for (let seed = 0; seed < 500; seed++) {
-      const random = seeded(seed)
-      const below = (limit: number) => Math.floor(random() * limit)
+      const { unit, below } = generator(seed)
       const deserted: number[] = []
       const counts: number[] = []
       let now = 0
@@ -149,7 +136,7 @@ describe('a tail, in any order of events', () => {
       for (now = 0; now < length; now++) {
         happen()
         counts.push(tail.readers)
-        if (random() < 0.1) await turn()
+        if (unit() < 0.1) await turn()
       }
       tail.finish()
       history.ended = Math.min(history.ended, now)

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { hotBytes, untilHot } from '../boundary/inside'
 import { Scene } from '../fault/outage'
+import { generator } from '../support/random'
 import { waitFor } from '../support/wait-for'
 import { reasonOf, type Cache } from './loads'
 import { onStore, opener, stores } from './stores'
@@ -319,16 +320,3 @@ describe('texts at hand in an outage', () => {
     for (let time = 0; time < 20; time++) expect([await cache.get('k'), await cache.get('mine')]).toEqual(['by another one', 'during'])
   })
 })
-
-/** Numbers that look random and are the same in every run. Source: mulberry32. */
-function generator(seed: number): { below: (end: number) => number; pick: <T>(from: readonly T[]) => T } {
-  let state = seed
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-  const below = (end: number): number => Math.floor(next() * end)
-  return { below, pick: (from) => from[below(from.length)] as (typeof from)[number] }
-}

@@ -3,11 +3,12 @@
 // cache-invalidation.md, near-cache.md. A law that is broken says its seed and the shortest steps that were found.
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { generator, lawSeed } from './law/random'
-import { Core } from './law/scene'
 import { Player } from './law/player'
+import { Core } from './law/scene'
+import { lawSeed } from './law/seed'
 import { broken, drawn, Play, shortest, type Mix, type Step } from './law/steps'
 import { World } from './law/world'
+import { generator } from '../support/random'
 import { waitFor } from '../support/wait-for'
 import { asAnother, opener, patient, type InstanceOptions, type Store } from './stores'
 

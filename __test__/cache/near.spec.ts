@@ -2,36 +2,22 @@
 // each other instead.
 import { randomUUID } from 'node:crypto'
 import { createHoldfast } from 'holdfast'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import { range } from '../boundary/inside'
 import { RedisServer } from '../support/redis-server'
-import type { RespClient } from '../support/resp-client'
 import { waitFor } from '../support/wait-for'
 import { areRefused, type Cache } from './loads'
-import { asAnother, opener, patient, type InstanceOptions } from './stores'
+import { asAnother, onOwnServer, opener, type InstanceOptions } from './stores'
 
 const past = { skipL1: true }
-const range = (length: number): number[] => Array.from({ length }, (_, index) => index)
 
-let server: RedisServer
-let outside: RespClient
-const closing: (() => Promise<void>)[] = []
-beforeAll(async () => {
-  server = await RedisServer.start()
-  outside = await server.client()
-})
-afterAll(async () => {
-  await Promise.all(closing.map((close) => close()))
-  outside.close()
-  await server.dispose()
-})
+const { outside, open } = onOwnServer()
 
-/** An instance, and another with a connection and copies of its own, as another process has. */
+/** A cache, another with a connection and copies of its own, as another process has, and more of the same keys. */
 function pair(options: InstanceOptions = {}) {
   const keyPrefix = `near:${randomUUID()}:`
-  const { open, closeAll } = opener({ url: server.url, keyPrefix, ...patient, ...options })
-  closing.push(closeAll)
-  const [one, other] = [open(), open(asAnother)]
-  return { one, other, cache: one.cacheManager, others: other.cacheManager, keyPrefix, open, closeAll }
+  const more = (own: InstanceOptions = {}): Cache => open({ keyPrefix, ...options, ...own }).cacheManager
+  return { cache: more(), others: more(asAnother), keyPrefix, more }
 }
 
 async function untilNear(cache: Cache, key: string): Promise<void> {
@@ -55,7 +41,7 @@ describe.each<InstanceOptions['nearCache']>(['auto', 'tracking', 'bus', true])('
     const { cache } = make()
     await cache.setMany(range(5).map((n) => ({ key: `k${n}`, value: { n } })))
     for (const n of range(5)) await untilNear(cache, `k${n}`)
-    const reads = async () => Number(/cmdstat_get:calls=(\d+)/.exec(String(await outside.call('INFO', 'commandstats')))?.[1])
+    const reads = async () => Number(/cmdstat_get:calls=(\d+)/.exec(String(await outside().call('INFO', 'commandstats')))?.[1])
     const before = await reads()
     cache.resetStats()
     expect(await cache.getMany(range(5).map((n) => `k${n}`))).toEqual(range(5).map((n) => ({ n })))
@@ -202,9 +188,9 @@ describe.each<InstanceOptions['nearCache']>(['auto', 'tracking', 'bus', true])('
     await cache.set('broken', 'old')
     await untilNear(cache, 'broken')
     // That of changes alone: it is of the type pubsub on the bus, and else it tracks.
-    const lines = String(await outside.call('CLIENT', 'LIST')).split('\n')
+    const lines = String(await outside().call('CLIENT', 'LIST')).split('\n')
     const links = lines.filter((line) => /\bflags=\w*[tBP]/.test(line)).map((line) => /^id=(\d+)/.exec(line)?.[1])
-    for (const id of links) await outside.call('CLIENT', 'KILL', 'ID', id ?? '')
+    for (const id of links) await outside().call('CLIENT', 'KILL', 'ID', id ?? '')
     await others.set('broken', 'new')
     await until(cache, 'broken', 'new')
     await Promise.all([untilNear(cache, 'broken'), untilNear(others, 'broken')])
@@ -227,9 +213,9 @@ describe.each<InstanceOptions['nearCache']>(['tracking', 'bus'])('copies with ne
 
   it('to what a process writes that may not be told of changes itself', async () => {
     const user = `deaf-${randomUUID()}`
-    await outside.call('ACL', 'SETUSER', user, 'on', '>secret', '~*', '&*', '+@all', '-client|tracking', '-subscribe')
-    const { cache, open } = pair({ nearCache })
-    const others = open({ username: user, password: 'secret' }).cacheManager
+    await outside().call('ACL', 'SETUSER', user, 'on', '>secret', '~*', '&*', '+@all', '-client|tracking', '-subscribe')
+    const { cache, more } = pair({ nearCache })
+    const others = more({ username: user, password: 'secret' })
     await cache.set('k', 'old')
     await untilNear(cache, 'k')
     expect(await others.get('k')).toBe('old')
@@ -243,9 +229,9 @@ describe('copies that the server tells of changes', () => {
     const { cache, keyPrefix } = pair()
     await cache.set('foreign', 'ours')
     await untilNear(cache, 'foreign')
-    await outside.call('SET', `${keyPrefix}cache:foreign`, '"theirs"')
+    await outside().call('SET', `${keyPrefix}cache:foreign`, '"theirs"')
     await until(cache, 'foreign', 'theirs')
-    await outside.call('DEL', `${keyPrefix}cache:foreign`)
+    await outside().call('DEL', `${keyPrefix}cache:foreign`)
     await until(cache, 'foreign', null)
   })
 
@@ -253,7 +239,7 @@ describe('copies that the server tells of changes', () => {
     const { cache } = pair()
     await cache.set('flushed', 1)
     await untilNear(cache, 'flushed')
-    await outside.call('FLUSHALL')
+    await outside().call('FLUSHALL')
     await until(cache, 'flushed', null)
     expect(await cache.getOrSet('flushed', () => 2)).toBe(2)
   })
@@ -279,7 +265,7 @@ describe('copies that the server tells of changes', () => {
 
   it('are kept over the bus where the user may not track', async () => {
     const user = `bus-${randomUUID()}`
-    await outside.call('ACL', 'SETUSER', user, 'on', '>secret', '~*', '&*', '+@all', '-client|tracking')
+    await outside().call('ACL', 'SETUSER', user, 'on', '>secret', '~*', '&*', '+@all', '-client|tracking')
     const { cache, others } = pair({ username: user, password: 'secret' })
     await Promise.all([cache.set('k', 'old'), others.get('connected')])
     await untilNear(cache, 'k')
@@ -289,7 +275,7 @@ describe('copies that the server tells of changes', () => {
 
   it('are none where the user may neither track nor listen, and reads are right', async () => {
     const user = `none-${randomUUID()}`
-    await outside.call('ACL', 'SETUSER', user, 'on', '>secret', '~*', 'resetchannels', '+@all', '-client|tracking', '-subscribe')
+    await outside().call('ACL', 'SETUSER', user, 'on', '>secret', '~*', 'resetchannels', '+@all', '-client|tracking', '-subscribe')
     const { cache, others } = pair({ username: user, password: 'secret' })
     for (const n of range(20)) {
       await others.set('k', n)

@@ -1,42 +1,29 @@
 // Several processes: one loads for all, none is held up for long by one that died, and each sees what others write.
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { clean, start, type Child } from '../boundary/child'
 import { apart } from '../fault/outage'
-import { RedisServer } from '../support/redis-server'
-import type { RespClient } from '../support/resp-client'
 import { waitFor } from '../support/wait-for'
 import { makeStale, type Cache } from './loads'
-import { asAnother, gate, opener, patient } from './stores'
+import { asAnother, gate, onOwnServer } from './stores'
 
-let server: RedisServer
-let outside: RespClient
-beforeAll(async () => {
-  server = await RedisServer.start()
-  outside = await server.client()
-})
-afterAll(async () => {
-  outside.close()
-  await server.dispose()
-})
+const { server, outside, open } = onOwnServer()
 
 /** A name for a test's keys, and what its processes are told by. */
 function scene() {
   const keyPrefix = `processes:${randomUUID()}:`
-  const { open, closeAll } = opener({ url: server.url, keyPrefix, ...patient })
-  const push = (list: string, count: number, word = 'word') => outside.call('RPUSH', `${keyPrefix}${list}`, ...Array.from({ length: count }, () => word))
+  const push = (list: string, count: number, word = 'word') => outside().call('RPUSH', `${keyPrefix}${list}`, ...Array.from({ length: count }, () => word))
   return {
-    closeAll,
-    cache: open().cacheManager,
+    cache: open({ keyPrefix }).cacheManager,
     /** With a connection, copies and leases of its own, as another process has. */
-    other: open(asAnother).cacheManager,
+    other: open({ keyPrefix, ...asAnother }).cacheManager,
     loads: (how: string, callers = 1, options: object = {}) =>
-      start(new URL('children/loads.mjs', import.meta.url), { args: [server.url, keyPrefix, 'key', String(callers), how, JSON.stringify(options)] }),
+      start(new URL('children/loads.mjs', import.meta.url), { args: [server().url, keyPrefix, 'key', String(callers), how, JSON.stringify(options)] }),
     /** Lets so many processes begin. */
     go: (processes: number) => push('go', processes),
     answer: (word: string) => push('answer', 1, word),
-    runs: async () => Number(await outside.call('GET', `${keyPrefix}runs`)),
-    reads: (last: number) => start(new URL('children/reads.mjs', import.meta.url), { args: [server.url, keyPrefix, String(last)] }),
+    runs: async () => Number(await outside().call('GET', `${keyPrefix}runs`)),
+    reads: (last: number) => start(new URL('children/reads.mjs', import.meta.url), { args: [server().url, keyPrefix, String(last)] }),
   }
 }
 
@@ -49,7 +36,7 @@ async function answersOf({ ended }: Child): Promise<string> {
 
 describe('a cold key', () => {
   it('is loaded once by four processes in which fifty ask at once, and all get the same', async () => {
-    const { loads, go, answer, runs, cache, closeAll } = scene()
+    const { loads, go, answer, runs, cache } = scene()
     const processes = Array.from({ length: 4 }, () => loads('answer', 50))
     await Promise.all(processes.map((process) => process.printed('ready')))
     await go(4)
@@ -59,11 +46,10 @@ describe('a cold key', () => {
     expect(said).toEqual(said.map(() => JSON.stringify({ run: 1, value: 'loaded' })))
     expect(await runs()).toBe(1)
     expect(await cache.get('key')).toEqual({ run: 1, value: 'loaded' })
-    await closeAll()
   })
 
   it('whose loader fails in one process is loaded by the next one, which does not wait for long', async () => {
-    const { loads, go, runs, cache, closeAll } = scene()
+    const { loads, go, runs, cache } = scene()
     const failing = loads('fail', 50)
     await failing.printed('ready')
     await go(1)
@@ -72,11 +58,10 @@ describe('a cold key', () => {
     // Had the lease not been given back, this would wait for its end, 10 s.
     expect(await cache.getOrSet('key', loader, { hardTimeoutMs: 5_000 })).toBe('ours')
     expect([loader.mock.calls.length, await runs()]).toEqual([1, 1])
-    await closeAll()
   })
 
   it('that is deleted by one process while another one loads it does not get what was loaded before', async () => {
-    const { loads, go, answer, cache, closeAll } = scene()
+    const { loads, go, answer, cache } = scene()
     const loading = loads('answer')
     await loading.printed('ready')
     await go(1)
@@ -87,11 +72,10 @@ describe('a cold key', () => {
     await answer('old')
     expect(await answersOf(loading)).toContain('old')
     expect(await cache.get('key', { skipL1: true })).toBe('new')
-    await closeAll()
   })
 
   it('that another process loads is loaded beside it by who waits no longer than lockTimeoutMs', async () => {
-    const { loads, go, answer, cache, closeAll } = scene()
+    const { loads, go, answer, cache } = scene()
     const loading = loads('answer')
     await loading.printed('ready')
     await go(1)
@@ -100,11 +84,10 @@ describe('a cold key', () => {
     expect(await cache.get('key')).toBe('ours')
     await answer('theirs')
     expect(await answersOf(loading)).toContain('theirs')
-    await closeAll()
   })
 
   it('that another process loads for too long is an E_TIMEOUT after hardTimeoutMs', async () => {
-    const { loads, go, answer, cache, closeAll } = scene()
+    const { loads, go, answer, cache } = scene()
     const loading = loads('answer')
     await loading.printed('ready')
     await go(1)
@@ -116,7 +99,6 @@ describe('a cold key', () => {
     await answer('theirs')
     expect(await waiting).toEqual({ run: 1, value: 'theirs' })
     expect(await answersOf(loading)).toContain('theirs')
-    await closeAll()
   })
 })
 
@@ -133,7 +115,7 @@ describe('while a loader runs, what another process', () => {
   it.each(changes.flatMap(([name, change]) => [[name, 'cold', change], [name, 'stale', change]] as const))(
     '%s is not covered by what was loaded before: a %s key',
     async (name, was, change) => {
-      const { cache, other, closeAll } = scene()
+      const { cache, other } = scene()
       const key = `${name} ${was}`
       const options = { tags: [`of ${key}`], grace: 60 }
       if (was === 'stale') await makeStale(cache, key, 'old', options)
@@ -146,12 +128,11 @@ describe('while a loader runs, what another process', () => {
       for (const who of [cache, other]) expect(await who.get(key, { skipL1: true })).toBeNull()
       expect(await other.getOrSet(key, async () => 'new', options)).toBe('new')
       await waitFor('the new value', async () => (await cache.get(key)) === 'new')
-      await closeAll()
     },
   )
 
   it('clears of a namespace is not covered by what was loaded before', async () => {
-    const { cache, other, closeAll } = scene()
+    const { cache, other } = scene()
     const space = cache.namespace('outer').namespace('inner')
     const [started, answer] = [gate(), gate<string>()]
     const loading = space.getOrSet('key', () => (started.open(), answer.opened))
@@ -160,11 +141,10 @@ describe('while a loader runs, what another process', () => {
     answer.open('loaded before')
     expect(await loading).toBe('loaded before')
     expect(await space.get('key', { skipL1: true })).toBeNull()
-    await closeAll()
   })
 
   it('sets stays', async () => {
-    const { cache, other, closeAll } = scene()
+    const { cache, other } = scene()
     const [started, answer] = [gate(), gate<string>()]
     const loading = cache.getOrSet('key', () => (started.open(), answer.opened))
     await started.opened
@@ -172,7 +152,6 @@ describe('while a loader runs, what another process', () => {
     answer.open('loaded before')
     expect(await loading).toBe('loaded before')
     for (const who of [cache, other]) expect(await who.get('key', { skipL1: true })).toBe('set meanwhile')
-    await closeAll()
   })
 })
 
@@ -185,19 +164,18 @@ describe('what one process has written with a tag that was invalidated a moment 
     ['deletes by its tag', (cache) => cache.deleteByTag('tag')],
     ['expires by its tag', (cache) => cache.expireByTag('tag')],
   ])('is gone when another one %s', async (_, change) => {
-    const { cache, other, closeAll } = scene()
+    const { cache, other } = scene()
     await Promise.all([cache.set('connected', 1), other.set('connected', 1)])
     await other.deleteByTag('tag')
     await cache.set('key', 'value', { tags: ['tag'] })
     await change(other)
     for (const who of [cache, other]) expect(await who.get('key', { skipL1: true })).toBeNull()
-    await closeAll()
   })
 })
 
 describe('an old value', () => {
   it('serves at once where another process loads the new one', async () => {
-    const { loads, go, answer, runs, cache, closeAll } = scene()
+    const { loads, go, answer, runs, cache } = scene()
     await cache.set('key', 'old', { ttl: 0.02, grace: 60 })
     await waitFor('it to be stale', async () => !(await cache.exists('key')))
     const loading = loads('answer', 50, { grace: 60 })
@@ -211,14 +189,13 @@ describe('an old value', () => {
     expect(await answersOf(loading)).toBe(JSON.stringify({ run: 1, value: 'new' }))
     await waitFor('the new value', async () => JSON.stringify(await cache.getOrSet('key', loader, { grace: 60 })) === JSON.stringify({ run: 1, value: 'new' }))
     expect([loader.mock.calls.length, await runs()]).toEqual([0, 1])
-    await closeAll()
   })
 })
 
 // Side by side: most of it is waiting.
 describe.concurrent('the lease of a load, of 10 s,', () => {
   it('holds up nobody much beyond its end when its process is killed', async () => {
-    const { loads, go, runs, cache, closeAll } = scene()
+    const { loads, go, runs, cache } = scene()
     const killed = loads('never')
     await killed.printed('ready')
     await go(1)
@@ -235,11 +212,10 @@ describe.concurrent('the lease of a load, of 10 s,', () => {
     expect(performance.now() - began).toBeLessThan(20_000)
     expect([loader.mock.calls.length, await runs()]).toEqual([1, 1])
     expect(await cache.get('key')).toBe('ours')
-    await closeAll()
   }, 60_000)
 
   it('is kept for as long as its loader runs: others wait, and get what it brings', async () => {
-    const { loads, go, runs, cache, closeAll } = scene()
+    const { loads, go, runs, cache } = scene()
     const loading = loads('13000')
     await loading.printed('ready')
     await go(1)
@@ -248,13 +224,12 @@ describe.concurrent('the lease of a load, of 10 s,', () => {
     expect(await cache.getOrSet('key', loader)).toEqual({ run: 1, value: 'after 13000 ms' })
     expect(await answersOf(loading)).toContain('after 13000 ms')
     expect([loader.mock.calls.length, await runs()]).toEqual([0, 1])
-    await closeAll()
   }, 60_000)
 })
 
 describe('what one process writes', () => {
   it('is seen by the others, though they read from copies, and never do they go back', async () => {
-    const { reads, cache, closeAll } = scene()
+    const { reads, cache } = scene()
     const last = 2_000
     await cache.set('counter', 0)
     const readers = [reads(last), reads(last)]
@@ -271,6 +246,5 @@ describe('what one process writes', () => {
       expect(ending).toEqual(clean)
       expect(stdout).toContain('deleted')
     }
-    await closeAll()
   })
 })

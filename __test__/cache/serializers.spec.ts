@@ -2,8 +2,9 @@
 import { describe, expect, it } from 'vitest'
 import { FORMAT_CUSTOM, FORMAT_FLOATS, FORMAT_JSON, FORMAT_STRUCTURED } from '../../js/generated/operations'
 import { checkSerializer, decodeValue, encodeFloats, type CustomSerializer, type Serializer } from '../../js/serializers'
+import { generator } from '../support/random'
 import { CASES, encode, errorOf, operation } from './encoded'
-import { difference, generator } from './trees'
+import { difference, double } from './trees'
 
 describe('JSON and text', () => {
   it('are written and refused as JSON is everywhere', () => {
@@ -165,7 +166,7 @@ describe('vectors', () => {
   it('come back as the nearest 32-bit floats', () => {
     const random = generator(2)
     for (let round = 0; round < CASES; round++) {
-      const vector = Array.from({ length: 1 + random.below(40) }, () => random.double())
+      const vector = Array.from({ length: 1 + random.below(40) }, () => double(random))
       const rounded = Float32Array.from(vector)
       for (const given of [vector, Float64Array.from(vector), rounded]) {
         expect(difference(decodeValue(floats(given), FORMAT_FLOATS), rounded)).toBeNull()

@@ -3,10 +3,11 @@
 // what it asked for, and what `getEntry` says.
 import { randomUUID } from 'node:crypto'
 import { afterAll, describe, expect, inject, it } from 'vitest'
+import { generator } from '../support/random'
 import { Books } from './law/books'
 import { Broken, Player } from './law/player'
-import { generator, lawSeed } from './law/random'
 import { Core } from './law/scene'
+import { lawSeed } from './law/seed'
 import { Play, type Mix } from './law/steps'
 import { World } from './law/world'
 import { opener, patient, stores } from './stores'

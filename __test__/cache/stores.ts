@@ -1,8 +1,9 @@
-// Instances for suites that run on the embedded memory store and on a real Redis. Every suite has a
-// key prefix of its own; everything is closed when it ends.
+// Instances for suites that run on the embedded memory store and on a real Redis, where every suite has a key prefix
+// of its own, and for suites with a server of their own. Everything is closed when the suite ends.
 import { randomUUID } from 'node:crypto'
 import { createHoldfast } from 'holdfast'
 import { afterAll, beforeAll, inject } from 'vitest'
+import { RedisServer } from '../support/redis-server'
 import { RespClient } from '../support/resp-client'
 
 export type Store = 'memory' | 'redis'
@@ -45,6 +46,32 @@ export function onStore(store: Store, options: InstanceOptions = {}): Surroundin
       return client
     },
   }
+}
+
+export interface OwnServer {
+  server: () => RedisServer
+  /** The server, to judge from outside. */
+  outside: () => RespClient
+  /** An instance of it, which ends with the suite. */
+  open: (options?: InstanceOptions) => Instance
+}
+
+/** For what the suites of the shared server would disturb, or be disturbed by: its counts, its users, its being emptied. */
+export function onOwnServer(): OwnServer {
+  const { open, closeAll } = opener(patient)
+  let server: RedisServer
+  let client: RespClient
+
+  beforeAll(async () => {
+    server = await RedisServer.start()
+    client = await server.client()
+  })
+  afterAll(async () => {
+    await closeAll()
+    client.close()
+    await server.dispose()
+  })
+  return { server: () => server, outside: () => client, open: (options = {}) => open({ url: server.url, ...options }) }
 }
 
 /** Makes another core, with a connection and copies of its own, as another process has. */

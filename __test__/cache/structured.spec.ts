@@ -1,10 +1,10 @@
 /// <reference lib="es2024.string" />
 // Structured values come back as they were; what can't be one is named by its path; what can't be read is said.
 import { describe, expect, it } from 'vitest'
-import { HoldfastError } from '../../js/errors'
 import { decodeValue, type Serializer } from '../../js/serializers'
+import { generator } from '../support/random'
 import { CASES, clone, encode, errorOf, operation, seeds } from './encoded'
-import { difference, generator, plant, standsAt, tree } from './trees'
+import { difference, plant, standsAt, tree } from './trees'
 
 describe('structured values', () => {
   it(`come back as they were: ${CASES} trees of every type`, () => {

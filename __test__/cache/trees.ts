@@ -1,30 +1,10 @@
 // Values by chance, of every type that structured values may have; how two of them differ, and where in one a
 // stranger stands.
 
-export interface Random {
-  /** A whole number from 0, below the bound. */
-  below(bound: number): number
-  /** A finite number of any size. */
-  double(): number
-  pick<Item>(items: readonly Item[]): Item
-}
+import type { Random } from '../support/random'
 
-/** mulberry32: small, and good enough to choose by. */
-export function generator(seed: number): Random {
-  let state = seed
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-  const below = (bound: number): number => Math.floor(next() * bound)
-  return {
-    below,
-    double: () => (next() - 0.5) * 2 ** (below(100) - 50),
-    pick: (items) => items[below(items.length)] as (typeof items)[number],
-  }
-}
+/** A finite number of any size. */
+export const double = ({ unit, below }: Random): number => (unit() - 0.5) * 2 ** (below(100) - 50)
 
 const VIEWS = [
   Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array,
@@ -93,7 +73,7 @@ export function tree(random: Random): unknown {
       case 3:
         return random.pick(NUMBERS)
       case 4:
-        return random.double()
+        return double(random)
       case 5:
         return random.pick(TEXTS)
       case 6:
@@ -113,7 +93,7 @@ export function tree(random: Random): unknown {
       case 13: {
         const Kind = random.pick(ERRORS)
         // Of its own: an Error among its own causes is written and can't be read again.
-        const cause = random.pick([null, random.double(), new Date(0), { at: [1n] }, new TypeError('inner')])
+        const cause = random.pick([null, double(random), new Date(0), { at: [1n] }, new TypeError('inner')])
         return keep(new Kind(random.pick(TEXTS), random.below(2) === 0 ? undefined : { cause }))
       }
       case 14:

@@ -1,7 +1,7 @@
 // One call of a loader for many keys, of which nobody else loads any.
+import type { Random } from '../../support/random'
 import type { How, Player } from './player'
 import { text } from './player'
-import type { Random } from './random'
 import type { Core, Spot } from './scene'
 
 export async function getOrSetMany(player: Player, core: Core, wanted: readonly Spot[], random: Random): Promise<void> {

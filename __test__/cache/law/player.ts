@@ -1,9 +1,9 @@
 // Plays calls on the cache and on the law's idea of it, and says where they differ: reads, writes and invalidations.
 // Loads are in loads.ts.
 import { turn } from '../../boundary/inside'
+import type { Random } from '../../support/random'
 import { waitFor } from '../../support/wait-for'
 import type { Layer } from './books'
-import type { Random } from './random'
 import { placesOf, spotsOf, type Core, type Place, type Spot } from './scene'
 import { visible, World, type Entry, type Seen } from './world'
 

@@ -1,9 +1,9 @@
 // Steps of a law as data, so that a sequence can be drawn by chance, played again, and made shorter.
+import { generator, type Random } from '../../support/random'
 import type { Ending, Plan } from './flight'
 import { Loads } from './loads'
 import { getOrSetMany } from './many'
 import { Broken, Player, tooLarge, type How } from './player'
-import { generator, type Random } from './random'
 import type { Core, Spot } from './scene'
 
 export interface Step {

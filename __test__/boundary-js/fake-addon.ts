@@ -11,8 +11,8 @@ import {
   REPLY_LOADING,
   REPLY_NULL,
   REPLY_TEXT,
-} from '../js/generated/operations'
-import type { NativeEnvironment, NativeModule } from '../js/native-module'
+} from '../../js/generated/operations'
+import type { NativeEnvironment, NativeModule } from '../../js/native-module'
 
 /** A value as the fake answers it. */
 export interface FakeEntry {
