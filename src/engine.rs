@@ -181,6 +181,12 @@ async fn adopt(backend: Weak<Fallback>) {
     }
 }
 
+fn sweep_some(backend: &Fallback, now: u64, step: usize) -> usize {
+    let mut local = backend.local.lock();
+    local.store.rates.sweep(now, step);
+    local.store.sweep(now, step)
+}
+
 /// Frees expired values without anybody reading them, and tells when memory was short. A bounded step
 /// at a time, so that the lock is never held for long.
 async fn sweep(backend: Weak<Fallback>) {
@@ -193,7 +199,7 @@ async fn sweep(backend: Weak<Fallback>) {
         loop {
             let Some(backend) = backend.upgrade() else { return };
             let now = backend.clock.micros();
-            if backend.local.lock().store.sweep(now, STEP) < STEP {
+            if sweep_some(&backend, now, STEP) < STEP {
                 let evicted = backend.local.lock().store.stats().evicted;
                 if evicted > told {
                     backend.emit(serde_json::json!({

@@ -2,18 +2,19 @@
 use bytes::Bytes;
 
 use super::change::Changes;
+use super::rate::Owed;
 use super::{Removal, Value};
 use crate::base::stamp::Stamp;
 
 /// The last thing that was asked for one key, or all changes that merge there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Intent {
     pub key: Bytes,
     pub stamp: Stamp,
     pub wish: Wish,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Wish {
     /// Removes what is not newer.
     Delete,
@@ -33,12 +34,14 @@ pub enum Wish {
     Invalidate(Vec<(Removal, Stamp)>),
     /// Carries out changes of a raw key, each once.
     Change(Changes),
+    /// Charges a key of a limiter what it was charged already, each once.
+    Rate(Owed),
 }
 
 impl Intent {
     /// The key of which others may hold copies that it makes old.
     pub fn changes(&self) -> Option<&Bytes> {
-        (!matches!(self.wish, Wish::Change(_))).then_some(&self.key)
+        (!matches!(self.wish, Wish::Change(_) | Wish::Rate(_))).then_some(&self.key)
     }
 
     /// The same with other stamps; changes keep theirs.
@@ -51,6 +54,7 @@ impl Intent {
                 let expired = expired.map(|stamp| Box::new(moved(*stamp)));
                 Wish::Set { value, expires_at, fresh_until, since, expired }
             }
+            Wish::Rate(owed) => Wish::Rate(owed.moved(moved, &|at| at)),
             wish => wish,
         };
         Self { key: self.key, stamp: moved(self.stamp), wish }

@@ -8,9 +8,12 @@ pub mod intent;
 pub mod limits;
 pub mod memory;
 pub mod policy;
+pub mod rate;
 pub mod redis;
 pub mod scope;
 pub mod scopes;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -19,6 +22,7 @@ use crate::base::number::Number;
 use crate::base::stamp::Stamp;
 pub use call::{Call, Settler, Sink, settle_all};
 pub use change::Change;
+pub use rate::{Act, Decision, Limiter};
 pub use policy::{Marker, Meta, Policy, Removal, Tags, Verdict};
 pub use scope::Scope;
 
@@ -91,6 +95,9 @@ pub enum Operation {
     /// One raw command that merges with others: `args` as it was given, `change` what it does. It has an id,
     /// so it is carried out once, however often it is sent. Atomic.
     Change { key: Bytes, args: Vec<Bytes>, change: Change, stamp: Stamp, number: Number },
+    /// Decides or changes what a key of a limiter is charged, for all its policies at once. Atomic. Sent twice it
+    /// counts once.
+    Rate { key: Bytes, limiter: Arc<Limiter>, act: Act },
     /// One raw command, keys not yet prefixed. Nothing is promised beyond Redis' own word.
     Command { args: Vec<Bytes> },
     /// Raw commands in one pipeline; not atomic. A failed one is an error in its place.
@@ -110,6 +117,7 @@ impl Operation {
             | Self::Change { key, .. }
             | Self::Hold { key, .. }
             | Self::Invalidate { key, .. }
+            | Self::Rate { key, .. }
             | Self::Fill { key, .. } => Some(key),
             Self::Clear { .. } | Self::Command { .. } | Self::Pipeline { .. } => None,
         }
@@ -129,6 +137,7 @@ impl Operation {
             | Self::Exists { .. }
             | Self::Load { .. }
             | Self::Hold { .. }
+            | Self::Rate { .. }
             | Self::Command { .. }
             | Self::Pipeline { .. } => None,
         }
@@ -240,6 +249,7 @@ pub enum Reply {
     Flag(bool),
     Count(u64),
     Loading(Loading),
+    Decision(Box<Decision>),
     Raw(Raw),
 }
 

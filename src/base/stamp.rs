@@ -42,6 +42,7 @@ pub struct Stamps {
     pinned: AtomicBool,
     /// A test wants stamps that go back with the clock.
     falls: AtomicBool,
+    acts: AtomicU64,
 }
 
 impl Stamps {
@@ -56,6 +57,7 @@ impl Stamps {
             numbers: Arc::default(),
             pinned: AtomicBool::new(false),
             falls: AtomicBool::new(false),
+            acts: AtomicU64::new(0),
         }
     }
 
@@ -69,6 +71,11 @@ impl Stamps {
     /// For tests: stamps may go back.
     pub fn let_fall(&self) {
         self.falls.store(true, Ordering::Relaxed);
+    }
+
+    /// The place of an act of this process among its others, as they are sent; the first is 1.
+    pub fn next_act(&self) -> u64 {
+        self.acts.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub fn process(&self) -> u64 {

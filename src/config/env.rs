@@ -11,6 +11,7 @@
 //! | `REDIS_KEY_PREFIX` | `ai-chatbot:` | in front of every key |
 //! | `REDIS_CONNECTION_TIMEOUT`, else `REDIS_CONNECT_TIMEOUT` | 10000 ms | deadline of a dial |
 //! | `REDIS_COMMAND_TIMEOUT` | 5000 ms | deadline of an operation |
+//! | `HOLDFAST_INSTANCES` | 1, with a warning | processes of this app, which share limits while each is alone |
 //! | `REDIS_MAX_RETRIES` | 3 | retries of an idempotent operation while online |
 //! | `REDIS_POOL_SIZE` | 5 | connections, 1 to 64 |
 //! | `REDIS_CACHE_DEFAULT_TTL` | 3600 s | lifetime of an entry that names none |
@@ -73,6 +74,7 @@ pub const VARIABLES: &[&str] = &[
     "REDIS_ENABLE_AUTORESYNC",
     "REDIS_FALLBACK_SYNC_INTERVAL",
     "REDIS_POOL_SIZE",
+    "HOLDFAST_INSTANCES",
     "REDIS_MAX_IN_FLIGHT",
     "REDIS_MAX_IN_FLIGHT_BYTES",
     "REDIS_FENCED_WRITES",
@@ -127,6 +129,7 @@ pub fn read(variables: &Map<String, Value>) -> Result<Environment, Error> {
         command_timeout: settings::timeout(&env.field("REDIS_COMMAND_TIMEOUT")?)?,
         max_retries: settings::max_retries(&env.field("REDIS_MAX_RETRIES")?)?,
         pool_size: settings::pool_size(&env.field("REDIS_POOL_SIZE")?)?,
+        instances: settings::instances(&env.field("HOLDFAST_INSTANCES")?)?,
         fallback_enabled: env.field("REDIS_FALLBACK_ENABLED")?.boolean()?,
         auto_sync,
         memory_limit_bytes: settings::memory_limit(&env.field("REDIS_FALLBACK_MAX_MEMORY")?)?,

@@ -45,6 +45,9 @@ pub struct Config {
     pub max_retries: u32,
     /// Connections to the server, 1 to 64, opened on demand. Default 5.
     pub pool_size: usize,
+    /// How many processes of this app there are, among which limits are shared while each is alone. Default: one,
+    /// with a warning.
+    pub instances: Option<u32>,
     /// Whether memory answers while the server doesn't. Default true.
     pub fallback_enabled: bool,
     /// Whether the journal is replayed by itself when the server is back. Default true.

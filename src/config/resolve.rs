@@ -60,6 +60,7 @@ fn config(options: Options, env: Environment) -> Result<Config, Error> {
         silence: options.silence.or(env.silence).unwrap_or(Duration::from_millis(500)),
         max_retries: options.max_retries.or(env.max_retries).unwrap_or(3),
         pool_size: options.pool_size.or(env.pool_size).unwrap_or(5),
+        instances: options.instances.or(env.instances),
         fallback_enabled: options.fallback_enabled.or(env.fallback_enabled).unwrap_or(true),
         auto_sync: options.auto_sync.or(env.auto_sync).unwrap_or(true),
         sync_mode: options.sync_mode.or(env.sync_mode).unwrap_or(SyncMode::Newest),

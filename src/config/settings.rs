@@ -24,6 +24,7 @@ pub struct Settings {
     pub silence: Option<Duration>,
     pub max_retries: Option<u32>,
     pub pool_size: Option<usize>,
+    pub instances: Option<u32>,
     pub fallback_enabled: Option<bool>,
     pub auto_sync: Option<bool>,
     pub sync_mode: Option<SyncMode>,
@@ -81,6 +82,10 @@ pub fn max_retries(field: &Field<'_>) -> Read<u32> {
 
 pub fn pool_size(field: &Field<'_>) -> Read<usize> {
     size(field.integer(&(1..=64), "")?)
+}
+
+pub fn instances(field: &Field<'_>) -> Read<u32> {
+    Ok(field.integer(&(1..=100_000), "")?.and_then(|count| u32::try_from(count).ok()))
 }
 
 /// Given in MB of 1,048,576 bytes; answers in bytes.

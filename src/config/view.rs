@@ -17,6 +17,7 @@ impl fmt::Debug for Config {
             silence,
             max_retries,
             pool_size,
+            instances,
             fallback_enabled,
             auto_sync,
             sync_mode,
@@ -50,6 +51,7 @@ impl fmt::Debug for Config {
             .field("silence", silence)
             .field("max_retries", max_retries)
             .field("pool_size", pool_size)
+            .field("instances", instances)
             .field("fallback_enabled", fallback_enabled)
             .field("auto_sync", auto_sync)
             .field("sync_mode", sync_mode)
@@ -109,6 +111,7 @@ impl Config {
             silence,
             max_retries,
             pool_size,
+            instances,
             fallback_enabled,
             auto_sync,
             sync_mode,
@@ -142,6 +145,7 @@ impl Config {
             "silenceMs": milliseconds(*silence),
             "maxRetries": max_retries,
             "poolSize": pool_size,
+            "instances": instances,
             "fallbackEnabled": fallback_enabled,
             "autoSync": auto_sync,
             "syncMode": sync_mode.as_str(),

@@ -88,6 +88,10 @@ impl Fallback {
                 }));
                 continue;
             }
+            // This process charges it itself.
+            if let Wish::Rate(_) = intent.wish {
+                continue;
+            }
             if matches!(intent.wish, Wish::Expire | Wish::Invalidate(_)) {
                 let intent = intent.clone().moved(&|stamp| self.stamps.settle(stamp));
                 rows.invalidations.push(in_hex(&Record::Intent(&intent)));

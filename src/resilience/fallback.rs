@@ -19,7 +19,7 @@ use crate::backend::memory::store::Marks;
 use crate::backend::memory::{self, Moment};
 use crate::backend::redis::{Failure, Redis, State};
 use crate::backend::{
-    Answer, Backend, Call, Change, Early, Loading, Operation, Raw, Reach, Reply, Settler, Tags,
+    Answer, Backend, Call, Change, Decision, Early, Loading, Operation, Raw, Reach, Reply, Settler, Tags,
     settle_all,
 };
 use crate::base::clock::Clock;
@@ -184,6 +184,10 @@ impl Fallback {
             let answer = match operation {
                 Operation::Command { .. } => local.apply_change(operation, false, &moment),
                 Operation::Change { .. } => local.apply_change(operation, sent, &moment),
+                Operation::Rate { limiter, .. } if limiter.is_closed() => {
+                    Ok(Reply::Decision(Box::new(Decision::without(limiter))))
+                }
+                Operation::Rate { .. } => local.apply_rate(operation, sent, &moment),
                 operation => local.apply_journalled(operation, &moment),
             };
             if let Some(plant) = self.config.planted {
@@ -296,6 +300,23 @@ impl Fallback {
         }
     }
 
+    /// The refusal that the server would give, where that is known; what is given back makes it unknown.
+    fn refused(&self, operation: Operation) -> Early {
+        let Operation::Rate { key, limiter, act } = &operation else {
+            return Early::Pass(operation);
+        };
+        let mut local = self.local.lock();
+        if !act.verb.is_plain_take() {
+            local.store.rates.forget(key);
+        } else if limiter.denies
+            && let Some(decision) =
+                local.store.rates.refusal(key, limiter, &act.verb, self.clock.micros())
+        {
+            return Early::Answer(Ok(Reply::Decision(Box::new(decision))));
+        }
+        Early::Pass(operation)
+    }
+
     /// Memory for good knows all there is, so its answers may be kept in front of it.
     fn marked(&self, local: &Local, key: Option<&Bytes>, mut answer: Answer) -> Answer {
         match (&mut answer, key) {
@@ -400,7 +421,10 @@ impl Backend for Fallback {
         }
         let operation = self.behind(operation);
         if !self.on_memory.load(Ordering::Acquire) {
-            return self.near(operation, reach);
+            return match operation {
+                Operation::Rate { .. } => self.refused(operation),
+                operation => self.near(operation, reach),
+            };
         }
         let mut local = self.local.lock();
         if self.redis.is_some() && !local.on_memory() {
@@ -456,6 +480,7 @@ pub fn neutral(operation: &Operation) -> Answer {
         | Operation::Hold { .. }
         | Operation::Invalidate { .. }
         | Operation::Exists { .. } => Reply::Flag(false),
+        Operation::Rate { limiter, .. } => Reply::Decision(Box::new(Decision::without(limiter))),
         // Of what was loaded, "no" would say that something newer came first.
         Operation::Fill { .. }
         | Operation::Command { .. }

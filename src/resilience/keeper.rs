@@ -11,6 +11,7 @@ use super::near::seconds;
 use crate::backend::change::{Changes, KNOWN_MS};
 use crate::backend::intent::{Intent, Outcome, Wish};
 use crate::backend::memory::store::{Data, Entry, Marks, Standing};
+use crate::backend::rate::Seen;
 use crate::backend::redis::{Change, Failure, Identity, Keeper, Owed, Passing, Replayer, State};
 use crate::backend::{Answer, Call, Marker, Operation, Reply, Scope, Tags};
 use crate::base::error::Result;
@@ -253,6 +254,16 @@ impl Keeper for Fallback {
         }
     }
 
+    fn limited(&self, seen: Vec<(Bytes, Seen, bool, u64)>) {
+        let mut local = self.local.lock();
+        if local.on_memory() {
+            return;
+        }
+        for (key, seen, refused, since) in seen {
+            local.store.rates.learn(&key, &seen, refused, since);
+        }
+    }
+
     fn unanswered(&self, calls: Vec<(Call, Failure)>) {
         self.settle_unanswered(calls);
     }
@@ -318,6 +329,7 @@ impl Keeper for Fallback {
         // server goes away again before its turn comes.
         local.store.clear_clean();
         local.store.markers.doubt_all();
+        local.store.rates.clear();
         local.bump_all();
         self.on_memory.store(local.on_memory(), Ordering::Release);
         true
@@ -443,7 +455,7 @@ impl Keeper for Fallback {
 
     fn may_write_absent(&self, intent: &Intent) -> bool {
         let since = match &intent.wish {
-            Wish::Delete | Wish::Expire => return true,
+            Wish::Delete | Wish::Expire | Wish::Rate(_) => return true,
             Wish::Invalidate(removals) => {
                 let oldest = removals.iter().map(|&(_, stamp)| self.since(stamp)).min();
                 oldest.unwrap_or_default()

@@ -8,6 +8,7 @@ use crate::backend::change;
 use crate::backend::intent::{Intent, Wish};
 use crate::backend::memory::store::{Data, Entry, Standing, Store};
 use crate::backend::memory::{self, Moment};
+use crate::backend::rate::{Due, Outcome, Verb};
 use crate::backend::redis::State;
 use crate::backend::{Answer, Ask, Meta, Operation, Reply, Source, Value, Verdict};
 use crate::base::error::{Applied, Error, ErrorKind};
@@ -28,8 +29,10 @@ pub struct Local {
 
 impl Local {
     pub fn new(config: &Config) -> Self {
+        let mut store = Store::new(config.memory_limit_bytes);
+        store.rates.share_among(config.instances.unwrap_or(1));
         Self {
-            store: Store::new(config.memory_limit_bytes),
+            store,
             journal: Journal::new(config.journal_limit_bytes),
             near: Near::new(config.near_cache != NearCache::Off, config.near_max_age),
             state: State::Idle,
@@ -109,6 +112,30 @@ impl Local {
         let entry = change::Entry { number, stamp: *stamp, sent, change };
         self.journal.change(key, entry);
         Ok(answer)
+    }
+
+    /// An act of a limiter in memory, with what it charges in the journal. `sent`: it may have reached the server.
+    pub fn apply_rate(&mut self, operation: &Operation, sent: bool, moment: &Moment<'_>) -> Answer {
+        let Operation::Rate { key, limiter, act } = operation else {
+            return self.plainly(operation, moment);
+        };
+        let decided = self.plainly(operation, moment);
+        let Ok(Reply::Decision(decision)) = &decided else { return decided };
+        let charges = match act.verb {
+            Verb::Peek => false,
+            Verb::Take { .. } | Verb::Renew(_) => decision.outcome == Outcome::Done,
+            // The server may know of what this process doesn't.
+            Verb::Settle { .. } | Verb::Refund(_) | Verb::Reset => true,
+        };
+        if charges {
+            let mut act = act.clone();
+            if act.number == 0 {
+                act.number = moment.stamps.next_act();
+            }
+            let (stamp, process) = (moment.stamps.next(), moment.stamps.process());
+            self.journal.charge(key, limiter, Due { act, stamp, process, sent });
+        }
+        decided
     }
 
     /// An operation in memory, with its intent in the journal. One that comes late, after something

@@ -8,6 +8,7 @@ mod leases;
 mod markers;
 mod marks;
 mod outcome;
+pub mod rates;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -122,6 +123,10 @@ pub fn apply(
         }
         Operation::Clear { scope, stamp } => {
             Reply::Count(store.remove_scope(scope, *stamp, now) as u64)
+        }
+        Operation::Rate { key, limiter, act } => {
+            let decision = store.rates.apply(key, limiter, act, now, journalled);
+            Reply::Decision(Box::new(decision))
         }
         Operation::Command { args } | Operation::Change { args, .. } => {
             Reply::Raw(commands::run(store, args, moment, evicted)?)

@@ -19,10 +19,14 @@ pub use super::leases::{MAX_LEASE_BYTES, MAX_LEASES, Taken};
 pub use super::markers::Markers;
 pub use super::marks::Marks;
 pub use super::outcome::{Evicted, Full, Owned, Stats};
+use super::rates::Rates;
 use crate::backend::policy::{Marker, Verdict};
 use crate::backend::scope::Scope;
 use crate::base::keys::Keys;
 use crate::base::stamp::Stamp;
+
+/// How much limits may take, of as much as the store may take besides.
+const RATES_PERCENT: usize = 40;
 
 /// An entry with its place in the expiry order.
 struct Slot {
@@ -42,6 +46,8 @@ pub struct Store {
     /// What is known of tags.
     pub markers: Markers,
     pub marks: Arc<Marks>,
+    /// What limits are charged; bounded by itself.
+    pub rates: Rates,
     owned: Vec<Owned>,
     /// A marker's name, while it is looked for.
     scratch: BytesMut,
@@ -61,6 +67,7 @@ impl Store {
             leases: Leases::new(),
             markers: Markers::default(),
             marks: Arc::new(Marks::default()),
+            rates: Rates::new(limit_bytes / 100 * RATES_PERCENT),
             owned: Vec::new(),
             scratch: BytesMut::new(),
             bytes: 0,

@@ -8,6 +8,7 @@ use super::landing::overwrites;
 use super::wire::Read;
 use super::{Keeper, Passing, Wire, failure};
 use crate::backend::intent::Outcome;
+use crate::backend::rate::Seen;
 use crate::backend::{
     Answer, Call, Found, Loading, Meta, Operation, Reply, Source, Verdict, settle_all,
 };
@@ -31,6 +32,8 @@ pub(super) struct Landing {
     pub fenced: Vec<Call>,
     /// Keys of which a later write was carried out, and how many of those it covers.
     later: HashMap<Bytes, usize>,
+    /// What the server said of limits.
+    pub limited: Vec<(Bytes, Seen, bool, u64)>,
     pub failed: Option<Error>,
     pub reopen: bool,
     /// The server has no room for what is replayed.
@@ -91,6 +94,7 @@ impl Landing {
             again: Vec::new(),
             fenced: Vec::new(),
             later: HashMap::new(),
+            limited: Vec::new(),
             failed: None,
             reopen: false,
             full: false,
@@ -156,7 +160,7 @@ impl Landing {
 
     /// Hands the answers out, and their values to whoever keeps copies. Gives back what is to be unfolded.
     pub fn settle(self, keeper: Option<&dyn Keeper>, wire: &Wire) -> Vec<Arrived> {
-        let Self { answers, kept, missed, folded, late, .. } = self;
+        let Self { answers, kept, missed, folded, late, limited, .. } = self;
         if let Some(keeper) = keeper {
             // Before it is unfolded, only what it replaces is known.
             let metas: Vec<Meta> = folded.iter().map(|arrived| wire.meta(&arrived.read)).collect();
@@ -171,6 +175,9 @@ impl Landing {
             });
             let whole = kept.iter().filter_map(|kept| kept.passing(answers.get(kept.at)?, late));
             keeper.keep(&mut whole.chain(announced).chain(gone));
+            if !limited.is_empty() {
+                keeper.limited(limited);
+            }
         }
         settle_all(answers.into_iter().map(|(call, answer)| (call.settler, answer)));
         folded

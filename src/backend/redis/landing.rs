@@ -12,8 +12,9 @@ use super::items::{Item, Step};
 use super::state::State;
 use super::wire;
 use crate::backend::intent::{Intent, Outcome};
+use crate::backend::rate::{Outcome as Taken, Verb};
 use crate::backend::{Call, Meta, Operation, Reply, settle_all};
-use crate::base::error::{Applied, Error, ErrorKind};
+use crate::base::error::{Applied, Error, ErrorKind, Result};
 use crate::base::stamp::Stamp;
 
 /// How often a live write that met something newer tries to be the last one.
@@ -69,6 +70,8 @@ impl Hub {
         // answered from what still waits, unless it was a write, which settles them.
         let mut untaken: HashMap<Bytes, Intent> = HashMap::new();
         let mut owed = Vec::new();
+        // What a call of the script of limits said of the keys that share it.
+        let mut said = None;
         let mut values = values.into_iter();
         for item in items {
             match item {
@@ -84,6 +87,14 @@ impl Hub {
                             untaken.insert(intent.key.clone(), intent);
                         }
                     }
+                }
+                Item::Call { call, replies, .. }
+                    if matches!(call.operation, Operation::Rate { .. }) =>
+                {
+                    if replies > 0 {
+                        said = values.next().map(wire::said);
+                    }
+                    self.land_rate(call, said.as_mut(), &mut landing);
                 }
                 Item::Call { call, step, seen, replies, announced } => {
                     let replies: Vec<Resp> = values.by_ref().take(replies).collect();
@@ -210,6 +221,30 @@ impl Hub {
                 out.answers.push((call, Ok(reply)));
             }
             Err(error) => self.refuse(call, seen, error, out),
+        }
+    }
+
+    /// The next of those that share a call.
+    fn land_rate(&self, call: Call, said: Option<&mut Result<wire::Said>>, out: &mut Landing) {
+        let Operation::Rate { key, limiter, act } = &call.operation else { return };
+        let said = match said {
+            Some(Ok(said)) => said.next(),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(wire::unexpected()),
+        };
+        let decided = said.and_then(|(outcome, seen)| {
+            let takes = matches!(act.verb, Verb::Take { .. });
+            // It was allowed when it was sent before.
+            let outcome = if takes && outcome == Taken::Known { Taken::Done } else { outcome };
+            Ok((wire::decision(limiter, act, outcome, &seen)?, seen))
+        });
+        match decided {
+            Ok((decision, seen)) => {
+                let refused = decision.outcome == Taken::Refused;
+                out.limited.push((key.clone(), seen, refused, call.since));
+                out.answers.push((call, Ok(Reply::Decision(Box::new(decision)))));
+            }
+            Err(error) => self.refuse(call, 0, error, out),
         }
     }
 

@@ -31,8 +31,9 @@ script!(REPLAY_SET, "replay_set.lua");
 script!(REPLAY_DELETE, "replay_delete.lua");
 script!(CHANGE, "change.lua");
 script!(NOTE_CLEAR, "note_clear.lua");
+script!(RATE, "rate.lua");
 
-pub static ALL: [&Script; 11] = [
+pub static ALL: [&Script; 12] = [
     &LEASE,
     &FILL,
     &HOLD,
@@ -44,6 +45,7 @@ pub static ALL: [&Script; 11] = [
     &REPLAY_DELETE,
     &CHANGE,
     &NOTE_CLEAR,
+    &RATE,
 ];
 
 impl Script {

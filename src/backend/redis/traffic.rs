@@ -8,6 +8,7 @@ use bytes::Bytes;
 use redis::{Pipeline, RedisResult, Value as Resp};
 
 use super::gates::Place;
+use super::grouped::Rates;
 use super::hub::{Hub, micros};
 use super::items::{Batch, Item, Step, is_large_write, runs_script};
 use super::state::State;
@@ -37,6 +38,7 @@ impl Hub {
         let mut outgoing = self.outgoing(calls.len());
         let mut refused = Vec::new();
         let mut owed = Vec::new();
+        let mut rates = Rates::default();
         let keeper = self.shared.keeper();
         // Who knows what the server does not know yet: of managed keys, and of raw ones.
         let owing = keeper.as_ref().filter(|_| self.state == State::Resyncing);
@@ -105,6 +107,10 @@ impl Hub {
             if let Some(intent) = intent {
                 self.add_replay(&mut outgoing[at], intent);
             }
+            if let Operation::Rate { .. } = call.operation {
+                rates.add(at, call, &self.shared.wire.stamps);
+                continue;
+            }
             let mut seen = 0;
             if let Some(keeper) = &keeper {
                 match keeper.sending(&call) {
@@ -122,6 +128,7 @@ impl Hub {
             let announced = wire.announce(call.operation.changes(), pipeline);
             items.push(Item::Call { call, step: Step::First, seen, replies, announced });
         }
+        rates.send(&mut outgoing, self.shared.wire.stamps.process());
         settle_all(refused);
         self.unanswered(owed, Applied::No);
         self.send(outgoing);

@@ -9,6 +9,7 @@ use super::record::{self, Begin, Clocks, Read};
 use crate::backend::Scope;
 use crate::backend::change::Entry;
 use crate::backend::intent::{Intent, Wish};
+use crate::backend::rate::Owed;
 use crate::base::stamp::Stamp;
 
 /// The state that the records of one file add up to.
@@ -91,6 +92,19 @@ impl State {
                     }
                 }
             }
+            Read::Charge { key, limiter, due } => {
+                let stamp = due.stamp;
+                match self.intents.get_mut(&key) {
+                    Some(Intent { wish: Wish::Rate(owed), stamp: newest, .. }) => {
+                        owed.push(&limiter, due);
+                        *newest = stamp.max(*newest);
+                    }
+                    _ => {
+                        let wish = Wish::Rate(Owed::new(limiter, due));
+                        self.intents.insert(key.clone(), Intent { key, stamp, wish });
+                    }
+                }
+            }
             Read::Sent { key } => {
                 if let Some(Intent { wish: Wish::Change(changes), .. }) = self.intents.get_mut(&key)
                 {
@@ -104,6 +118,13 @@ impl State {
                 *newest = (*newest).max(stamp);
             }
             Read::Settled { key, stamp } => {
+                if let Some(Intent { wish: Wish::Rate(owed), .. }) = self.intents.get_mut(&key) {
+                    owed.forget(|due| due.stamp <= stamp);
+                    if owed.is_empty() {
+                        self.intents.remove(&key);
+                    }
+                    return;
+                }
                 let Some(intent) = self.intents.get_mut(&key).filter(|one| one.stamp <= stamp)
                 else {
                     return;
@@ -134,7 +155,7 @@ impl State {
             );
             !scope.covers(key, tagged)
                 || match &mut intent.wish {
-                    Wish::Delete | Wish::Expire | Wish::Invalidate(_) => true,
+                    Wish::Delete | Wish::Expire | Wish::Invalidate(_) | Wish::Rate(_) => true,
                     Wish::Set { .. } => intent.stamp > stamp,
                     Wish::Change(changes) => {
                         changes.forget(&|entry| entry.stamp <= stamp);

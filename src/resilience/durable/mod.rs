@@ -8,6 +8,7 @@ mod disk;
 mod file;
 mod log;
 mod orphans;
+mod rates;
 pub mod record;
 #[cfg(test)]
 mod tests;

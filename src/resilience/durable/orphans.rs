@@ -233,6 +233,10 @@ impl Moved {
             Wish::Invalidate(removals) => Wish::Invalidate(
                 removals.iter().map(|&(removal, stamp)| (removal, self.stamp(stamp))).collect(),
             ),
+            Wish::Rate(owed) => {
+                let at = |at: u64| self.expiry.map_or(at, |shift| at.saturating_add_signed(shift));
+                Wish::Rate(owed.clone().moved(&|stamp| self.stamp(stamp), &at))
+            }
             Wish::Change(changes) => {
                 Wish::Change(changes.clone().moved(&|stamp| self.stamp(stamp)))
             }

@@ -5,12 +5,15 @@
 //! | 0..4 | length of the body, little endian |
 //! | 4..8 | CRC-32 of the body |
 //! | 8.. | body: one byte for the kind, then its fields, little endian; the last field takes what is left |
+use std::sync::Arc;
+
 use bytes::{Buf, BufMut, Bytes};
 
 use super::super::journal::Invalidation;
-use super::changes;
+use super::{changes, rates};
 use crate::backend::change::Entry;
 use crate::backend::intent::{Intent, Wish};
+use crate::backend::rate::{Due, Limiter};
 use crate::backend::redis::Identity;
 use crate::backend::{Policy, Removal, Scope, Tags, Value};
 use crate::base::stamp::Stamp;
@@ -25,6 +28,12 @@ pub enum Record<'a> {
     Change {
         key: &'a Bytes,
         entry: &'a Entry,
+    },
+    /// A key of a limiter was charged.
+    Charge {
+        key: &'a Bytes,
+        limiter: &'a Limiter,
+        due: &'a Due,
     },
     Invalidation {
         scope: &'a Scope,
@@ -68,6 +77,7 @@ pub enum Read {
     Clocks(Clocks),
     Intent(Intent),
     Change { key: Bytes, entry: Entry },
+    Charge { key: Bytes, limiter: Arc<Limiter>, due: Due },
     Sent { key: Bytes },
     Done { key: Bytes, id: (u64, u64) },
     Invalidation(Invalidation),
@@ -109,6 +119,11 @@ impl Record<'_> {
         if let Self::Intent(Intent { key, wish: Wish::Change(changes), .. }) = self {
             let entries = changes.entries().iter();
             return entries.for_each(|entry| Record::Change { key, entry }.encode(out));
+        }
+        if let Self::Intent(Intent { key, wish: Wish::Rate(owed), .. }) = self {
+            let limiter = &owed.limiter;
+            let acts = owed.acts().iter();
+            return acts.for_each(|due| Record::Charge { key, limiter, due }.encode(out));
         }
         let start = out.len();
         out.put_bytes(0, HEADER);
@@ -176,7 +191,13 @@ impl Record<'_> {
                 }
                 out.put_slice(key);
             }
-            Self::Intent(Intent { wish: Wish::Change(_), .. }) => {}
+            Self::Intent(Intent { wish: Wish::Change(_) | Wish::Rate(_), .. }) => {}
+            Self::Charge { key, limiter, due } => {
+                out.put_u8(15);
+                out.put_u32_le(u32::try_from(key.len()).unwrap_or(u32::MAX));
+                out.put_slice(key);
+                rates::put(out, limiter, due);
+            }
             Self::Change { key, entry } => {
                 out.put_u8(10);
                 out.put_u32_le(u32::try_from(key.len()).unwrap_or(u32::MAX));
@@ -317,6 +338,11 @@ fn read(mut body: Bytes) -> Option<Read> {
             }
             let stamp = removals.iter().map(|(_, stamp)| *stamp).max()?;
             Read::Intent(Intent { key: body, stamp, wish: Wish::Invalidate(removals) })
+        }
+        15 => {
+            let key = changes::get_text(&mut body)?;
+            let (limiter, due) = rates::get(&mut body)?;
+            Read::Charge { key, limiter, due }
         }
         _ => return None,
     })

@@ -8,6 +8,7 @@
 //!
 //! Long, because every step weighs what it moves, and writes it down, by the same few private ones.
 mod changes;
+mod rates;
 pub mod removals;
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,9 @@ pub struct Journal {
     deletes: Shelf,
     sets: Shelf,
     changes: Shelf,
+    /// What keys of limiters were charged, and its bytes, which `bytes` does not count.
+    rates: Shelf,
+    rate_bytes: usize,
     invalidations: Scopes<Stamp>,
     /// Those that are being carried out.
     under_way: Scopes<Stamp>,
@@ -78,6 +82,8 @@ impl Journal {
             deletes: LruCache::unbounded(),
             sets: LruCache::unbounded(),
             changes: LruCache::unbounded(),
+            rates: LruCache::unbounded(),
+            rate_bytes: 0,
             invalidations: Scopes::default(),
             under_way: Scopes::default(),
             dropped: 0,
@@ -110,7 +116,8 @@ impl Journal {
 
     /// Intents that wait.
     pub fn owed(&self) -> usize {
-        self.deletes.len() + self.sets.len() + self.changes.len() + self.invalidations.len()
+        let shelves = [&self.deletes, &self.sets, &self.changes, &self.rates];
+        shelves.into_iter().map(LruCache::len).sum::<usize>() + self.invalidations.len()
     }
 
     pub fn bytes(&self) -> usize {
@@ -134,7 +141,8 @@ impl Journal {
         let changed =
             self.changes.peek_lru().and_then(|(_, intent)| changes::of(intent)?.entries().first());
         let changed = changed.map(|entry| entry.stamp);
-        cleared.chain(first(&self.deletes)).chain(first(&self.sets)).chain(changed).min()
+        let first = [&self.deletes, &self.sets, &self.rates].into_iter().filter_map(first);
+        cleared.chain(first).chain(changed).min()
     }
 
     /// The set or the delete that waits for this key.
@@ -144,13 +152,14 @@ impl Journal {
 
     /// Whether anything waits for this key.
     pub fn holds(&self, key: &[u8]) -> bool {
-        self.peek(key).is_some() || self.changes.contains(key)
+        self.peek(key).is_some() || self.changes.contains(key) || self.rates.contains(key)
     }
 
     /// The intents that wait, in the order in which they came, deletes first.
     pub fn intents(&self) -> impl Iterator<Item = &Intent> {
         let managed = self.deletes.iter().rev().chain(self.sets.iter().rev());
-        managed.chain(self.changes.iter().rev()).map(|(_, intent)| intent)
+        let others = self.changes.iter().rev().chain(self.rates.iter().rev());
+        managed.chain(others).map(|(_, intent)| intent)
     }
 
     /// Those that wait, the oldest first.
@@ -215,7 +224,7 @@ impl Journal {
 
     pub fn take(&mut self, key: &[u8]) -> Option<Intent> {
         let managed = self.sets.pop(key).or_else(|| self.deletes.pop(key));
-        let intent = managed.or_else(|| self.changes.pop(key))?;
+        let intent = managed.or_else(|| self.changes.pop(key)).or_else(|| self.rates.pop(key))?;
         self.take_out(&intent);
         Some(intent)
     }
@@ -223,12 +232,13 @@ impl Journal {
     /// Some intents, deletes before sets and these before changes, of each kind those first that came
     /// first; bounded by number and by bytes, but at least one, if there is one.
     pub fn take_some(&mut self, at_most: usize, bytes: usize) -> Vec<Intent> {
-        let kind =
-            [&self.deletes, &self.sets, &self.changes].iter().position(|shelf| !shelf.is_empty());
+        let shelves = [&self.deletes, &self.sets, &self.changes, &self.rates];
+        let kind = shelves.iter().position(|shelf| !shelf.is_empty());
         match kind {
             Some(0) => self.take_deletes(at_most),
             Some(1) => self.take_from(|journal| &mut journal.sets, at_most, bytes),
-            Some(_) => self.take_from(|journal| &mut journal.changes, at_most, bytes),
+            Some(2) => self.take_from(|journal| &mut journal.changes, at_most, bytes),
+            Some(_) => self.take_from(|journal| &mut journal.rates, at_most, bytes),
             None => Vec::new(),
         }
     }
@@ -283,6 +293,10 @@ impl Journal {
         if let Wish::Invalidate(_) = intent.wish {
             return self.put_removals(intent);
         }
+        if let Wish::Rate(owed) = &mut intent.wish {
+            owed.mark_sent();
+            return self.put_charges(intent);
+        }
         let mut intent = self.expired_meanwhile(intent);
         if self.is_outdated(&intent) {
             match self.left_of(&intent) {
@@ -301,6 +315,10 @@ impl Journal {
     pub fn adopt(&mut self, intent: Intent) {
         match intent.wish {
             Wish::Change(_) => return self.adopt_changes(intent),
+            Wish::Rate(_) => {
+                self.write(|| Record::Intent(&intent));
+                return self.put_charges(intent);
+            }
             Wish::Invalidate(_) => {
                 self.write(|| Record::Intent(&intent));
                 return self.put_removals(intent);
@@ -333,7 +351,7 @@ impl Journal {
     /// Drops every intent under a prefix, on request.
     pub fn forget_prefix(&mut self, prefix: &[u8]) {
         self.write(|| Record::Forgotten { prefix });
-        let keys = self.sets.iter().chain(&self.deletes).chain(&self.changes);
+        let keys = self.sets.iter().chain(&self.deletes).chain(&self.changes).chain(&self.rates);
         let keys = keys.map(|(key, _)| key.clone());
         let keys: Vec<Bytes> = keys.filter(|key| key.starts_with(prefix)).collect();
         for key in keys {
@@ -382,12 +400,16 @@ impl Journal {
     }
 
     fn put(&mut self, intent: Intent) {
-        self.bytes += weight(&intent);
+        match &intent.wish {
+            Wish::Rate(_) => self.rate_bytes += weight(&intent),
+            _ => self.bytes += weight(&intent),
+        }
         self.payloads += sheddable(&intent);
         let shelf = match intent.wish {
             Wish::Delete | Wish::Expire | Wish::Invalidate(_) => &mut self.deletes,
             Wish::Set { .. } => &mut self.sets,
             Wish::Change(_) => &mut self.changes,
+            Wish::Rate(_) => &mut self.rates,
         };
         shelf.put(intent.key.clone(), intent);
         self.most = self.most.max(self.owed());
@@ -395,7 +417,8 @@ impl Journal {
 
     fn forget(&mut self, key: &[u8]) {
         let managed = self.sets.pop(key).or_else(|| self.deletes.pop(key));
-        if let Some(intent) = managed.or_else(|| self.changes.pop(key)) {
+        let others = || self.changes.pop(key).or_else(|| self.rates.pop(key));
+        if let Some(intent) = managed.or_else(others) {
             self.unweigh(&intent);
         }
     }
@@ -420,7 +443,10 @@ impl Journal {
     }
 
     fn unweigh(&mut self, intent: &Intent) {
-        self.bytes -= weight(intent);
+        match &intent.wish {
+            Wish::Rate(_) => self.rate_bytes -= weight(intent),
+            _ => self.bytes -= weight(intent),
+        }
         self.payloads -= sheddable(intent);
     }
 
@@ -442,6 +468,7 @@ impl Journal {
             self.sets = LruCache::unbounded();
             self.deletes = LruCache::unbounded();
             self.changes = LruCache::unbounded();
+            self.rates = LruCache::unbounded();
         }
     }
 }
@@ -452,6 +479,7 @@ fn payload(intent: &Intent) -> usize {
         Wish::Set { value, .. } => value_bytes(value),
         Wish::Invalidate(_) => REMOVALS,
         Wish::Change(changes) => changes.bytes(),
+        Wish::Rate(owed) => owed.bytes(),
     }
 }
 
@@ -459,7 +487,7 @@ fn payload(intent: &Intent) -> usize {
 fn sheddable(intent: &Intent) -> usize {
     match &intent.wish {
         Wish::Set { .. } => payload(intent),
-        Wish::Delete | Wish::Expire | Wish::Invalidate(_) | Wish::Change(_) => 0,
+        Wish::Delete | Wish::Expire | Wish::Invalidate(_) | Wish::Change(_) | Wish::Rate(_) => 0,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Operations as Redis commands; in `replays.rs` what is replayed, in `answers.rs` Redis' answers as replies.
 mod answers;
+mod rates;
 mod replays;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use redis::{Cmd, Pipeline, Value as Resp};
 
 pub use self::answers::*;
+pub use self::rates::{Group, MOST_IN_GROUP, Said, decision, said};
 use super::gates::Gates;
 use super::script::{EXPIRE, FILL, HOLD, INVALIDATE, LEASE, LIVE_SET, MARK};
 use crate::backend::change::Entry;
@@ -151,6 +153,12 @@ impl Wire {
                 let (change, number) = (change.clone(), number.clone());
                 let entry = Entry { number, stamp: *stamp, sent: repeated, change };
                 out.add_command(self.changes(key, &[entry], b"live", true));
+                1
+            }
+            Operation::Rate { key, limiter, act } => {
+                let mut group = Group::new(limiter, self.stamps.process());
+                group.add(key, &[(act, false, repeated)], 0);
+                out.add_command(group.command());
                 1
             }
             Operation::Command { args } => {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use redis::{Cmd, Pipeline};
 
 use super::super::script::{CHANGE, NOTE_CLEAR, REPLAY_DELETE, REPLAY_SET};
-use super::{Wire, command};
+use super::{Group, Wire, command};
 use crate::backend::change::{Change, Entry, KNOWN_MS};
 use crate::backend::intent::{Intent, Wish};
 use crate::backend::{Scope, Value};
@@ -46,6 +46,20 @@ impl Wire {
             }
             Wish::Change(changes) => {
                 out.add_command(self.changes(key, changes.entries(), b"replay", certain))
+            }
+            Wish::Rate(owed) => {
+                // Each process has its own marks.
+                let runs = owed.acts().chunk_by(|one, next| one.process == next.process);
+                let mut count = 0;
+                for run in runs {
+                    let process = run.first().map_or(0, |due| due.process);
+                    let mut group = Group::new(&owed.limiter, process);
+                    let acts: Vec<_> = run.iter().map(|due| (&due.act, true, true)).collect();
+                    group.add(key, &acts, now);
+                    out.add_command(group.command());
+                    count += 1;
+                }
+                return count;
             }
             Wish::Expire => out.add_command(self.expire(key, *stamp, false)),
             Wish::Delete => out.add_command(self.replay_delete(key, *stamp)),
