@@ -1068,6 +1068,11 @@ interface HoldfastOptions {
     maxRetries?: number | undefined;
     /** Connections, 1 to 64, opened on demand. Default: 5 (`REDIS_POOL_SIZE`). */
     poolSize?: number | undefined;
+    /**
+     * How many processes of this app there are: while one is alone, it lets through its share of a rate limit. Default: 1,
+     * with a warning when it first matters (`HOLDFAST_INSTANCES`).
+     */
+    instances?: number | undefined;
     /** What memory does while Redis doesn't answer. */
     fallback?: FallbackSettings | undefined;
     /** Operations that may be on their way at once; more are refused with `E_OVERLOADED`. Default: 50000 (`REDIS_MAX_IN_FLIGHT`). */
@@ -1098,6 +1103,285 @@ interface HoldfastOptions {
     testHooks?: boolean | undefined;
 }
 
+/** A platform whose own header says who asks, and which overwrites what clients send of it. */
+type AddressPreset = 'vercel' | 'cloudflare' | 'nginx' | 'none';
+/** How the client's address is found. */
+interface AddressOptions {
+    /**
+     * `'vercel'`: `x-vercel-forwarded-for`, `x-real-ip`. `'cloudflare'`: `cf-connecting-ip`. `'nginx'`: `x-real-ip`, as
+     * `proxy_set_header X-Real-IP $remote_addr` sets it. `'none'`: no header is believed, only `request.ip`.
+     */
+    preset?: AddressPreset | undefined;
+    /** How many proxies stand before the app: the client is so many entries from the right. Default: 1. */
+    trustedHops?: number | undefined;
+    /** Addresses and CIDRs of proxies: the client is the first from the right that is none of them. */
+    trustedProxies?: readonly string[] | undefined;
+    /** IPv6 clients are told apart by so many bits: a household has a /64 at least. Default: 64; 32 to 128. */
+    ipv6Prefix?: number | undefined;
+    /**
+     * What becomes of a request of which nobody says where it comes from: all of them share one count, are refused (400), or
+     * are let through uncounted. Default: `'shared'`, with a warning.
+     */
+    missing?: 'shared' | 'reject' | 'allow' | undefined;
+}
+/** What is read of a request. */
+interface AddressedRequest {
+    readonly headers: {
+        get(name: string): string | null;
+    };
+    readonly ip?: string | undefined;
+}
+
+/** How a limit counts. See docs/rate-limits.md for what each promises. */
+type RateLimitAlgorithm = 'sliding-window' | 'token-bucket' | 'fixed-window' | 'concurrency';
+/**
+ * What is answered when Redis is configured and does not answer: `'local'`, what this process knows and counts, up to its
+ * share of the limit; `'open'`, yes; `'closed'`, that nobody can tell (503, never 429).
+ */
+type RateLimitFailureMode = 'local' | 'open' | 'closed';
+/** One of the limits that decide together. */
+interface RateLimitRule {
+    /** Printable ASCII; it stands in headers. */
+    name: string;
+    /** How much may be taken. */
+    limit: number;
+    /** In which time: seconds, or `'90s'`, `'5m'`, `'1h'`, `'7d'`. Of slots: how long one is held that nobody renews; default 30 s. */
+    window?: Duration | undefined;
+    /** What each call is charged here, whatever it costs elsewhere. Default: what the call says. */
+    cost?: number | undefined;
+    /** Default: the limiter's. */
+    algorithm?: RateLimitAlgorithm | undefined;
+    /** Default: the limiter's. */
+    onUnavailable?: RateLimitFailureMode | undefined;
+}
+/** Options of a limiter. */
+interface LimiterOptions {
+    /** Under which its counts are kept: limiters of the same name share them. Default: made of its limits. */
+    name?: string | undefined;
+    /** The limits, all of which must have room. Or `maxRequests` and `windowMs` for one. */
+    limits?: readonly RateLimitRule[] | undefined;
+    /** How much may be taken in `windowMs`. Default: 100 (`RATE_LIMIT_MAX`). */
+    maxRequests?: number | undefined;
+    /** Default: 900000 (`RATE_LIMIT_WINDOW`). */
+    windowMs?: number | undefined;
+    /** Default: `'sliding-window'`. */
+    algorithm?: RateLimitAlgorithm | undefined;
+    /** Default: `'local'`. */
+    onUnavailable?: RateLimitFailureMode | undefined;
+    /** Whether refusals are remembered here, so that a client who is refused costs Redis nothing. Default: true. */
+    denyCache?: boolean | undefined;
+}
+
+/** Who decided: Redis, this process because memory is all there is or Redis does not answer, or this process because it knows that Redis would refuse. */
+type RateLimitSource = 'redis' | 'local' | 'deny-cache';
+/**
+ * Why a call was refused: the limit is used up; the cost is larger than a limit, so that it can never fit; or nobody can
+ * tell, since Redis does not answer and the limiter is closed then.
+ */
+type RateLimitReason = 'limited' | 'too-large' | 'unavailable';
+/** How one limit stands. */
+interface RateLimitState {
+    name: string;
+    /** How much of it there is; of a process that is alone, its share. */
+    limit: number;
+    remaining: number;
+    /** ms until all of it is free again; 0: it is. */
+    resetMs: number;
+    /** ms until more of it is free than now; 0: all is. */
+    nextMs: number;
+    /** ms until what was asked for fits; 0: it does. `Infinity`: never. */
+    retryAfterMs: number;
+}
+/** What `check` answers. */
+interface RateLimitResult {
+    /** Whether the call may go on. A refused one was charged nothing. */
+    success: boolean;
+    /** Why not; null when it may. */
+    reason: RateLimitReason | null;
+    source: RateLimitSource;
+    /** Of the limit that is closest to its end. */
+    limit: number;
+    /** What is left of it. */
+    remaining: number;
+    /** When all of it is free again, ms since 1970 on this host's clock: to show, not to compare. */
+    resetTime: number;
+    /** Whole seconds until it is worth another try, rounded up; only of a refused call that can ever fit. */
+    retryAfter?: number;
+    /** The same in ms. */
+    retryAfterMs?: number;
+    /** Every limit, in the order in which they were given. */
+    limits: RateLimitState[];
+}
+
+/** Which headers a response carries. */
+interface HeaderOptions {
+    /** `RateLimit` and `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers. Default: true. */
+    standard?: boolean | undefined;
+    /** `X-RateLimit-Limit`, `-Remaining`, `-Reset`, `-Backend`. Default: true. */
+    legacy?: boolean | undefined;
+    /** How `X-RateLimit-Reset` says when: an ISO date, or seconds since 1970. Default: `'iso'`. */
+    legacyReset?: 'iso' | 'epoch' | undefined;
+    /** `Retry-After` of a refusal: whole seconds, rounded up. Default: true. */
+    retryAfter?: boolean | undefined;
+    /** A hash of the key as `pk`, so that clients can tell counts apart. Default: false. */
+    partitionKey?: boolean | undefined;
+}
+
+/** Options of `reserve`. */
+interface ReserveOptions {
+    /** What it will probably come to. Default: 1. */
+    estimate?: RateLimitCost | undefined;
+    /** After so many ms without renewal it comes back. Default: 30000; at least 1000. */
+    leaseMs?: number | undefined;
+    /** For how long it is renewed at most, ms: what hangs does not hold it for ever. Default: 600000. */
+    maxHoldMs?: number | undefined;
+}
+/** What `reserve` answers: a result, and what is held if it is a success. */
+declare class Reservation implements RateLimitResult {
+    #private;
+    /** By which any process can settle it; null: it was refused, and there is nothing to settle. */
+    readonly id: string | null;
+    readonly success: boolean;
+    readonly reason: RateLimitReason | null;
+    readonly source: RateLimitSource;
+    readonly limit: number;
+    readonly remaining: number;
+    readonly resetTime: number;
+    readonly retryAfter?: number;
+    readonly retryAfterMs?: number;
+    readonly limits: RateLimitState[];
+    /** Aborted when it is held no longer though nobody settled it: nobody renewed it in time, or it was held for too long. */
+    get signal(): AbortSignal;
+    /** Counts what it came to instead of the estimate, also after it was lost. Once: again it answers what it answered. */
+    commit(actual: RateLimitCost): Promise<boolean>;
+    /** Counts nothing. Again, or after a commit, it does nothing. */
+    release(): Promise<boolean>;
+    /** The same, for `await using`: what was not committed is released. */
+    [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** What a call costs: so much at every limit, or so much at those that are named and 1 at the others. */
+type RateLimitCost = number | Readonly<Record<string, number>>;
+/** Options of `check`. */
+interface CheckOptions {
+    /** A whole number; 0 only looks. Default: 1. */
+    cost?: RateLimitCost | undefined;
+}
+declare class Limiter {
+    private readonly connection;
+    readonly operation: string;
+    private readonly description;
+    private known;
+    /** Under which its counts are kept. */
+    get name(): string;
+    /**
+     * Charges a key at every limit, or at none: what is refused costs nothing. Never rejects because Redis does not answer:
+     * `source` and `reason` say who decided, and why.
+     */
+    check(key: string, options?: CheckOptions): Promise<RateLimitResult>;
+    /** How a key stands. Charges nothing. */
+    status(key: string): Promise<RateLimitResult>;
+    /**
+     * Charges an estimate, until it is known what it came to: `commit` counts that instead, `release` nothing. Also takes a
+     * slot of every limit that is `'concurrency'`. What is neither committed nor released comes back when this process ends
+     * or lets go of it.
+     */
+    reserve(key: string, options?: ReserveOptions): Promise<Reservation>;
+    /** Counts what a reservation came to; from any process, and once. False: it was settled before. */
+    commit(key: string, id: string, actual: RateLimitCost): Promise<boolean>;
+    /** Gives back what a reservation holds. False: there was nothing left to give back. */
+    release(key: string, id: string): Promise<boolean>;
+    /** Gives back what was taken last. */
+    refund(key: string, cost?: RateLimitCost): Promise<void>;
+    /** Forgets what a key was charged. */
+    reset(key: string): Promise<void>;
+    private readonly shape;
+    private ask;
+    /** The number under which the native side knows it. */
+    private number;
+}
+
+/** What is read of a request: a web `Request`, a `NextRequest`, or what looks like one. */
+interface LimitedRequest extends AddressedRequest {
+    readonly url?: string | undefined;
+}
+/** Options of `createRateLimiter` and `rateLimit`. */
+interface RateLimitOptions<Incoming extends LimitedRequest = LimitedRequest> extends LimiterOptions {
+    /** Whom a request is counted for. Default: the client's address. */
+    keyGenerator?: ((request: Incoming) => string | Promise<string>) | undefined;
+    /** What a request costs. Default: 1. */
+    cost?: RateLimitCost | ((request: Incoming) => RateLimitCost | Promise<RateLimitCost>) | undefined;
+    /** The text of a refusal. */
+    message?: string | undefined;
+    /** How the client's address is found. Default: one trusted proxy. */
+    address?: AddressOptions | undefined;
+    /** Which headers responses carry; false: none. Default: all. */
+    headers?: HeaderOptions | boolean | undefined;
+    /** Whether a refusal's body is problem+json (RFC 9457). Default: `'accept'`, when the client asks for it. */
+    problem?: boolean | 'accept' | undefined;
+    /** In `wrap`: what succeeded (a status below 400) is given back. Default: false. */
+    skipSuccessfulRequests?: boolean | undefined;
+    /** In `wrap`: what failed is given back. Default: false. */
+    skipFailedRequests?: boolean | undefined;
+}
+/** A handler of a route. */
+type RouteHandler<Incoming, Rest extends unknown[]> = (request: Incoming, ...rest: Rest) => Response | Promise<Response>;
+/** A limiter for routes: called with a request it answers a Response. Its other calls take a key. */
+interface RouteLimiter<Incoming extends LimitedRequest = LimitedRequest> extends Pick<Limiter, 'check' | 'status' | 'reserve' | 'commit' | 'release' | 'refund' | 'reset'> {
+    /** 200 with the headers when the request may go on; else 429, or 503, with a body that says why. */
+    (request: Incoming): Promise<Response>;
+    /** The result of a request, for whoever makes his own response. */
+    consume(request: Incoming): Promise<RateLimitResult>;
+    /** A handler that is called only when the limit allows, and whose response carries the headers. */
+    wrap<Own extends Incoming, Rest extends unknown[]>(handler: RouteHandler<Own, Rest>): RouteHandler<Own, Rest>;
+    /** The headers of a result. */
+    headers(result: RateLimitResult, key?: string): Record<string, string>;
+    /** The Response of a result: as calling the limiter answers it. */
+    respond(result: RateLimitResult, request?: Incoming): Response;
+    /** Under which its counts are kept. */
+    readonly limiterName: string;
+}
+
+/** The limiters that are ready to use. */
+interface RateLimiters {
+    /** 30 in 5 minutes. */
+    readonly ai: RouteLimiter;
+    /** 100 in 15 minutes. */
+    readonly api: RouteLimiter;
+    /** 5 in 15 minutes. */
+    readonly auth: RouteLimiter;
+    /** 10 in an hour. */
+    readonly upload: RouteLimiter;
+    /** 1 in a minute. */
+    readonly strict: RouteLimiter;
+    /** 20 in a minute. */
+    readonly chat: RouteLimiter;
+    /** 30 in a minute. */
+    readonly search: RouteLimiter;
+}
+/** What `getRateLimitStats` answers. */
+interface RateLimitStats {
+    /** What was taken and counts still. */
+    count: number;
+    remaining: number;
+    /** When all of it is free again, ms since 1970. */
+    resetTime: number;
+    backend: 'redis' | 'memory';
+}
+
+/** The limiters that are ready to use. Each is called with a request, or asked for a key. */
+declare const rateLimiters: RateLimiters;
+/** Limits a request; see `RateLimitOptions`. 200 with the headers, 429, or 503. */
+declare const rateLimit: <Incoming extends LimitedRequest>(request: Incoming, options?: RateLimitOptions<Incoming> | undefined) => Promise<Response>;
+/** Makes a limiter: for routes, and for anything else that has a key. */
+declare const createRateLimiter: <Incoming extends LimitedRequest = LimitedRequest>(options: RateLimitOptions<Incoming>) => RouteLimiter<Incoming>;
+/** Limits a request by its path: `/api/auth`, `/api/ai`, `/api/upload`, `/api/admin`, other `/api`. */
+declare const applyRateLimit: (request: LimitedRequest) => Promise<Response>;
+/** Who decides now. */
+declare const getRateLimitBackend: () => "redis" | "memory";
+/** How a key stands, by default at the default limiter; null: nothing counts. */
+declare const getRateLimitStats: (key: string, limiter?: Pick<RouteLimiter, "status">) => Promise<RateLimitStats | null>;
+
 /**
  * An instance: a connection, a memory store and the managers over them. Instances with the same settings
  * share their connection and memory within the process. Functions are bound, so they can be taken apart.
@@ -1113,6 +1397,9 @@ declare class Holdfast {
     readonly fallbackManager: FallbackManager;
     /** Results of functions that survive an outage. */
     readonly FallbackCache: MemoizingCache;
+    /** The limiters that are ready to use. */
+    readonly rateLimiters: RateLimiters;
+    private readonly limits;
     /** Whether Redis answers now; see `redisClient.isAvailable`. */
     readonly isRedisAvailable: () => boolean;
     /** How the server is. Never rejects. */
@@ -1129,6 +1416,16 @@ declare class Holdfast {
     readonly syncWithRedis: () => Promise<void>;
     /** Forgets the fallback manager's values in memory. */
     readonly clearFallback: () => void;
+    /** Limits a request: 200 with the headers, 429, or 503. */
+    readonly rateLimit: <Incoming extends LimitedRequest>(request: Incoming, options?: RateLimitOptions<Incoming>) => Promise<Response>;
+    /** Makes a limiter: for routes, and for anything else that has a key. Nothing connects before it is asked. */
+    readonly createRateLimiter: <Incoming extends LimitedRequest = LimitedRequest>(options: RateLimitOptions<Incoming>) => RouteLimiter<Incoming>;
+    /** Limits a request by its path. */
+    readonly applyRateLimit: (request: LimitedRequest) => Promise<Response>;
+    /** Who decides now. */
+    readonly getRateLimitBackend: () => "redis" | "memory";
+    /** How a key stands, by default at the default limiter; null: nothing counts. */
+    readonly getRateLimitStats: (key: string, limiter?: Pick<RouteLimiter, "status">) => Promise<RateLimitStats | null>;
     /**
      * Opens, and waits until it is known whether Redis answers. Never rejects over a server, only over wrong
      * options (`E_INVALID`). Again with the same options it is a no-op; with others, or after a shutdown, it
@@ -1166,5 +1463,5 @@ declare const shutdownRedisSystem: () => Promise<void>;
 /** How every part of the shared instance is. Never rejects. */
 declare const getSystemStatus: () => Promise<SystemStatus>;
 
-export { AICacheManager, FallbackCache, HoldfastError, cacheManager, clearAllCache, clearFallback, createHoldfast, fallbackManager, getCacheInfo, getCacheStats, getFallbackStats, getRedisHealth, getSystemStatus, initializeRedisSystem, isRedisAvailable, redisClient, shutdownRedisSystem, syncWithRedis };
-export type { AIConversationOptions, AIKeyOptions, AIParameters, AIPrompt, AIResponseOptions, AIScope, AbsentPart, BackendState, BatchOptions, BreakerSettings, CacheCounts, CacheEntry, CacheInfo, CacheItem, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CachedStream, CommandArgument, CustomSerializer, Duration, EmbeddingEntry, EmbeddingOptions, FallbackData, FallbackDataChange, FallbackDataEntry, FallbackDataRemoval, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, LoadContext, LoadMany, LoadOptions, LoadedMany, LooseFallbackData, MemoizeOptions, PipelineCommand, RawClient, RedisClient, RedisConnectionState, RedisHealth, Serializer, StaleEntry, StreamOptions, StreamSource, SystemComponents, SystemStatus, TlsOptions, Vector, WarmEntries, WarmEntry, WarmOptions, WarmProgress, WarmResult };
+export { AICacheManager, FallbackCache, HoldfastError, applyRateLimit, cacheManager, clearAllCache, clearFallback, createHoldfast, createRateLimiter, fallbackManager, getCacheInfo, getCacheStats, getFallbackStats, getRateLimitBackend, getRateLimitStats, getRedisHealth, getSystemStatus, initializeRedisSystem, isRedisAvailable, rateLimit, rateLimiters, redisClient, shutdownRedisSystem, syncWithRedis };
+export type { AIConversationOptions, AIKeyOptions, AIParameters, AIPrompt, AIResponseOptions, AIScope, AbsentPart, AddressOptions, AddressPreset, AddressedRequest, BackendState, BatchOptions, BreakerSettings, CacheCounts, CacheEntry, CacheInfo, CacheItem, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CachedStream, CheckOptions, CommandArgument, CustomSerializer, Duration, EmbeddingEntry, EmbeddingOptions, FallbackData, FallbackDataChange, FallbackDataEntry, FallbackDataRemoval, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, HeaderOptions, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, LimitedRequest, LimiterOptions, LoadContext, LoadMany, LoadOptions, LoadedMany, LooseFallbackData, MemoizeOptions, PipelineCommand, RateLimitAlgorithm, RateLimitCost, RateLimitFailureMode, RateLimitOptions, RateLimitReason, RateLimitResult, RateLimitRule, RateLimitSource, RateLimitState, RateLimitStats, RateLimiter, RateLimiters, RawClient, RedisClient, RedisConnectionState, RedisHealth, Reservation, ReserveOptions, RouteHandler, RouteLimiter, Serializer, StaleEntry, StreamOptions, StreamSource, SystemComponents, SystemStatus, TlsOptions, Vector, WarmEntries, WarmEntry, WarmOptions, WarmProgress, WarmResult };

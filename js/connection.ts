@@ -10,6 +10,7 @@ import { configText, journalPathOf, type ConfigView, type FallbackSettings, type
 import { Flights, LONGEST_LOAD_MS } from './flights.js'
 import { Hot } from './hot.js'
 import { Leases } from './leases.js'
+import { Holds } from './limits/holds.js'
 import { LoadLimits } from './load-limits.js'
 import { Tally } from './tally.js'
 
@@ -49,6 +50,7 @@ export class Connection implements EventReceiver {
   readonly flights = new Flights()
   readonly limits = new LoadLimits()
   readonly leases = new Leases(() => this.batch('cacheManager.getOrSet'), LONGEST_LOAD_MS)
+  readonly holds = new Holds()
   readonly tally = new Tally((rows) => this.count(rows))
   /** Counts how often the instance was opened for use; a manager that was shut down stays so within one. */
   generation = 0
@@ -78,9 +80,9 @@ export class Connection implements EventReceiver {
   }
 
   /** A question that what was called before it can't change: it hands nothing over. */
-  look<Answer>(what: string, operation: string): Answer {
+  look<Answer>(what: string, operation: string, argument = ''): Answer {
     const { bridge, batch } = this.#open ?? this.reach(operation)
-    return ask<Answer>(bridge, batch.handle, what, '', operation)
+    return ask<Answer>(bridge, batch.handle, what, argument, operation)
   }
 
   /** A question or a switch, answered at once, after what was called before it. */
@@ -132,6 +134,7 @@ export class Connection implements EventReceiver {
   }
 
   receive(event: NativeEvent): void {
+    if (event.type === 'hold-lost') return this.holds.lose((event as NativeEvent & { id: string }).id)
     if (event.type === 'state-change' && !ON_MEMORY.has((event as StateChange).to)) this.limits.letAllIn()
     this.events.emit(event.type, event)
   }

@@ -45,6 +45,12 @@ export const FallbackCache = absent('FallbackCache')
 export const getFallbackStats = absent('getFallbackStats')
 export const syncWithRedis = absent('syncWithRedis')
 export const clearFallback = absent('clearFallback')
+export const rateLimiters = absent('rateLimiters')
+export const rateLimit = absent('rateLimit')
+export const createRateLimiter = absent('createRateLimiter')
+export const applyRateLimit = absent('applyRateLimit')
+export const getRateLimitBackend = absent('getRateLimitBackend')
+export const getRateLimitStats = absent('getRateLimitStats')
 export const createHoldfast = absent('createHoldfast')
 export { HoldfastError }
 export default redisClient

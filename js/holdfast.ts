@@ -8,6 +8,8 @@ import { CacheManager, type CacheInfo } from './managers/cache.js'
 import { RedisClient, type RedisHealth } from './managers/client.js'
 import { fallbackCacheOf, type MemoizingCache } from './managers/fallback-cache.js'
 import { FallbackManager, type FallbackStats } from './managers/fallback.js'
+import type { LimitedRequest, RateLimitOptions, RouteLimiter } from './limits/http.js'
+import { RateLimitManager, type RateLimitStats, type RateLimiters } from './limits/presets.js'
 import type { HoldfastOptions } from './options.js'
 import {
   initialize,
@@ -35,6 +37,9 @@ export class Holdfast {
   readonly fallbackManager: FallbackManager
   /** Results of functions that survive an outage. */
   readonly FallbackCache: MemoizingCache
+  /** The limiters that are ready to use. */
+  readonly rateLimiters: RateLimiters
+  private readonly limits: RateLimitManager
 
   /** @internal */
   constructor(options: HoldfastOptions) {
@@ -44,6 +49,8 @@ export class Holdfast {
     this.AICacheManager = aiCacheOf(this.cacheManager)
     this.fallbackManager = new FallbackManager(this.connection)
     this.FallbackCache = fallbackCacheOf(this.fallbackManager)
+    this.limits = new RateLimitManager(this.connection)
+    this.rateLimiters = this.limits.rateLimiters
   }
 
   /** Whether Redis answers now; see `redisClient.isAvailable`. */
@@ -62,6 +69,25 @@ export class Holdfast {
   readonly syncWithRedis = (): Promise<void> => this.fallbackManager.syncWithRedis()
   /** Forgets the fallback manager's values in memory. */
   readonly clearFallback = (): void => this.fallbackManager.clearFallbackData()
+
+  /** Limits a request: 200 with the headers, 429, or 503. */
+  readonly rateLimit = <Incoming extends LimitedRequest>(
+    request: Incoming,
+    options?: RateLimitOptions<Incoming>,
+  ): Promise<Response> => this.limits.limit(request, options)
+  /** Makes a limiter: for routes, and for anything else that has a key. Nothing connects before it is asked. */
+  readonly createRateLimiter = <Incoming extends LimitedRequest = LimitedRequest>(
+    options: RateLimitOptions<Incoming>,
+  ): RouteLimiter<Incoming> => this.limits.create(options)
+  /** Limits a request by its path. */
+  readonly applyRateLimit = (request: LimitedRequest): Promise<Response> => this.limits.apply(request)
+  /** Who decides now. */
+  readonly getRateLimitBackend = (): 'redis' | 'memory' => this.limits.backend()
+  /** How a key stands, by default at the default limiter; null: nothing counts. */
+  readonly getRateLimitStats = (
+    key: string,
+    limiter?: Pick<RouteLimiter, 'status'>,
+  ): Promise<RateLimitStats | null> => this.limits.stats(key, limiter)
 
   /**
    * Opens, and waits until it is known whether Redis answers. Never rejects over a server, only over wrong

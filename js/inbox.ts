@@ -8,6 +8,7 @@ import {
   FORMAT_TEXT,
   REPLY_ARRAY,
   REPLY_BOOLEAN,
+  REPLY_DECISION,
   REPLY_DOUBLE,
   REPLY_ENTRY,
   REPLY_ERROR,
@@ -20,6 +21,7 @@ import {
   SOURCE_MEMORY,
   SOURCE_NEAR,
 } from './generated/operations.js'
+import { NUMBERS_OF_A_LIMIT, type Decision } from './limits/result.js'
 import { decodeValue, unreadable, type Serializer } from './serializers.js'
 
 /** Where the rows start. */
@@ -188,6 +190,7 @@ export class Inbox {
   decode(decoder: number, serializer?: Serializer): unknown {
     const { kind } = this
     if (kind === REPLY_ENTRY) return this.readEntry(decoder, serializer)
+    if (kind === REPLY_DECISION) return this.readDecision()
     if (kind !== REPLY_LOADING) return this.readValue()
     this.at++
     const waitMs = this.next()
@@ -263,6 +266,18 @@ export class Inbox {
     throw unreadable('is no JSON; it was not written by this package and was left as it is')
   }
 
+  private readDecision(): Decision {
+    this.at++
+    const outcome = this.next()
+    const decider = this.next()
+    const count = this.next() * NUMBERS_OF_A_LIMIT
+    const { numbers: all, at } = this
+    const numbers = new Array<number>(count)
+    for (let index = 0; index < count; index++) numbers[index] = all[at + index] as number
+    this.at = at + count
+    return { outcome, decider, numbers, id: this.readValue() as string | null }
+  }
+
   private readValue(): unknown {
     switch (this.next()) {
       case REPLY_NULL:
@@ -302,6 +317,9 @@ export class Inbox {
       case REPLY_ENTRY:
         this.at += 10
         return this.readValue()
+      case REPLY_DECISION:
+        this.at--
+        return this.readDecision()
       case REPLY_LOADING:
         this.at += 2
         this.readValue()

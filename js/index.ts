@@ -20,6 +20,14 @@ export const getSystemStatus = root.getSystemStatus
 export { redisClient, isRedisAvailable, getRedisHealth } from './redis-client.js'
 export { cacheManager, AICacheManager, clearAllCache, getCacheStats, getCacheInfo } from './cache-manager.js'
 export { fallbackManager, FallbackCache, getFallbackStats, syncWithRedis, clearFallback } from './fallback-manager.js'
+export {
+  rateLimiters,
+  rateLimit,
+  createRateLimiter,
+  applyRateLimit,
+  getRateLimitBackend,
+  getRateLimitStats,
+} from './rate-limiter.js'
 export { createHoldfast } from './holdfast.js'
 export { HoldfastError } from './errors.js'
 
@@ -80,6 +88,31 @@ export type {
   LooseFallbackData,
   MemoizeOptions,
 } from './fallback-manager.js'
+export type {
+  AddressOptions,
+  AddressPreset,
+  AddressedRequest,
+  CheckOptions,
+  HeaderOptions,
+  LimitedRequest,
+  LimiterOptions,
+  RateLimitAlgorithm,
+  RateLimitCost,
+  RateLimitFailureMode,
+  RateLimitOptions,
+  RateLimitReason,
+  RateLimitResult,
+  RateLimitRule,
+  RateLimitSource,
+  RateLimitState,
+  RateLimitStats,
+  RateLimiter,
+  RateLimiters,
+  Reservation,
+  ReserveOptions,
+  RouteHandler,
+  RouteLimiter,
+} from './rate-limiter.js'
 export type { HoldfastErrorCode, HoldfastErrorFields } from './errors.js'
 export type { BackendState, HoldfastEventName, HoldfastEvents, HoldfastListener } from './events.js'
 export type { Holdfast } from './holdfast.js'

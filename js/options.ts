@@ -88,6 +88,11 @@ export interface HoldfastOptions {
   maxRetries?: number | undefined
   /** Connections, 1 to 64, opened on demand. Default: 5 (`REDIS_POOL_SIZE`). */
   poolSize?: number | undefined
+  /**
+   * How many processes of this app there are: while one is alone, it lets through its share of a rate limit. Default: 1,
+   * with a warning when it first matters (`HOLDFAST_INSTANCES`).
+   */
+  instances?: number | undefined
   /** What memory does while Redis doesn't answer. */
   fallback?: FallbackSettings | undefined
   /** Operations that may be on their way at once; more are refused with `E_OVERLOADED`. Default: 50000 (`REDIS_MAX_IN_FLIGHT`). */
@@ -121,6 +126,8 @@ export interface HoldfastOptions {
 /** The decided settings, without secrets. */
 export interface ConfigView {
   readonly memoryOnly: boolean
+  /** Null: nobody said. */
+  readonly instances: number | null
   readonly configured: boolean
   readonly fallbackEnabled: boolean
   readonly keyPrefix: string
@@ -130,7 +137,7 @@ export interface ConfigView {
 }
 
 /** Variables that can matter; the others, and whatever secrets they hold, stay where they are. */
-const VARIABLE = /^(?:REDIS_|USE_REDIS$|NEXT_PUBLIC_ENABLE_|NEXT_PHASE$|NODE_ENV$)/
+const VARIABLE = /^(?:REDIS_|USE_REDIS$|NEXT_PUBLIC_ENABLE_|NEXT_PHASE$|NODE_ENV$|HOLDFAST_INSTANCES$)/
 
 /** Where the journal is kept on disk, as options and environment say it; '' for nowhere. */
 export function journalPathOf({ fallback, env = process.env }: HoldfastOptions): string {

@@ -56,6 +56,8 @@ export class Slot {
   keeper: KeepFor | null = null
   key = ''
   soft = SOFT_NEVER
+  /** What is made of the answer before anybody gets it; runs none of the user's code. */
+  shape: ((answer: unknown) => unknown) | null = null
   operation = ''
   /** Whether the caller takes the answer from here, in the same call, instead of by a promise. */
   direct = false
@@ -97,6 +99,7 @@ export class Slot {
           this.keeper === null
             ? inbox.decode(this.decoder, this.serializer)
             : inbox.decodeKept(this.decoder, this.serializer, this)
+        if (this.shape !== null) value = this.shape(value)
       } catch (thrown) {
         failure = recordOf(thrown)
       }
@@ -139,6 +142,7 @@ export class Slot {
     this.failure = null
     this.serializer = undefined
     this.keeper = null
+    this.shape = null
     this.direct = false
     this.done = false
     batch.release(this)

@@ -30,6 +30,9 @@ const groups = [
   ['FORMAT', 'format', 'how a value is written', list.formats],
   ['REPLY', 'reply', 'what a value of a reply is', list.replies],
   ['SOURCE', 'source', 'who answered', list.sources],
+  ['VERB', 'verb', 'what is asked of a limiter', list.verbs],
+  ['OUTCOME', 'outcome', 'what it came to', list.outcomes],
+  ['DECIDER', 'decider', 'who decided a limit', list.deciders],
 ]
 
 for (const { name, fields } of list.operations) {

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 
+use crate::backend::Backend;
 use crate::backend::redis::Redis;
 use crate::base::clock::{BootClock, Clock};
 use crate::base::error::{Error, Result};
@@ -16,6 +17,8 @@ use crate::base::random;
 use crate::base::stamp::Stamps;
 use crate::config::{self, Config, Target};
 use crate::managers::cache::Cache;
+use crate::managers::holds::Held;
+use crate::managers::rate_limit::RateLimits;
 use crate::managers::stats::Stats;
 use crate::resilience::fallback::Fallback;
 
@@ -60,6 +63,7 @@ pub struct Core {
     pub config: Arc<Config>,
     pub backend: Arc<Fallback>,
     pub cache: Cache,
+    pub rates: RateLimits,
     pub stats: Stats,
     pub clock: Arc<dyn Clock>,
     listeners: Listeners,
@@ -94,8 +98,22 @@ impl Core {
             config: config.clone(),
         };
         let clock = backend.clock.clone();
+        let heard = listeners.clone();
+        let lost = Box::new(move |id: u64| {
+            tell(&heard, &serde_json::json!({ "type": "hold-lost", "id": format!("{id:016x}") }));
+        });
+        let rates = RateLimits::new(cache.keys.clone(), clock.clone(), lost);
         let stats = Stats::default();
-        Ok(Self { config, backend, cache, stats, clock, listeners, fingerprint })
+        Ok(Self { config, backend, cache, rates, stats, clock, listeners, fingerprint })
+    }
+
+    /// Renews what is held from now on.
+    pub fn keep(&self, held: Held) {
+        let holds = &self.rates.holds;
+        if holds.keep(held) {
+            let backend: Arc<dyn Backend> = self.backend.clone();
+            spawn(holds.clone().run(Arc::downgrade(&backend)));
+        }
     }
 
     pub fn listen(&self, listener: Weak<dyn Listener>) {
@@ -104,6 +122,13 @@ impl Core {
         listeners.push(listener);
         drop(listeners);
         self.backend.tell_adopted();
+    }
+}
+
+fn tell(listeners: &Listeners, event: &serde_json::Value) {
+    let listeners: Vec<_> = listeners.lock().iter().filter_map(Weak::upgrade).collect();
+    for listener in listeners {
+        listener.event(event);
     }
 }
 
@@ -129,12 +154,7 @@ impl Parts {
         };
         let listeners: Listeners = Arc::default();
         let heard = listeners.clone();
-        let events = Box::new(move |event: serde_json::Value| {
-            let listeners: Vec<_> = heard.lock().iter().filter_map(Weak::upgrade).collect();
-            for listener in listeners {
-                listener.event(&event);
-            }
-        });
+        let events = Box::new(move |event: serde_json::Value| tell(&heard, &event));
         let backend = Fallback::new(redis, config.clone(), clock, stamps, events);
         backend.keep_journal()?;
         spawn(sweep(Arc::downgrade(&backend)));

@@ -20,9 +20,10 @@ export const OPCODE_ENTRY_CLEAR_PATTERN = 9
 export const OPCODE_TAG_INVALIDATE = 10
 export const OPCODE_COMMAND = 11
 export const OPCODE_PIPELINE = 12
-export const OPCODE_VERDICT = 13
-export const OPCODE_RECONNECT = 14
-export const OPCODE_RESYNC = 15
+export const OPCODE_RATE = 13
+export const OPCODE_VERDICT = 14
+export const OPCODE_RECONNECT = 15
+export const OPCODE_RESYNC = 16
 
 // bits of a `flags` field
 export const FLAG_NO_MEMORY = 1
@@ -58,11 +59,32 @@ export const REPLY_ERROR = 8
 export const REPLY_ENTRY = 9
 export const REPLY_EVENT = 10
 export const REPLY_LOADING = 11
+export const REPLY_DECISION = 12
 
 // who answered
 export const SOURCE_REDIS = 0
 export const SOURCE_MEMORY = 1
 export const SOURCE_NEAR = 2
+
+// what is asked of a limiter
+export const VERB_TAKE = 0
+export const VERB_SETTLE = 1
+export const VERB_RELEASE = 2
+export const VERB_RENEW = 3
+export const VERB_REFUND = 4
+export const VERB_RESET = 5
+export const VERB_PEEK = 6
+
+// what it came to
+export const OUTCOME_DONE = 0
+export const OUTCOME_REFUSED = 1
+export const OUTCOME_KNOWN = 2
+export const OUTCOME_UNAVAILABLE = 3
+
+// who decided a limit
+export const DECIDER_REDIS = 0
+export const DECIDER_LOCAL = 1
+export const DECIDER_DENY_CACHE = 2
 
 /** Each operation with its fields in order, as the native side reads them. */
 export const OPERATIONS: readonly (readonly [name: string, fields: readonly string[]])[] = [
@@ -79,6 +101,7 @@ export const OPERATIONS: readonly (readonly [name: string, fields: readonly stri
   ['tagInvalidate', ['text', 'number', 'number']],
   ['command', ['args', 'number']],
   ['pipeline', ['argsList', 'number']],
+  ['rate', ['number', 'number', 'text', 'text', 'number', 'number', 'args']],
   ['verdict', []],
   ['reconnect', []],
   ['resync', []],
@@ -263,6 +286,23 @@ export function encodePipeline(to: Outbox, id: number, commands: readonly (reado
   to.used = at + 2
   to.writeArgumentLists(commands)
   to.writeNumber(flags)
+}
+
+/** decides or changes what a key of a limiter is charged. */
+export function encodeRate(to: Outbox, id: number, limiter: number, verb: number, key: string, holdId: string, holdMs: number, cost: number, costs: readonly RawArgument[]): void {
+  const at = to.reserve(9)
+  const meta = to.meta
+  meta[at] = OPCODE_RATE
+  meta[at + 1] = id
+  meta[at + 2] = limiter
+  meta[at + 3] = verb
+  meta[at + 4] = key.length
+  meta[at + 5] = holdId.length
+  meta[at + 6] = holdMs
+  meta[at + 7] = cost
+  to.used = at + 8
+  to.text += key + holdId
+  to.writeArguments(costs)
 }
 
 /** waits until it is known whether Redis answers. */

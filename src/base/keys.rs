@@ -21,6 +21,8 @@ const NAMESPACE: u8 = 0x1F;
 const COLON: u8 = 0x1E;
 /// Over so many slots the markers of tags are spread.
 const SHARDS: u32 = 64;
+/// Over so many the states of limits: few, so that what comes together is decided together.
+const LIMIT_SHARDS: u32 = 8;
 
 /// Builds the keys of one instance.
 #[derive(Clone, Debug)]
@@ -117,6 +119,34 @@ impl Keys {
         let mut out = BytesMut::with_capacity(record.len() + 13);
         out.put_slice(record);
         out.put_slice(format!("{process:x}").as_bytes());
+        out.freeze()
+    }
+
+    /// The state of a limiter for one key. Those of a shard share a cluster slot, so that one call decides for many.
+    pub fn limit(&self, family: &str, limiter: &str, key: &str, longest: usize) -> Bytes {
+        let hash = |hash: u32, text: &str| {
+            text.bytes().fold(hash, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+        };
+        let shard = hash(hash(0x811c_9dc5, limiter), key) % LIMIT_SHARDS;
+        let mut out = BytesMut::with_capacity(self.prefix.len() + family.len() + limiter.len() + key.len() + 8);
+        out.put_slice(&self.prefix);
+        escape(family.as_bytes(), &mut out);
+        out.put_slice(&[b':', b'{', b'0' + u8::try_from(shard).unwrap_or(0), b'}', b':']);
+        for byte in limiter.bytes() {
+            match byte {
+                b':' => out.put_slice(b"%3A"),
+                byte => put(byte, &mut out),
+            }
+        }
+        out.put_u8(b':');
+        if key.len() <= longest {
+            escape(key.as_bytes(), &mut out);
+        } else {
+            for byte in Sha256::digest(key.as_bytes()) {
+                out.put_u8(HEX[usize::from(byte >> 4)]);
+                out.put_u8(HEX[usize::from(byte & 15)]);
+            }
+        }
         out.freeze()
     }
 

@@ -1,3 +1,5 @@
 //! What users call: each manager turns its own words into operations of a backend.
 pub mod cache;
+pub mod holds;
+pub mod rate_limit;
 pub mod stats;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use napi::bindgen_prelude::{Array, Uint8Array};
 
 use super::Handle;
-use super::operations::{OPERATIONS, flag, opcode};
+use super::operations::{OPERATIONS, flag, opcode, verb};
 use super::reply::{Row, Writer};
 use super::ring::{ID_MASK, Ring, tagged};
 use crate::backend::{
@@ -14,6 +14,7 @@ use crate::backend::{
 };
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::managers::cache::{Cache, Keep, whole_ms};
+use crate::managers::rate_limit::{Asked, Question};
 use crate::managers::stats::Counted;
 use crate::resilience::fallback::neutral;
 
@@ -319,6 +320,16 @@ impl<'a> Reader<'a> {
                     None => Ok(wished(Operation::Pipeline { commands }, Counted::Not, flags)),
                 }
             }
+            opcode::RATE => {
+                let (limiter, asked) = (self.next(), asked(self.next()));
+                let (key, id) = (self.text(), self.text());
+                let (hold_ms, cost) = (self.next(), self.next());
+                let costs = self.args("cost", 0)?;
+                let costs = costs.iter().map(|cost| number(cost)).collect();
+                let rates = &handle.ok_or_else(Error::closed)?.core.rates;
+                let question = Question { limiter, asked, key, id, hold_ms, cost, costs };
+                Ok(wished(rates.operation(&question)?, Counted::Not, 0))
+            }
             opcode::VERDICT => Ok(Wish::Verdict),
             opcode::RECONNECT => Ok(Wish::Reconnect),
             opcode::RESYNC => Ok(Wish::Resync),
@@ -395,6 +406,23 @@ fn wished(operation: Operation, counted: Counted, flags: u32) -> Wish {
         local: flags & flag::L1_ONLY != 0,
     };
     Wish::Operation { operation, reach, counted, owner: owner_of(flags) }
+}
+
+fn asked(code: f64) -> Asked {
+    match code as u32 {
+        verb::TAKE => Asked::Take,
+        verb::SETTLE => Asked::Settle,
+        verb::RELEASE => Asked::Release,
+        verb::RENEW => Asked::Renew,
+        verb::REFUND => Asked::Refund,
+        verb::RESET => Asked::Reset,
+        _ => Asked::Peek,
+    }
+}
+
+/// What is no number is no cost either.
+fn number(text: &[u8]) -> f64 {
+    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
 }
 
 fn owner_of(flags: u32) -> u16 {

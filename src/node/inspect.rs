@@ -11,6 +11,7 @@ use crate::backend::memory::store::Owned;
 use crate::backend::redis::State;
 use crate::base::error::{Error, Result};
 use crate::base::stamp::Stamp;
+use crate::managers::rate_limit::id_of_text;
 
 pub fn answer(
     ring: &Arc<Ring>,
@@ -61,6 +62,16 @@ pub fn answer(
             Value::Null
         }
         "namespace" => core.stats.owner(argument).into(),
+        "limiter" => core.rates.define(argument)?.into(),
+        "keepHold" => {
+            let sink: Arc<dyn Send + Sync> = handle.ok_or_else(Error::closed)?.sink.clone();
+            core.keep(core.rates.held(argument, Arc::downgrade(&sink))?);
+            Value::Null
+        }
+        "dropHold" => {
+            core.rates.holds.let_go(id_of_text(argument)?);
+            Value::Null
+        }
         "memory" => {
             let local = core.backend.local.lock();
             let stats = local.store.stats();

@@ -33,6 +33,7 @@ pub const OPERATIONS: &[(&str, &[Field])] = &[
     ("tagInvalidate", &[Field::Text, Field::Number, Field::Number]),
     ("command", &[Field::Args, Field::Number]),
     ("pipeline", &[Field::ArgsList, Field::Number]),
+    ("rate", &[Field::Number, Field::Number, Field::Text, Field::Text, Field::Number, Field::Number, Field::Args]),
     ("verdict", &[]),
     ("reconnect", &[]),
     ("resync", &[]),
@@ -66,12 +67,14 @@ pub mod opcode {
     pub const COMMAND: u32 = 11;
     /// Raw Redis commands in one go.
     pub const PIPELINE: u32 = 12;
+    /// Decides or changes what a key of a limiter is charged.
+    pub const RATE: u32 = 13;
     /// Waits until it is known whether Redis answers.
-    pub const VERDICT: u32 = 13;
+    pub const VERDICT: u32 = 14;
     /// Drops the connections and dials anew.
-    pub const RECONNECT: u32 = 14;
+    pub const RECONNECT: u32 = 15;
     /// Replays the journal now.
-    pub const RESYNC: u32 = 15;
+    pub const RESYNC: u32 = 16;
 }
 
 /// Bits of a `flags` field.
@@ -113,6 +116,7 @@ pub mod reply {
     pub const ENTRY: u32 = 9;
     pub const EVENT: u32 = 10;
     pub const LOADING: u32 = 11;
+    pub const DECISION: u32 = 12;
 }
 
 /// Who answered.
@@ -120,4 +124,30 @@ pub mod source {
     pub const REDIS: u32 = 0;
     pub const MEMORY: u32 = 1;
     pub const NEAR: u32 = 2;
+}
+
+/// What is asked of a limiter.
+pub mod verb {
+    pub const TAKE: u32 = 0;
+    pub const SETTLE: u32 = 1;
+    pub const RELEASE: u32 = 2;
+    pub const RENEW: u32 = 3;
+    pub const REFUND: u32 = 4;
+    pub const RESET: u32 = 5;
+    pub const PEEK: u32 = 6;
+}
+
+/// What it came to.
+pub mod outcome {
+    pub const DONE: u32 = 0;
+    pub const REFUSED: u32 = 1;
+    pub const KNOWN: u32 = 2;
+    pub const UNAVAILABLE: u32 = 3;
+}
+
+/// Who decided a limit.
+pub mod decider {
+    pub const REDIS: u32 = 0;
+    pub const LOCAL: u32 = 1;
+    pub const DENY_CACHE: u32 = 2;
 }

@@ -2,8 +2,9 @@
 use bytes::Bytes;
 use napi::bindgen_prelude::{Buffer, Env, JsValue, Result, ToNapiValue, Unknown, sys};
 
-use super::operations::{reply as kind, source};
-use crate::backend::{Answer, Found, Loading, Raw, Reply, Source};
+use super::operations::{decider, outcome, reply as kind, source};
+use crate::backend::rate::{Outcome, Source as Decider, Standing};
+use crate::backend::{Answer, Decision, Found, Loading, Raw, Reply, Source};
 use crate::base::error::Error;
 use crate::managers::cache::lease_text;
 
@@ -34,6 +35,7 @@ impl Row {
                 Self::Answer(_, Ok(reply)) => match reply {
                     Reply::Entry(_) => ENTRY,
                     Reply::Loading(loading) => 8 + loading.stale.as_ref().map_or(0, |_| ENTRY),
+                    Reply::Decision(decision) => 6 + 5 * decision.standings.len(),
                     Reply::Raw(raw) => raw_size(raw),
                     _ => 2,
                 },
@@ -173,6 +175,7 @@ impl<'a> Writer<'a> {
             Reply::Count(count) => self.pair(kind::INTEGER, count as f64),
             Reply::Raw(raw) => self.raw(raw),
             Reply::Entry(found) => self.entry(found),
+            Reply::Decision(decision) => self.decision(*decision),
             Reply::Loading(Loading { lease, wait_ms, holder, stale, degraded }) => {
                 self.pair(kind::LOADING, wait_ms as f64);
                 self.number(f64::from(u8::from(degraded)));
@@ -219,6 +222,33 @@ impl<'a> Writer<'a> {
         self.number(f64::from(mark));
         self.number(tagged.map_or(-1.0, f64::from));
         self.bytes(payload);
+    }
+
+    fn decision(&mut self, decision: Decision) {
+        let Decision { outcome, source, id, standings } = decision;
+        self.number(f64::from(kind::DECISION));
+        self.number(f64::from(match outcome {
+            Outcome::Done => outcome::DONE,
+            Outcome::Refused => outcome::REFUSED,
+            Outcome::Known => outcome::KNOWN,
+            Outcome::Unavailable => outcome::UNAVAILABLE,
+        }));
+        self.number(f64::from(match source {
+            Decider::Redis => decider::REDIS,
+            Decider::Local => decider::LOCAL,
+            Decider::DenyCache => decider::DENY_CACHE,
+        }));
+        self.number(standings.len() as f64);
+        let ms = |micros: f64| (micros / 1000.0).ceil();
+        for Standing { limit, remaining, reset, next, retry } in standings {
+            for number in [limit, remaining, ms(reset), ms(next), ms(retry)] {
+                self.number(number);
+            }
+        }
+        match id {
+            0 => self.number(f64::from(kind::NULL)),
+            id => self.bytes(format!("{id:016x}").into()),
+        }
     }
 
     fn raw(&mut self, raw: Raw) {

@@ -107,8 +107,11 @@ impl Rates {
         let weight = self.instances.min(least).max(1.0);
         let Some(seat) = self.seats.get_mut(at) else { return Self::nothing() };
         let Some(state) = seat.own(limiter) else { return Self::nothing() };
-        let how = How { now, forced: false, at: now, weight, alone };
+        // Of what the server holds this process may know nothing.
+        let forced = alone && matches!(act.verb, Verb::Renew(_));
+        let how = How { now, forced, at: now, weight, alone };
         let outcome = state.apply(limiter, act, how);
+        let outcome = if forced { Outcome::Done } else { outcome };
         let decision = state.decision(limiter, &act.verb, outcome, Source::Local, (now, weight));
         let bytes = SEAT + state.bytes();
         seat.ends = state.ends();
@@ -194,7 +197,8 @@ impl Rates {
     }
 
     fn nothing() -> Decision {
-        Decision { outcome: Outcome::Unavailable, source: Source::Local, standings: Vec::new() }
+        let (outcome, source) = (Outcome::Unavailable, Source::Local);
+        Decision { outcome, source, id: 0, standings: Vec::new() }
     }
 
     fn name(&self, key: &[u8]) -> Name {

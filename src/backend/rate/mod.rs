@@ -194,6 +194,8 @@ pub struct Standing {
 pub struct Decision {
     pub outcome: Outcome,
     pub source: Source,
+    /// By which it is known what was taken and is held; 0: nothing is.
+    pub id: u64,
     pub standings: Vec<Standing>,
 }
 
@@ -205,7 +207,7 @@ impl Decision {
             let remaining = if outcome == Outcome::Done { policy.limit } else { 0.0 };
             Standing { limit: policy.limit, remaining, reset: 0.0, next: 0.0, retry: 0.0 }
         });
-        Self { outcome, source: Source::Local, standings: standings.collect() }
+        Self { outcome, source: Source::Local, id: 0, standings: standings.collect() }
     }
 }
 

@@ -168,7 +168,11 @@ impl State {
         let standings = policies
             .map(|(at, (policy, part))| part.standing(policy, costs.of(at, policy), weight, now))
             .collect();
-        Decision { outcome, source, standings }
+        let id = match verb {
+            Verb::Take { hold: Some(hold), .. } if outcome == Outcome::Done => hold.id,
+            _ => 0,
+        };
+        Decision { outcome, source, id, standings }
     }
 
     /// On another clock.
@@ -301,6 +305,7 @@ impl State {
         }
     }
 
+    /// A slot that was lost meanwhile is taken again, if nobody else has it.
     fn renew(&mut self, limiter: &Limiter, hold: Hold, how: How) -> Outcome {
         let until = how.at + hold.lasts;
         let mut stood = false;
@@ -310,7 +315,9 @@ impl State {
             }
             if part.keep_slot(hold.id, until) {
                 stood = true;
-            } else if how.forced && until > how.now {
+            } else if (how.forced && until > how.now)
+                || (!how.forced && part.fits(policy, how.weight, how.now))
+            {
                 part.hold_slot(hold.id, until, how.weight);
                 stood = true;
             }

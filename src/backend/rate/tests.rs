@@ -324,8 +324,11 @@ fn a_slot_is_free_again_when_it_is_given_back_or_over() {
     assert_eq!(bench.run(Verb::Settle { id: 1, costs: None }), Outcome::Done);
     assert_eq!(bench.run(take(3)), Outcome::Done);
     bench.now += 1.0;
-    assert_eq!(bench.run(Verb::Renew(Hold { id: 2, lasts: 1_000.0 })), Outcome::Refused);
     assert_eq!(bench.run(take(4)), Outcome::Done);
+    // Its place is somebody else's now.
+    assert_eq!(bench.run(Verb::Renew(Hold { id: 2, lasts: 1_000.0 })), Outcome::Refused);
+    assert_eq!(bench.run(Verb::Settle { id: 4, costs: None }), Outcome::Done);
+    assert_eq!(bench.run(Verb::Renew(Hold { id: 2, lasts: 1_000.0 })), Outcome::Done);
 }
 
 #[test]

@@ -366,7 +366,8 @@ local function decide(key, stored, asked)
     local stood = false
     for p = 1, count do
       if algorithms[p] == 3 then
-        stood = hold_slot(p, id, at + lasts, not (forced and at + lasts > now)) or stood
+        local may = (forced and at + lasts > now) or (not forced and fits(p, 1))
+        stood = hold_slot(p, id, at + lasts, not may) or stood
       end
     end
     for _, one in ipairs(reserved) do

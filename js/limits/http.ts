@@ -1,0 +1,194 @@
+// Limits of routes: a web Request in, a Response out, as route handlers and middleware use them.
+
+import type { Connection } from '../connection.js'
+import { describe, invalid } from '../errors.js'
+import { Addresses, type AddressOptions, type AddressedRequest } from './address.js'
+import { bodyOf, headerOptions, headersOf, problemOf, statusOf, type HeaderOptions } from './headers.js'
+import { Limiter, type RateLimitCost } from './limiter.js'
+import type { LimiterOptions } from './options.js'
+import type { RateLimitResult } from './result.js'
+
+/** What is read of a request: a web `Request`, a `NextRequest`, or what looks like one. */
+export interface LimitedRequest extends AddressedRequest {
+  readonly url?: string | undefined
+}
+
+/** Options of `createRateLimiter` and `rateLimit`. */
+export interface RateLimitOptions<Incoming extends LimitedRequest = LimitedRequest> extends LimiterOptions {
+  /** Whom a request is counted for. Default: the client's address. */
+  keyGenerator?: ((request: Incoming) => string | Promise<string>) | undefined
+  /** What a request costs. Default: 1. */
+  cost?: RateLimitCost | ((request: Incoming) => RateLimitCost | Promise<RateLimitCost>) | undefined
+  /** The text of a refusal. */
+  message?: string | undefined
+  /** How the client's address is found. Default: one trusted proxy. */
+  address?: AddressOptions | undefined
+  /** Which headers responses carry; false: none. Default: all. */
+  headers?: HeaderOptions | boolean | undefined
+  /** Whether a refusal's body is problem+json (RFC 9457). Default: `'accept'`, when the client asks for it. */
+  problem?: boolean | 'accept' | undefined
+  /** In `wrap`: what succeeded (a status below 400) is given back. Default: false. */
+  skipSuccessfulRequests?: boolean | undefined
+  /** In `wrap`: what failed is given back. Default: false. */
+  skipFailedRequests?: boolean | undefined
+}
+
+/** A handler of a route. */
+export type RouteHandler<Incoming, Rest extends unknown[]> = (
+  request: Incoming,
+  ...rest: Rest
+) => Response | Promise<Response>
+
+/** A limiter for routes: called with a request it answers a Response. Its other calls take a key. */
+export interface RouteLimiter<Incoming extends LimitedRequest = LimitedRequest>
+  extends Pick<Limiter, 'check' | 'status' | 'reserve' | 'commit' | 'release' | 'refund' | 'reset'> {
+  /** 200 with the headers when the request may go on; else 429, or 503, with a body that says why. */
+  (request: Incoming): Promise<Response>
+  /** The result of a request, for whoever makes his own response. */
+  consume(request: Incoming): Promise<RateLimitResult>
+  /** A handler that is called only when the limit allows, and whose response carries the headers. */
+  wrap<Own extends Incoming, Rest extends unknown[]>(handler: RouteHandler<Own, Rest>): RouteHandler<Own, Rest>
+  /** The headers of a result. */
+  headers(result: RateLimitResult, key?: string): Record<string, string>
+  /** The Response of a result: as calling the limiter answers it. */
+  respond(result: RateLimitResult, request?: Incoming): Response
+  /** Under which its counts are kept. */
+  readonly limiterName: string
+}
+
+/** For whom nobody says where he comes from. */
+const UNKNOWN = 'unknown'
+const warned = new Set<string>()
+
+/** Whether limits are enforced at all. */
+export function isLimited(): boolean {
+  return process.env['NEXT_PUBLIC_ENABLE_RATE_LIMIT'] !== 'false'
+}
+
+/** Says something once in this process. */
+export function warnOnce(code: string, text: string): void {
+  if (warned.has(code)) return
+  warned.add(code)
+  process.emitWarning(text, { type: 'HoldfastWarning', code })
+}
+
+/** What became of a request: counted for a key, let through uncounted, or refused before it was. */
+type Counted = { readonly key: string; readonly result: RateLimitResult } | 'uncounted' | 'unaddressed'
+
+export function routeLimiter<Incoming extends LimitedRequest>(
+  connection: Connection,
+  options: RateLimitOptions<Incoming>,
+  operation: string,
+): RouteLimiter<Incoming> {
+  const limiter = new Limiter(connection, options, operation)
+  const headers = headerOptions(options.headers, operation)
+  const addresses = new Addresses(options.address ?? {}, warnOnce, operation)
+  const { keyGenerator, cost, message, problem = 'accept', skipSuccessfulRequests, skipFailedRequests } = options
+  if (keyGenerator !== undefined && typeof keyGenerator !== 'function')
+    throw invalid('options.keyGenerator', `options.keyGenerator is ${describe(keyGenerator)}; allowed: a function`, operation)
+
+  async function count(request: Incoming): Promise<Counted> {
+    if (!isLimited()) return 'uncounted'
+    checkRequest(request, operation)
+    const key = keyGenerator === undefined ? addresses.of(request) : await keyGenerator(request)
+    if (key === null && addresses.missing !== 'shared') return addresses.missing === 'allow' ? 'uncounted' : 'unaddressed'
+    const own = key ?? UNKNOWN
+    const price = typeof cost === 'function' ? await cost(request) : cost
+    return { key: own, result: await limiter.check(own, { cost: price }) }
+  }
+
+  const headersFor = (result: RateLimitResult, key = ''): Record<string, string> =>
+    headersOf(limiter.plan, key, result, headers)
+
+  function refusal(request: Incoming | undefined, result: RateLimitResult, key: string): Response {
+    const asked = problem === 'accept' && (request?.headers.get('accept') ?? '').includes('application/problem+json')
+    const isProblem = problem === true || asked
+    const body = isProblem ? problemOf(result, message) : bodyOf(result, message)
+    const type = isProblem ? 'application/problem+json' : 'application/json'
+    return new Response(JSON.stringify(body), {
+      status: statusOf(result),
+      headers: { 'Content-Type': type, ...headersFor(result, key) },
+    })
+  }
+
+  async function limited(request: Incoming): Promise<Response> {
+    const counted = await count(request)
+    if (counted === 'uncounted') return new Response(null, { status: 200 })
+    if (counted === 'unaddressed') return unaddressed()
+    const { key, result } = counted
+    return result.success ? new Response(null, { status: 200, headers: headersFor(result, key) }) : refusal(request, result, key)
+  }
+
+  return Object.assign(limited, {
+    limiterName: limiter.name,
+    check: limiter.check.bind(limiter),
+    status: limiter.status.bind(limiter),
+    reserve: limiter.reserve.bind(limiter),
+    commit: limiter.commit.bind(limiter),
+    release: limiter.release.bind(limiter),
+    refund: limiter.refund.bind(limiter),
+    reset: limiter.reset.bind(limiter),
+    headers: headersFor,
+    respond: (result: RateLimitResult, request?: Incoming): Response =>
+      result.success ? new Response(null, { status: 200, headers: headersFor(result) }) : refusal(request, result, ''),
+    async consume(request: Incoming): Promise<RateLimitResult> {
+      const counted = await count(request)
+      if (counted === 'uncounted') return unlimited(limiter)
+      if (counted === 'unaddressed')
+        throw invalid('request', 'the request says nothing of where it comes from, and address.missing is reject', operation)
+      return counted.result
+    },
+    wrap<Own extends Incoming, Rest extends unknown[]>(handler: RouteHandler<Own, Rest>): RouteHandler<Own, Rest> {
+      return async (request, ...rest) => {
+        const counted = await count(request)
+        if (counted === 'uncounted') return await handler(request, ...rest)
+        if (counted === 'unaddressed') return unaddressed()
+        const { key, result } = counted
+        if (!result.success) return refusal(request, result, key)
+        const price = typeof cost === 'function' ? await cost(request) : cost
+        const giveBack = (): Promise<void> => limiter.refund(key, price ?? 1)
+        let response: Response
+        try {
+          response = await handler(request, ...rest)
+        } catch (thrown) {
+          if (skipFailedRequests) await giveBack()
+          throw thrown
+        }
+        if (response.status < 400 ? skipSuccessfulRequests : skipFailedRequests) await giveBack()
+        return withHeaders(response, headersFor(result, key))
+      }
+    },
+  })
+}
+
+/** The same response with more headers; those of a response that came from fetch can't be changed. */
+function withHeaders(response: Response, more: Record<string, string>): Response {
+  const headers = new Headers(response.headers)
+  for (const [name, value] of Object.entries(more)) headers.set(name, value)
+  const { status, statusText } = response
+  return new Response(response.body, { status, statusText, headers })
+}
+
+function unaddressed(): Response {
+  return Response.json({ error: 'Bad Request', message: 'The address of the client is not known.' }, { status: 400 })
+}
+
+/** What is answered where limits are switched off. */
+function unlimited(limiter: Limiter): RateLimitResult {
+  const limits = limiter.plan.definition.limits.map(({ name, limit }) => ({
+    name,
+    limit,
+    remaining: limit,
+    resetMs: 0,
+    nextMs: 0,
+    retryAfterMs: 0,
+  }))
+  const { limit = 0 } = limits[0] ?? {}
+  return { success: true, reason: null, source: 'local', limit, remaining: limit, resetTime: Date.now(), limits }
+}
+
+function checkRequest(request: unknown, operation: string): void {
+  const headers = (request as { headers?: { get?: unknown } } | null | undefined)?.headers
+  if (typeof headers?.get === 'function') return
+  throw invalid('request', `request is ${describe(request)}; allowed: a Request, or an object with headers.get()`, operation)
+}

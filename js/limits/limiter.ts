@@ -1,0 +1,145 @@
+// A limiter: its limits, and what can be asked of them for a key.
+
+import type { Batch } from '../batch.js'
+import type { Connection } from '../connection.js'
+import {
+  VERB_PEEK,
+  VERB_REFUND,
+  VERB_RELEASE,
+  VERB_RESET,
+  VERB_SETTLE,
+  VERB_TAKE,
+  encodeRate,
+} from '../generated/operations.js'
+import { DECODE_RAW } from '../inbox.js'
+import { checkKey } from '../keys.js'
+import { SOFT_NEVER } from '../slots.js'
+import { costsOf, planOf, type LimiterOptions, type LimiterPlan } from './options.js'
+import { Reservation, type ReserveOptions } from './reservation.js'
+import { isDone, resultOf, type Decision, type RateLimitResult } from './result.js'
+
+/** What a call costs: so much at every limit, or so much at those that are named and 1 at the others. */
+export type RateLimitCost = number | Readonly<Record<string, number>>
+
+/** Options of `check`. */
+export interface CheckOptions {
+  /** A whole number; 0 only looks. Default: 1. */
+  cost?: RateLimitCost | undefined
+}
+
+const NO_COSTS: readonly string[] = []
+
+export class Limiter {
+  /** @internal */
+  readonly plan: LimiterPlan
+  private readonly description: string
+  private known: { readonly batch: Batch; readonly number: number } | null = null
+
+  /** @internal */
+  constructor(
+    private readonly connection: Connection,
+    options: LimiterOptions,
+    readonly operation: string,
+  ) {
+    this.plan = planOf(options, operation)
+    this.description = JSON.stringify(this.plan.definition)
+  }
+
+  /** Under which its counts are kept. */
+  get name(): string {
+    return this.plan.definition.name
+  }
+
+  /**
+   * Charges a key at every limit, or at none: what is refused costs nothing. Never rejects because Redis does not answer:
+   * `source` and `reason` say who decided, and why.
+   */
+  check(key: string, options?: CheckOptions): Promise<RateLimitResult> {
+    const operation = `${this.operation}.check`
+    const costs = options === undefined ? costsOf(this.plan, 1, operation) : costsOf(this.plan, options.cost, operation)
+    return this.ask(VERB_TAKE, key, '', 0, costs, this.shape, operation) as Promise<RateLimitResult>
+  }
+
+  /** How a key stands. Charges nothing. */
+  status(key: string): Promise<RateLimitResult> {
+    return this.ask(VERB_PEEK, key, '', 0, 0, this.shape, `${this.operation}.status`) as Promise<RateLimitResult>
+  }
+
+  /**
+   * Charges an estimate, until it is known what it came to: `commit` counts that instead, `release` nothing. Also takes a
+   * slot of every limit that is `'concurrency'`. What is neither committed nor released comes back when this process ends
+   * or lets go of it.
+   */
+  async reserve(key: string, options: ReserveOptions = {}): Promise<Reservation> {
+    const operation = `${this.operation}.reserve`
+    const { estimate, lastsMs } = Reservation.read(options, operation)
+    const costs = costsOf(this.plan, estimate, operation, 'options.estimate')
+    const decision = (await this.ask(VERB_TAKE, key, '', lastsMs, costs, null, operation)) as Decision
+    return new Reservation(this, key, decision.id, resultOf(this.plan.names, decision), options)
+  }
+
+  /** Counts what a reservation came to; from any process, and once. False: it was settled before. */
+  async commit(key: string, id: string, actual: RateLimitCost): Promise<boolean> {
+    const operation = `${this.operation}.commit`
+    const costs = costsOf(this.plan, actual, operation, 'actual')
+    return isDone((await this.ask(VERB_SETTLE, key, id, 0, costs, null, operation)) as Decision)
+  }
+
+  /** Gives back what a reservation holds. False: there was nothing left to give back. */
+  async release(key: string, id: string): Promise<boolean> {
+    return isDone((await this.ask(VERB_RELEASE, key, id, 0, 0, null, `${this.operation}.release`)) as Decision)
+  }
+
+  /** Gives back what was taken last. */
+  async refund(key: string, cost: RateLimitCost = 1): Promise<void> {
+    const operation = `${this.operation}.refund`
+    await this.ask(VERB_REFUND, key, '', 0, costsOf(this.plan, cost, operation, 'cost'), null, operation)
+  }
+
+  /** Forgets what a key was charged. */
+  async reset(key: string): Promise<void> {
+    await this.ask(VERB_RESET, key, '', 0, 0, null, `${this.operation}.reset`)
+  }
+
+  /** @internal */
+  keepHold(hold: { key: string; id: string; leaseMs: number; maxHoldMs: number }, lost: () => void): void {
+    const operation = `${this.operation}.reserve`
+    const limiter = this.number(this.connection.batch(operation))
+    this.connection.look('keepHold', operation, JSON.stringify({ limiter, ...hold }))
+    this.connection.holds.listen(hold.id, lost)
+  }
+
+  /** @internal */
+  dropHold(id: string): void {
+    this.connection.holds.listen(id, null)
+    if (this.connection.isOpen) this.connection.look('dropHold', this.operation, id)
+  }
+
+  private readonly shape = (decision: unknown): unknown => resultOf(this.plan.names, decision as Decision)
+
+  private ask(
+    verb: number,
+    key: string,
+    id: string,
+    holdMs: number,
+    costs: number | readonly number[],
+    shape: ((decision: unknown) => unknown) | null,
+    operation: string,
+  ): Promise<unknown> {
+    checkKey(key, 'key', operation)
+    const batch = this.connection.batch(operation)
+    const number = this.number(batch)
+    const slot = batch.begin(DECODE_RAW, SOFT_NEVER, operation, key.length)
+    slot.shape = shape
+    const one = typeof costs === 'number'
+    encodeRate(batch.outbox, slot.id, number, verb, key, id, holdMs, one ? costs : 0, one ? NO_COSTS : costs.map(String))
+    return batch.commitRead(slot)
+  }
+
+  /** The number under which the native side knows it. */
+  private number(batch: Batch): number {
+    if (this.known?.batch !== batch)
+      this.known = { batch, number: this.connection.look<number>('limiter', this.operation, this.description) }
+    return this.known.number
+  }
+}

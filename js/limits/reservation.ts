@@ -1,0 +1,110 @@
+// What is held until it is settled: an estimate that was charged, slots, or both. The native side renews it off the event
+// loop, so that a long answer keeps it and a dead process doesn't.
+
+import { describe, invalid } from '../errors.js'
+import type { Limiter, RateLimitCost } from './limiter.js'
+import type { RateLimitReason, RateLimitResult, RateLimitSource, RateLimitState } from './result.js'
+
+/** Options of `reserve`. */
+export interface ReserveOptions {
+  /** What it will probably come to. Default: 1. */
+  estimate?: RateLimitCost | undefined
+  /** After so many ms without renewal it comes back. Default: 30000; at least 1000. */
+  leaseMs?: number | undefined
+  /** For how long it is renewed at most, ms: what hangs does not hold it for ever. Default: 600000. */
+  maxHoldMs?: number | undefined
+}
+
+const LEASE_MS = 30_000
+const LEAST_LEASE_MS = 1_000
+const MAX_HOLD_MS = 600_000
+const LONGEST_MS = 86_400_000
+
+/** What `reserve` answers: a result, and what is held if it is a success. */
+export class Reservation implements RateLimitResult {
+  /** By which any process can settle it; null: it was refused, and there is nothing to settle. */
+  readonly id: string | null
+  readonly success: boolean
+  readonly reason: RateLimitReason | null
+  readonly source: RateLimitSource
+  readonly limit: number
+  readonly remaining: number
+  readonly resetTime: number
+  declare readonly retryAfter?: number
+  declare readonly retryAfterMs?: number
+  readonly limits: RateLimitState[]
+  readonly #limiter: Limiter
+  readonly #key: string
+  readonly #controller = new AbortController()
+  #settled: Promise<boolean> | null = null
+
+  /** @internal */
+  constructor(limiter: Limiter, key: string, id: string | null, result: RateLimitResult, options: ReserveOptions) {
+    this.id = id
+    this.success = result.success
+    this.reason = result.reason
+    this.source = result.source
+    this.limit = result.limit
+    this.remaining = result.remaining
+    this.resetTime = result.resetTime
+    if (result.retryAfter !== undefined) this.retryAfter = result.retryAfter
+    if (result.retryAfterMs !== undefined) this.retryAfterMs = result.retryAfterMs
+    this.limits = result.limits
+    this.#limiter = limiter
+    this.#key = key
+    if (id === null) return
+    const { leaseMs = LEASE_MS, maxHoldMs = MAX_HOLD_MS } = options
+    const lost = (): void => this.#controller.abort(new Error('the reservation is held no longer'))
+    limiter.keepHold({ key, id, leaseMs, maxHoldMs }, lost)
+  }
+
+  /** @internal */
+  static read(options: ReserveOptions, operation: string): { estimate: unknown; lastsMs: number } {
+    if (typeof options !== 'object' || options === null)
+      throw invalid('options', `options is ${describe(options)}; allowed: an object`, operation)
+    const { estimate, leaseMs = LEASE_MS, maxHoldMs = MAX_HOLD_MS } = options
+    within(leaseMs, LEAST_LEASE_MS, 'options.leaseMs', operation)
+    within(maxHoldMs, leaseMs, 'options.maxHoldMs', operation)
+    return { estimate, lastsMs: leaseMs }
+  }
+
+  /** Aborted when it is held no longer though nobody settled it: nobody renewed it in time, or it was held for too long. */
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** Counts what it came to instead of the estimate, also after it was lost. Once: again it answers what it answered. */
+  commit(actual: RateLimitCost): Promise<boolean> {
+    return this.#settle((id) => this.#limiter.commit(this.#key, id, actual))
+  }
+
+  /** Counts nothing. Again, or after a commit, it does nothing. */
+  release(): Promise<boolean> {
+    return this.#settle((id) => this.#limiter.release(this.#key, id))
+  }
+
+  /** The same, for `await using`: what was not committed is released. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release()
+  }
+
+  #settle(settle: (id: string) => Promise<boolean>): Promise<boolean> {
+    const { id } = this
+    if (id === null) return Promise.resolve(false)
+    if (this.#settled === null) {
+      this.#limiter.dropHold(id)
+      const settled = settle(id)
+      this.#settled = settled
+      // What failed may be tried again.
+      settled.catch(() => (this.#settled = null))
+      return settled
+    }
+    return this.#settled
+  }
+}
+
+function within(given: unknown, least: number, path: string, operation: string): void {
+  if (typeof given === 'number' && given >= least && given <= LONGEST_MS) return
+  const shown = typeof given === 'number' ? String(given) : describe(given)
+  throw invalid(path, `${path} is ${shown}; allowed: ${least} to ${LONGEST_MS} ms`, operation)
+}
