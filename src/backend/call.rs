@@ -28,6 +28,11 @@ impl Settler {
         Self { sink: Some(sink), id }
     }
 
+    /// Of a call whose answer nobody waits for.
+    pub fn unheard() -> Self {
+        Self { sink: None, id: 0 }
+    }
+
     /// Answers and wakes the reader.
     pub fn settle(mut self, answer: Answer) {
         if let Some(sink) = self.sink.take() {

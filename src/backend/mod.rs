@@ -22,8 +22,8 @@ use crate::base::number::Number;
 use crate::base::stamp::Stamp;
 pub use call::{Call, Settler, Sink, settle_all};
 pub use change::Change;
-pub use rate::{Act, Decision, Limiter};
 pub use policy::{Marker, Meta, Policy, Removal, Tags, Verdict};
+pub use rate::{Act, Decision, Limiter};
 pub use scope::Scope;
 
 /// A value as a manager hands it over.

@@ -128,7 +128,9 @@ impl Keys {
             text.bytes().fold(hash, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
         };
         let shard = hash(hash(0x811c_9dc5, limiter), key) % LIMIT_SHARDS;
-        let mut out = BytesMut::with_capacity(self.prefix.len() + family.len() + limiter.len() + key.len() + 8);
+        let mut out = BytesMut::with_capacity(
+            self.prefix.len() + family.len() + limiter.len() + key.len() + 8,
+        );
         out.put_slice(&self.prefix);
         escape(family.as_bytes(), &mut out);
         out.put_slice(&[b':', b'{', b'0' + u8::try_from(shard).unwrap_or(0), b'}', b':']);

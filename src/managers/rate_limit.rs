@@ -6,10 +6,10 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::holds::{Held, Holds, Lost};
+use crate::backend::Operation;
 use crate::backend::rate::{
     Act, Algorithm, Costs, EXACT, GRAINS, Hold, Limiter, Mode, Policy, Verb,
 };
-use crate::backend::Operation;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::keys::Keys;
@@ -103,8 +103,9 @@ impl RateLimits {
         if let Some(&number) = known.numbers.get(description) {
             return Ok(number);
         }
-        let read: Description = serde_json::from_str(description)
-            .map_err(|error| Error::invalid("limiter", format!("a limiter can't be read: {error}")))?;
+        let read: Description = serde_json::from_str(description).map_err(|error| {
+            Error::invalid("limiter", format!("a limiter can't be read: {error}"))
+        })?;
         let family = read.family.clone();
         let limiter = Arc::new(limiter(read)?);
         let number = u32::try_from(known.limiters.len()).unwrap_or(u32::MAX);
@@ -149,7 +150,7 @@ fn verb_of(limiter: &Limiter, question: &Question<'_>) -> Result<Verb> {
     Ok(match question.asked {
         Asked::Take => {
             let hold = (question.hold_ms > 0.0).then(|| Hold { id: random::bits(), lasts });
-            Verb::Take { costs: costs(limiter, question)?, hold }
+            Verb::Take { costs: costs(limiter, question)?, hold, ahead: 0 }
         }
         Asked::Settle => Verb::Settle { id: id()?, costs: Some(costs(limiter, question)?) },
         Asked::Release => Verb::Settle { id: id()?, costs: None },
@@ -172,7 +173,11 @@ fn costs(limiter: &Limiter, question: &Question<'_>) -> Result<Costs> {
         Error::invalid(path, format!("{path} must be a whole number from 0 to {MOST}"))
     };
     if question.costs.is_empty() {
-        return if right(question.cost) { Ok(Costs::Same(question.cost)) } else { Err(wrong("cost")) };
+        return if right(question.cost) {
+            Ok(Costs::Same(question.cost))
+        } else {
+            Err(wrong("cost"))
+        };
     }
     if question.costs.len() != limiter.policies.len() {
         return Err(Error::internal("as many costs as policies were expected"));
@@ -199,8 +204,7 @@ fn limiter(read: Description) -> Result<Limiter> {
         }
         policies.push(policy);
     }
-    let longest = policies.iter().map(|policy| policy.window).fold(0.0, f64::max);
-    Ok(Limiter { policies, name, longest, denies: deny_cache })
+    Ok(Limiter::new(name, policies, deny_cache))
 }
 
 fn policy(rule: Rule, path: &dyn Fn(&str) -> String) -> Result<Policy> {

@@ -114,7 +114,9 @@ fn start(
         Wish::Operation { operation, reach, counted, owner } => {
             let sink = || -> Arc<dyn Sink> { handle.sink_of(ring, owner) };
             // What comes behind a call that is handed over goes the same way, so that it doesn't come first.
-            let early = if calls.is_empty() || reach.local {
+            // Limits are decided each for itself.
+            let alone = reach.local || matches!(operation, Operation::Rate { .. });
+            let early = if calls.is_empty() || alone {
                 core.backend.now(operation, reach)
             } else {
                 Early::Pass(core.backend.behind(operation))

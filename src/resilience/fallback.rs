@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -15,12 +16,14 @@ use super::fate::Fate;
 use super::local::Local;
 use crate::backend::call::Write;
 use crate::backend::change;
+use crate::backend::memory::rates::Spent;
 use crate::backend::memory::store::Marks;
 use crate::backend::memory::{self, Moment};
+use crate::backend::rate::Verb;
 use crate::backend::redis::{Failure, Redis, State};
 use crate::backend::{
-    Answer, Backend, Call, Change, Decision, Early, Loading, Operation, Raw, Reach, Reply, Settler, Tags,
-    settle_all,
+    Answer, Backend, Call, Change, Decision, Early, Loading, Operation, Raw, Reach, Reply, Settler,
+    Tags, settle_all,
 };
 use crate::base::clock::Clock;
 use crate::base::error::{Applied, Error, ErrorKind};
@@ -49,6 +52,9 @@ pub struct ResyncStats {
     pub last_failed: AtomicBool,
 }
 
+/// How often it is looked what was taken ahead and is not needed any more.
+const RETURN_EVERY: Duration = Duration::from_millis(20);
+
 pub struct Fallback {
     pub(super) this: Weak<Self>,
     pub local: Mutex<Local>,
@@ -70,6 +76,8 @@ pub struct Fallback {
     marks: Arc<Marks>,
     /// Something was kept in this process alone.
     has_local: AtomicBool,
+    /// Somebody gives back what limits took ahead.
+    returning: AtomicBool,
     pub(super) uncertain: Mutex<Fate>,
     /// Sets that were replayed since the list of clears was read, and whether they have tags.
     pub(super) replayed_sets: Mutex<HashMap<Bytes, (Stamp, bool)>>,
@@ -91,6 +99,7 @@ impl Fallback {
             this: this.clone(),
             marks: local.store.marks.clone(),
             has_local: AtomicBool::new(false),
+            returning: AtomicBool::new(false),
             local: Mutex::new(local),
             on_memory: AtomicBool::new(redis.is_none()),
             redis,
@@ -300,21 +309,58 @@ impl Fallback {
         }
     }
 
-    /// The refusal that the server would give, where that is known; what is given back makes it unknown.
-    fn refused(&self, operation: Operation) -> Early {
+    /// What the server would say, where that is known; what is given back makes it unknown.
+    fn at_hand(&self, operation: Operation) -> Early {
         let Operation::Rate { key, limiter, act } = &operation else {
             return Early::Pass(operation);
         };
         let mut local = self.local.lock();
         if !act.verb.is_plain_take() {
             local.store.rates.forget(key);
-        } else if limiter.denies
-            && let Some(decision) =
-                local.store.rates.refusal(key, limiter, &act.verb, self.clock.micros())
-        {
-            return Early::Answer(Ok(Reply::Decision(Box::new(decision))));
+            return Early::Pass(operation);
         }
-        Early::Pass(operation)
+        match local.store.rates.spend(key, limiter, &act.verb, self.clock.micros()) {
+            Spent::Decision(decision) => Early::Answer(Ok(Reply::Decision(decision))),
+            Spent::Ask { ahead: likely } => {
+                let mut operation = operation;
+                if let Operation::Rate { act, .. } = &mut operation
+                    && let Verb::Take { ahead, .. } = &mut act.verb
+                {
+                    *ahead = likely;
+                }
+                Early::Pass(operation)
+            }
+        }
+    }
+
+    /// Gives back what was taken ahead and not needed, as long as there is any.
+    pub(super) fn return_unused(&self) {
+        let Some(this) = self.this.upgrade() else { return };
+        if self.returning.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RETURN_EVERY).await;
+                let now = this.clock.micros();
+                let (unused, none_left) = this.local.lock().store.rates.unused(now);
+                let calls = unused.into_iter().map(|operation| {
+                    Call::new(operation, Settler::unheard(), now, Reach::default())
+                });
+                let calls: Vec<Call> = calls.collect();
+                if !calls.is_empty() && !this.on_memory.load(Ordering::Acquire) {
+                    this.submit(calls);
+                }
+                if none_left {
+                    this.returning.store(false, Ordering::Release);
+                    // Some may have come in between, and nobody else was told to wait for their end.
+                    let more = this.local.lock().store.rates.holds_ahead();
+                    if !more || this.returning.swap(true, Ordering::AcqRel) {
+                        return;
+                    }
+                }
+            }
+        });
     }
 
     /// Memory for good knows all there is, so its answers may be kept in front of it.
@@ -422,7 +468,7 @@ impl Backend for Fallback {
         let operation = self.behind(operation);
         if !self.on_memory.load(Ordering::Acquire) {
             return match operation {
-                Operation::Rate { .. } => self.refused(operation),
+                Operation::Rate { .. } => self.at_hand(operation),
                 operation => self.near(operation, reach),
             };
         }

@@ -11,7 +11,7 @@ use super::near::seconds;
 use crate::backend::change::{Changes, KNOWN_MS};
 use crate::backend::intent::{Intent, Outcome, Wish};
 use crate::backend::memory::store::{Data, Entry, Marks, Standing};
-use crate::backend::rate::Seen;
+use crate::backend::rate::Told;
 use crate::backend::redis::{Change, Failure, Identity, Keeper, Owed, Passing, Replayer, State};
 use crate::backend::{Answer, Call, Marker, Operation, Reply, Scope, Tags};
 use crate::base::error::Result;
@@ -254,13 +254,20 @@ impl Keeper for Fallback {
         }
     }
 
-    fn limited(&self, seen: Vec<(Bytes, Seen, bool, u64)>) {
+    fn limited(&self, told: Vec<Told>) {
+        let now = self.clock.micros();
         let mut local = self.local.lock();
         if local.on_memory() {
             return;
         }
-        for (key, seen, refused, since) in seen {
-            local.store.rates.learn(&key, &seen, refused, since);
+        let mut granted = false;
+        for told in told {
+            granted |= told.seen.granted > 0;
+            local.store.rates.learn(told, now);
+        }
+        drop(local);
+        if granted {
+            self.return_unused();
         }
     }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use holdfast::backend::{Answer, Reply};
 
 use crate::subject::Subject;
-use crate::{Kind, invalidations, loads, raw, values};
+use crate::{Kind, invalidations, loads, rates, raw, values};
 
 pub type Case = for<'a> fn(&'a mut Subject) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
@@ -33,6 +33,7 @@ pub fn cases(kind: Kind) -> Cases {
         Kind::Fill => loads::fill(),
         Kind::Hold => loads::hold(),
         Kind::Change => raw::change(),
+        Kind::Rate => rates::rate(),
         Kind::Command => raw::command(),
         Kind::Pipeline => raw::pipeline(),
     }

@@ -25,6 +25,7 @@ macro_rules! case {
 mod cases;
 mod invalidations;
 mod loads;
+mod rates;
 mod raw;
 mod subject;
 mod values;
@@ -48,12 +49,13 @@ pub enum Kind {
     Invalidate,
     Clear,
     Change,
+    Rate,
     Command,
     Pipeline,
 }
 
 impl Kind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Get,
         Self::Set,
         Self::Delete,
@@ -65,6 +67,7 @@ impl Kind {
         Self::Invalidate,
         Self::Clear,
         Self::Change,
+        Self::Rate,
         Self::Command,
         Self::Pipeline,
     ];
@@ -84,6 +87,7 @@ impl Kind {
             Op::Invalidate { .. } => Self::Invalidate,
             Op::Clear { .. } => Self::Clear,
             Op::Change { .. } => Self::Change,
+            Op::Rate { .. } => Self::Rate,
             Op::Command { .. } => Self::Command,
             Op::Pipeline { .. } => Self::Pipeline,
         }

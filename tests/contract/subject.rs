@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast::backend::memory::Memory;
+use holdfast::backend::rate::{Decision, Limiter, Verb};
 use holdfast::backend::redis::Redis;
 use holdfast::backend::{
-    Answer, Ask, Backend, Change, Found, Lease, Loading, Operation, Policy, Raw, Removal, Reply,
-    Scope, Tags, Value,
+    Act, Answer, Ask, Backend, Change, Found, Lease, Loading, Operation, Policy, Raw, Removal,
+    Reply, Scope, Tags, Value,
 };
 use holdfast::base::clock::{BootClock, Clock};
 use holdfast::base::error::ErrorKind;
@@ -311,6 +312,20 @@ impl Subject {
             Ok(Reply::Raw(Raw::Integer(number))) => Ok(number),
             Ok(other) => panic!("a change answered {other:?}"),
             Err(error) => Err(error.kind),
+        }
+    }
+
+    /// What a limiter says of a key.
+    pub async fn rate(&mut self, key: &str, limiter: &Arc<Limiter>, verb: Verb) -> Decision {
+        let key = self.keys.limit("rate_limit", &self.place, key, 128);
+        self.rate_at(key, limiter, verb).await
+    }
+
+    pub async fn rate_at(&mut self, key: Bytes, limiter: &Arc<Limiter>, verb: Verb) -> Decision {
+        let act = Act { verb, at: self.clock.micros(), number: 0 };
+        match self.run(Operation::Rate { key, limiter: limiter.clone(), act }).await.unwrap() {
+            Reply::Decision(decision) => *decision,
+            other => panic!("a limiter answered {other:?}"),
         }
     }
 

@@ -3,18 +3,21 @@
 //!
 //! Bounded by bytes, however many keys come: what counts nothing any more goes first, then what is only a copy, then
 //! what is furthest from its limit. So a flood of new keys does not free whoever is refused.
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::backend::Operation;
 use crate::backend::rate::state::How;
-use crate::backend::rate::{
-    Act, Decision, Limiter, Outcome, Seen, Source, State, Verb,
-};
+use crate::backend::rate::{Act, Costs, Decision, Limiter, Outcome, Source, State, Told, Verb};
 
 /// How many are looked at to find one that may go.
 const SAMPLE: usize = 8;
+/// No more is taken ahead at once.
+const MOST_AHEAD: u32 = 256;
 /// What a state costs beside its parts, where both tables have just doubled.
 const SEAT: usize = 2 * size_of::<Seat>() + 2 * 33 + size_of::<State>() + 16;
 
@@ -29,6 +32,29 @@ struct Seat {
     ends: f64,
     /// How much of the limit is taken; of a copy only when the server refused.
     taken: f64,
+    /// What was taken ahead at the server.
+    block: Option<Box<Block>>,
+    /// How often it was asked for since when, in µs, and in the span before.
+    recent: u32,
+    before: u32,
+    since: f64,
+}
+
+/// Units that the server has charged already, for takes of these costs. What is left at the end goes back.
+struct Block {
+    key: Bytes,
+    limiter: Arc<Limiter>,
+    costs: Costs,
+    left: u32,
+    until: f64,
+}
+
+/// What becomes of a take while the server is well.
+pub enum Spent {
+    /// It is decided.
+    Decision(Box<Decision>),
+    /// The server decides; so much more may be taken ahead.
+    Ask { ahead: u32 },
 }
 
 enum Body {
@@ -49,6 +75,10 @@ pub struct Rates {
     /// Where the search for one that may go goes on.
     hand: usize,
     evicted: u64,
+    /// Until when which blocks are good, the first to end first.
+    blocks: VecDeque<(f64, Name)>,
+    /// What is to be given back.
+    unused: Vec<Operation>,
 }
 
 impl Rates {
@@ -62,6 +92,8 @@ impl Rates {
             instances: 1.0,
             hand: 0,
             evicted: 0,
+            blocks: VecDeque::new(),
+            unused: Vec::new(),
         }
     }
 
@@ -103,7 +135,8 @@ impl Rates {
             None => self.add(name, Body::Own(Box::default()), now),
         };
         // Shares of a limit that is smaller than their number: one each.
-        let least = limiter.policies.iter().map(|policy| policy.limit).fold(f64::INFINITY, f64::min);
+        let least =
+            limiter.policies.iter().map(|policy| policy.limit).fold(f64::INFINITY, f64::min);
         let weight = self.instances.min(least).max(1.0);
         let Some(seat) = self.seats.get_mut(at) else { return Self::nothing() };
         let Some(state) = seat.own(limiter) else { return Self::nothing() };
@@ -126,8 +159,11 @@ impl Rates {
         decision
     }
 
-    /// Keeps what the server said. `since`: when it was asked.
-    pub fn learn(&mut self, key: &[u8], seen: &Seen, refused: bool, since: u64) {
+    /// Keeps what the server said of an act. `since`: when it was asked.
+    pub fn learn(&mut self, told: Told, now: u64) {
+        let Told { key, limiter, verb, seen, refused, since } = told;
+        let key = &key;
+        self.take_block(key, limiter, &verb, seen.granted, since, now);
         let now = since as f64;
         let name = self.name(key);
         let body = Body::Copy(seen.state.clone(), seen.now - now);
@@ -146,32 +182,122 @@ impl Rates {
         self.make_room(now);
     }
 
-    /// The refusal that the server would give, if that is certain.
-    pub fn refusal(
+    /// Decides a plain take while the server is well, where what is known of it is enough: it was charged ahead, or
+    /// the server would certainly refuse.
+    pub fn spend(&mut self, key: &[u8], limiter: &Limiter, verb: &Verb, now: u64) -> Spent {
+        let none = Spent::Ask { ahead: 0 };
+        let Verb::Take { costs, hold: None, .. } = verb else { return none };
+        let Some(seat) = self.places.get(&self.name(key)).and_then(|&at| self.seats.get_mut(at))
+        else {
+            return none;
+        };
+        let now = now as f64;
+        let Body::Copy(stored, ahead) = &seat.body else { return none };
+        let there = now + ahead;
+        let block = seat.block.as_deref_mut();
+        if let Some(block) = block.filter(|block| {
+            block.left > 0
+                && now < block.until
+                && block.costs == *costs
+                && block.limiter.policies == limiter.policies
+        }) {
+            block.left -= 1;
+            let left = f64::from(block.left);
+            seat.recent += 1;
+            if let Some(mut state) = State::decode(limiter, stored) {
+                state.advance(limiter, there);
+                let at = (there, 1.0);
+                let source = Source::Redis;
+                let mut decision = state.decision(limiter, verb, Outcome::Done, source, at);
+                for (at, standing) in decision.standings.iter_mut().enumerate() {
+                    let cost = limiter.policies.get(at).map_or(0.0, |policy| costs.of(at, policy));
+                    standing.remaining += left * cost;
+                }
+                return Spent::Decision(Box::new(decision));
+            }
+        }
+        if seat.taken >= 1.0
+            && limiter.denies
+            && let Some(mut state) = State::decode(limiter, stored)
+        {
+            state.advance(limiter, there);
+            if state.denies(limiter, costs, there) {
+                let (outcome, source) = (Outcome::Refused, Source::DenyCache);
+                let decision = state.decision(limiter, verb, outcome, source, (there, 1.0));
+                return Spent::Decision(Box::new(decision));
+            }
+        }
+        Spent::Ask { ahead: seat.likely(limiter, now) }
+    }
+
+    /// What was taken ahead and is not needed any more, to be given back; and until when the next is good.
+    pub fn unused(&mut self, now: u64) -> (Vec<Operation>, bool) {
+        while let Some(&(until, name)) = self.blocks.front() {
+            if until > now as f64 {
+                break;
+            }
+            self.blocks.pop_front();
+            let seat = self.places.get(&name).and_then(|&at| self.seats.get_mut(at));
+            if let Some(block) = seat.and_then(|seat| {
+                let over = seat.block.as_ref().is_some_and(|block| block.until <= now as f64);
+                if over { seat.block.take() } else { None }
+            }) {
+                self.unused.extend(block.rest(now));
+            }
+        }
+        (std::mem::take(&mut self.unused), self.blocks.is_empty())
+    }
+
+    /// Whether anything is taken ahead.
+    pub fn holds_ahead(&self) -> bool {
+        !self.blocks.is_empty()
+    }
+
+    fn take_block(
         &mut self,
-        key: &[u8],
-        limiter: &Limiter,
+        key: &Bytes,
+        limiter: Arc<Limiter>,
         verb: &Verb,
+        granted: u32,
+        since: u64,
         now: u64,
-    ) -> Option<Decision> {
-        let Verb::Take { costs, hold: None } = verb else { return None };
-        let seat = self.seats.get(*self.places.get(&self.name(key))?)?;
-        let Body::Copy(state, ahead) = &seat.body else { return None };
-        if seat.taken < 1.0 {
-            return None;
+    ) {
+        let Verb::Take { costs, ahead, .. } = verb else { return };
+        let name = self.name(key);
+        let Some(seat) = self.places.get(&name).and_then(|&at| self.seats.get_mut(at)) else {
+            return;
+        };
+        if *ahead > 0 && granted == 0 {
+            // Little is left: it is not asked again so soon.
+            (seat.recent, seat.before) = (0, 0);
         }
-        let now = now as f64 + ahead;
-        let mut state = State::decode(limiter, state)?;
-        state.advance(limiter, now);
-        if !state.denies(limiter, costs, now) {
-            return None;
+        if granted == 0 {
+            return;
         }
-        Some(state.decision(limiter, verb, Outcome::Refused, Source::DenyCache, (now, 1.0)))
+        let until = since as f64 + limiter.lease;
+        let (key, costs) = (key.clone(), costs.clone());
+        let block = Block { key, limiter, costs, left: granted, until };
+        match seat.block.as_deref_mut() {
+            Some(old) if old.costs == block.costs => {
+                old.left += granted;
+                old.until = old.until.min(until).max(now as f64);
+            }
+            _ => {
+                let old = seat.block.replace(Box::new(block));
+                self.unused.extend(old.and_then(|old| old.rest(now)));
+            }
+        }
+        self.blocks.push_back((until, name));
     }
 
     /// What is known of a key is not to be trusted any more.
     pub fn forget(&mut self, key: &[u8]) {
         if let Some(&at) = self.places.get(&self.name(key)) {
+            // What is left of it is given back when its time is over.
+            if let Some(seat) = self.seats.get_mut(at).filter(|seat| seat.block.is_some()) {
+                seat.taken = 0.0;
+                return;
+            }
             self.remove(at);
         }
     }
@@ -180,6 +306,8 @@ impl Rates {
     pub fn clear(&mut self) {
         self.places = HashMap::new();
         self.seats = Vec::new();
+        self.blocks = VecDeque::new();
+        self.unused = Vec::new();
         self.bytes = 0;
     }
 
@@ -207,7 +335,9 @@ impl Rates {
 
     fn add(&mut self, name: Name, body: Body, now: f64) -> usize {
         let at = self.seats.len();
-        self.seats.push(Seat { name, body, bytes: SEAT, ends: now, taken: 0.0 });
+        let (block, recent, before, since) = (None, 0, 0, now);
+        let (bytes, ends, taken) = (SEAT, now, 0.0);
+        self.seats.push(Seat { name, body, bytes, ends, taken, block, recent, before, since });
         self.places.insert(name, at);
         self.bytes += SEAT;
         at
@@ -244,6 +374,20 @@ impl Rates {
     }
 }
 
+impl Block {
+    /// What is left of it, to be given back.
+    fn rest(self, now: u64) -> Option<Operation> {
+        let Self { key, limiter, costs, left, until: _ } = self;
+        let times = f64::from(left);
+        let costs = match costs {
+            Costs::Same(cost) => Costs::Same(cost * times),
+            Costs::Each(costs) => Costs::Each(costs.into_iter().map(|cost| cost * times).collect()),
+        };
+        let act = Act { verb: Verb::Refund(costs), at: now, number: 0 };
+        (left > 0).then_some(Operation::Rate { key, limiter, act })
+    }
+}
+
 impl Seat {
     /// The state, which this process goes on with from now on.
     fn own(&mut self, limiter: &Limiter) -> Option<&mut State> {
@@ -258,8 +402,22 @@ impl Seat {
         }
     }
 
+    /// How often it is likely to be asked for in the time of a lease: as often as in the last one.
+    fn likely(&mut self, limiter: &Limiter, now: f64) -> u32 {
+        if limiter.lease <= 0.0 {
+            return 0;
+        }
+        let passed = now - self.since;
+        if passed >= limiter.lease {
+            self.before = if passed < 2.0 * limiter.lease { self.recent } else { 0 };
+            (self.recent, self.since) = (0, now);
+        }
+        self.recent += 1;
+        let likely = self.before.max(self.recent);
+        if likely < 3 { 0 } else { likely.min(MOST_AHEAD) }
+    }
+
     fn is_over(&self, now: f64) -> bool {
         self.ends <= now
     }
 }
-

@@ -151,6 +151,7 @@ pub fn definition(limiter: &Limiter, process: u64) -> Bytes {
     let mut out = Vec::with_capacity(17 + 29 * limiter.policies.len());
     out.put_f64_le(process as f64);
     out.put_f64_le(limiter.longest);
+    out.put_f64_le(limiter.lease);
     out.put_u8(u8::try_from(limiter.policies.len()).unwrap_or(u8::MAX));
     for policy in &limiter.policies {
         out.put_slice(&policy.id);

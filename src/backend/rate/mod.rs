@@ -11,6 +11,8 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 pub use owed::{Due, Owed};
@@ -88,6 +90,9 @@ pub struct Limiter {
     pub longest: f64,
     /// Refusals are known without asking again.
     pub denies: bool,
+    /// For so long a process may take ahead what it is likely to need, µs; 0: never. What it takes is charged as if it
+    /// were taken at the end of that time, so that no span ever holds more than the limit.
+    pub lease: f64,
 }
 
 /// What each policy is charged.
@@ -107,8 +112,9 @@ pub struct Hold {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verb {
-    /// Takes the costs, of every policy or of none.
-    Take { costs: Costs, hold: Option<Hold> },
+    /// Takes the costs, of every policy or of none. `ahead`: up to so many times more are taken for this process' next
+    /// takes, as long as much is left; see `Limiter::lease`.
+    Take { costs: Costs, hold: Option<Hold>, ahead: u32 },
     /// Replaces what is held by what it came to; `None`: by nothing. Counts once for each id.
     Settle { id: u64, costs: Option<Costs> },
     /// Holds for longer.
@@ -149,7 +155,27 @@ impl Verb {
     }
 }
 
+/// What is taken ahead is at most this part of what is left.
+pub const AHEAD_PART: f64 = 64.0;
+/// Nothing is taken ahead for longer, µs,
+const LONGEST_LEASE: f64 = 100_000.0;
+/// nor where it would be for less.
+const LEAST_LEASE: f64 = 10_000.0;
+
 impl Limiter {
+    pub fn new(name: String, policies: Vec<Policy>, denies: bool) -> Self {
+        let longest = policies.iter().map(|policy| policy.window).fold(0.0, f64::max);
+        // A unit of a large sliding window comes free up to a grain late anyway.
+        let lease = policies.iter().map(|policy| match policy.algorithm {
+            Algorithm::SlidingWindow => policy.step,
+            Algorithm::FixedWindow if policy.limit > EXACT => LONGEST_LEASE,
+            _ => 0.0,
+        });
+        let lease = lease.fold(LONGEST_LEASE, f64::min);
+        let lease = if lease < LEAST_LEASE { 0.0 } else { lease };
+        Self { policies, name, longest, denies, lease }
+    }
+
     /// Whether a take could be allowed if nothing had been taken before.
     pub fn can_ever(&self, costs: &Costs) -> bool {
         let mut policies = self.policies.iter().enumerate();
@@ -211,10 +237,24 @@ impl Decision {
     }
 }
 
+/// What the server said of an act.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub key: Bytes,
+    pub limiter: Arc<Limiter>,
+    pub verb: Verb,
+    pub seen: Seen,
+    pub refused: bool,
+    /// When it was asked, on the clock of this process.
+    pub since: u64,
+}
+
 /// The key's state as it was seen last, and when: written down, since few copies are ever looked at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
     pub state: Bytes,
     /// The server's clock at that moment.
     pub now: f64,
+    /// How many times more was taken ahead.
+    pub granted: u32,
 }

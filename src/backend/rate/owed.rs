@@ -45,8 +45,8 @@ impl Owed {
             && !last.sent
             && !due.sent
             && last.process == due.process
-            && let Verb::Take { costs: Costs::Same(before), hold: None } = &mut last.act.verb
-            && let Verb::Take { costs: Costs::Same(cost), hold: None } = &due.act.verb
+            && let Verb::Take { costs: Costs::Same(before), hold: None, .. } = &mut last.act.verb
+            && let Verb::Take { costs: Costs::Same(cost), hold: None, .. } = &due.act.verb
             && !limiter.has_slots()
             && grain(limiter).is_some_and(|grain| last.act.at / grain == due.act.at / grain)
         {

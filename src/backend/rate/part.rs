@@ -281,8 +281,10 @@ impl Part {
             let grain = |entry: &Entry| same_grain(entry.time, at, policy.step);
             if let Some(entry) = self.tail.get_mut(after).filter(|entry| grain(entry)) {
                 entry.cost += cost;
-            } else if let Some(entry) =
-                after.checked_sub(1).and_then(|at| self.tail.get_mut(at)).filter(|entry| grain(entry))
+            } else if let Some(entry) = after
+                .checked_sub(1)
+                .and_then(|at| self.tail.get_mut(at))
+                .filter(|entry| grain(entry))
             {
                 (entry.time, entry.cost) = (at, entry.cost + cost);
             } else {

@@ -1,6 +1,8 @@
 //! The state of one key: every policy's part, what is reserved, and what each process did last.
 use super::part::Part;
-use super::{Act, Algorithm, Costs, Decision, Hold, Limiter, Mode, Source, Verb};
+use super::{
+    AHEAD_PART, Act, Algorithm, Costs, Decision, Hold, Limiter, Mode, Policy, Source, Verb,
+};
 
 /// For how long it is known that a reservation was settled, µs.
 const KNOWN: f64 = 600e6;
@@ -46,6 +48,8 @@ pub struct State {
     pub reserved: Vec<Reserved>,
     pub last: Mark,
     pub others: Vec<Mark>,
+    /// How many times more the last take took ahead.
+    pub granted: u32,
 }
 
 /// How an act is carried out.
@@ -60,6 +64,16 @@ pub struct How {
     pub weight: f64,
     /// Policies that let everything through while no server answers do so.
     pub alone: bool,
+}
+
+impl How {
+    /// When it counts: what was taken ahead may stand in the time to come.
+    fn at_of(&self, policy: &Policy, part: &Part) -> f64 {
+        match policy.algorithm {
+            Algorithm::SlidingWindow if !self.forced => self.at.max(part.time),
+            _ => self.at,
+        }
+    }
 }
 
 impl State {
@@ -95,13 +109,21 @@ impl State {
     /// Carries an act out. Refused, it leaves everything as it was.
     pub fn apply(&mut self, limiter: &Limiter, act: &Act, how: How) -> Outcome {
         self.advance(limiter, how.now);
+        self.granted = 0;
         match &act.verb {
             Verb::Peek => Outcome::Done,
-            Verb::Take { costs, hold } => self.take(limiter, costs, *hold, how),
+            Verb::Take { costs, hold, ahead } => {
+                let outcome = self.take(limiter, costs, *hold, how);
+                if outcome == Outcome::Done && *ahead > 0 && !how.forced {
+                    self.granted = self.take_ahead(limiter, costs, *ahead, how);
+                }
+                outcome
+            }
             Verb::Settle { id, costs } => self.settle(limiter, *id, costs.as_ref(), how),
             Verb::Renew(hold) => self.renew(limiter, *hold, how),
             Verb::Refund(costs) => {
-                for (at, (part, policy)) in self.parts.iter_mut().zip(&limiter.policies).enumerate() {
+                for (at, (part, policy)) in self.parts.iter_mut().zip(&limiter.policies).enumerate()
+                {
                     part.refund(policy, costs.of(at, policy) * how.weight);
                 }
                 Outcome::Done
@@ -236,7 +258,7 @@ impl State {
                 continue;
             }
             if policy.algorithm != Algorithm::Concurrency {
-                part.add(policy, cost, how.at, how.now);
+                part.add(policy, cost, how.at_of(policy, part), how.now);
                 amounts.push((policy.id, cost));
             } else if let Some(hold) = hold.filter(|hold| how.at + hold.lasts > how.now) {
                 part.hold_slot(hold.id, how.at + hold.lasts, cost);
@@ -255,6 +277,33 @@ impl State {
             }
         }
         Outcome::Done
+    }
+
+    /// Takes more of the same for later, as long as it is a small part of what is left. Answers how many times.
+    fn take_ahead(&mut self, limiter: &Limiter, costs: &Costs, ahead: u32, how: How) -> u32 {
+        let mut times = f64::from(ahead);
+        for (at, (part, policy)) in self.parts.iter().zip(&limiter.policies).enumerate() {
+            let cost = costs.of(at, policy);
+            if cost > 0.0 {
+                times = times.min(((policy.limit - part.used) / AHEAD_PART / cost).floor());
+            }
+        }
+        let free = (0..limiter.policies.len())
+            .all(|at| limiter.policies.get(at).is_none_or(|policy| costs.of(at, policy) <= 0.0));
+        if times < 1.0 || limiter.lease <= 0.0 || free {
+            return 0;
+        }
+        for (at, (part, policy)) in self.parts.iter_mut().zip(&limiter.policies).enumerate() {
+            let cost = costs.of(at, policy) * times;
+            if cost > 0.0 {
+                let taken = match policy.algorithm {
+                    Algorithm::SlidingWindow => part.time.max(how.now + limiter.lease),
+                    _ => how.now,
+                };
+                part.add(policy, cost, taken, how.now);
+            }
+        }
+        times as u32
     }
 
     fn settle(&mut self, limiter: &Limiter, id: u64, costs: Option<&Costs>, how: How) -> Outcome {
@@ -286,7 +335,7 @@ impl State {
             if cost < held {
                 part.give_back(policy, held - cost, time);
             } else {
-                part.add(policy, cost - held, how.at, how.now);
+                part.add(policy, cost - held, how.at_of(policy, part), how.now);
             }
         }
         self.remember(limiter, id, how.now);

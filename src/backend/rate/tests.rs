@@ -16,8 +16,7 @@ fn policy(algorithm: Algorithm, limit: u32, window: u32) -> Policy {
 }
 
 fn limiter(policies: Vec<Policy>) -> Limiter {
-    let longest = policies.iter().map(|policy| policy.window).fold(0.0, f64::max);
-    Limiter { policies, name: String::new(), longest, denies: true }
+    Limiter::new(String::new(), policies, true)
 }
 
 struct Bench {
@@ -43,11 +42,11 @@ impl Bench {
 
     fn take(&mut self, cost: u32) -> bool {
         let costs = Costs::Same(f64::from(cost));
-        self.run(Verb::Take { costs, hold: None }) == Outcome::Done
+        self.run(Verb::Take { costs, hold: None, ahead: 0 }) == Outcome::Done
     }
 
     fn standing(&mut self, cost: u32) -> Standing {
-        let verb = Verb::Take { costs: Costs::Same(f64::from(cost)), hold: None };
+        let verb = Verb::Take { costs: Costs::Same(f64::from(cost)), hold: None, ahead: 0 };
         self.state.advance(&self.limiter, self.now);
         let at = (self.now, self.weight);
         self.state.decision(&self.limiter, &verb, Outcome::Refused, Source::Local, at).standings[0]
@@ -203,7 +202,7 @@ proptest! {
             let mut bench = Bench::new(vec![policy(algorithm, limit, 100_000)]);
             let costs = Costs::Same(f64::from(estimate));
             let hold = Some(Hold { id: 7, lasts: 50_000.0 });
-            prop_assert_eq!(bench.run(Verb::Take { costs, hold }), Outcome::Done);
+            prop_assert_eq!(bench.run(Verb::Take { costs, hold, ahead: 0 }), Outcome::Done);
             bench.now += 10.0;
             let costs = (!released).then(|| Costs::Same(f64::from(actual)));
             prop_assert_eq!(bench.run(Verb::Settle { id: 7, costs: costs.clone() }), Outcome::Done);
@@ -228,7 +227,7 @@ proptest! {
             bench.now += f64::from(wait);
             let costs = Costs::Same(f64::from(cost));
             let hold = Some(Hold { id, lasts: 3_000.0 });
-            bench.run(Verb::Take { costs: costs.clone(), hold });
+            bench.run(Verb::Take { costs: costs.clone(), hold, ahead: 0 });
             if id % 3 == 0 {
                 bench.run(Verb::Settle { id: id - 1, costs: Some(costs) });
             }
@@ -255,7 +254,7 @@ proptest! {
         // In whatever order they come.
         charges.sort_by_key(|(at, _)| (*at as u64).wrapping_mul(mixed | 1));
         for (at, cost) in charges {
-            let verb = Verb::Take { costs: Costs::Same(f64::from(cost)), hold: None };
+            let verb = Verb::Take { costs: Costs::Same(f64::from(cost)), hold: None, ahead: 0 };
             let how = How { now: late.now, forced: true, at, weight: 1.0, alone: false };
             late.state.apply(&late.limiter, &Act { verb, at: 0, number: 0 }, how);
         }
@@ -312,7 +311,11 @@ fn all_policies_are_charged_or_none() {
 #[test]
 fn a_slot_is_free_again_when_it_is_given_back_or_over() {
     let mut bench = Bench::new(vec![policy(Algorithm::Concurrency, 2, 1_000)]);
-    let take = |id| Verb::Take { costs: Costs::Same(1.0), hold: Some(Hold { id, lasts: 1_000.0 }) };
+    let take = |id| Verb::Take {
+        costs: Costs::Same(1.0),
+        hold: Some(Hold { id, lasts: 1_000.0 }),
+        ahead: 0,
+    };
     assert_eq!(bench.run(take(1)), Outcome::Done);
     bench.now += 500.0;
     assert_eq!(bench.run(take(2)), Outcome::Done);
@@ -334,7 +337,11 @@ fn a_slot_is_free_again_when_it_is_given_back_or_over() {
 #[test]
 fn a_reservation_that_nobody_settles_comes_back_and_counts_when_it_is_settled_late() {
     let mut bench = Bench::new(vec![policy(Algorithm::SlidingWindow, 100, 60_000)]);
-    let take = Verb::Take { costs: Costs::Same(80.0), hold: Some(Hold { id: 9, lasts: 1_000.0 }) };
+    let take = Verb::Take {
+        costs: Costs::Same(80.0),
+        hold: Some(Hold { id: 9, lasts: 1_000.0 }),
+        ahead: 0,
+    };
     assert_eq!(bench.run(take), Outcome::Done);
     assert_eq!(bench.standing(1).remaining, 20.0);
     bench.now += 1_000.0;

@@ -8,7 +8,7 @@ use super::landing::overwrites;
 use super::wire::Read;
 use super::{Keeper, Passing, Wire, failure};
 use crate::backend::intent::Outcome;
-use crate::backend::rate::Seen;
+use crate::backend::rate::Told;
 use crate::backend::{
     Answer, Call, Found, Loading, Meta, Operation, Reply, Source, Verdict, settle_all,
 };
@@ -33,7 +33,7 @@ pub(super) struct Landing {
     /// Keys of which a later write was carried out, and how many of those it covers.
     later: HashMap<Bytes, usize>,
     /// What the server said of limits.
-    pub limited: Vec<(Bytes, Seen, bool, u64)>,
+    pub limited: Vec<Told>,
     pub failed: Option<Error>,
     pub reopen: bool,
     /// The server has no room for what is replayed.

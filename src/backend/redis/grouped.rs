@@ -2,6 +2,7 @@
 //! that what a call costs the server is shared.
 use std::sync::Arc;
 
+use bytes::Bytes;
 use redis::Pipeline;
 
 use super::items::{Item, Step};
@@ -10,6 +11,13 @@ use crate::backend::rate::Limiter;
 use crate::backend::{Call, Operation};
 use crate::base::slot::slot;
 use crate::base::stamp::Stamps;
+
+impl Together {
+    /// What is asked of a key twice is asked one after the other.
+    fn has(&self, key: &Bytes) -> bool {
+        self.calls.iter().any(|call| call.operation.key() == Some(key))
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Rates(Vec<Together>);
@@ -33,7 +41,9 @@ impl Rates {
             group.slot == slot && group.link == link && Arc::ptr_eq(&group.limiter, limiter)
         });
         match group {
-            Some(group) if group.calls.len() < MOST_IN_GROUP => group.calls.push(call),
+            Some(group) if group.calls.len() < MOST_IN_GROUP && !group.has(key) => {
+                group.calls.push(call);
+            }
             _ => {
                 let limiter = limiter.clone();
                 self.0.push(Together { link, slot, limiter, calls: vec![call] });

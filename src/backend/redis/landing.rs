@@ -12,7 +12,7 @@ use super::items::{Item, Step};
 use super::state::State;
 use super::wire;
 use crate::backend::intent::{Intent, Outcome};
-use crate::backend::rate::{Outcome as Taken, Verb};
+use crate::backend::rate::{Outcome as Taken, Told, Verb};
 use crate::backend::{Call, Meta, Operation, Reply, settle_all};
 use crate::base::error::{Applied, Error, ErrorKind, Result};
 use crate::base::stamp::Stamp;
@@ -241,7 +241,9 @@ impl Hub {
         match decided {
             Ok((decision, seen)) => {
                 let refused = decision.outcome == Taken::Refused;
-                out.limited.push((key.clone(), seen, refused, call.since));
+                let (key, limiter) = (key.clone(), limiter.clone());
+                let (verb, since) = (act.verb.clone(), call.since);
+                out.limited.push(Told { key, limiter, verb, seen, refused, since });
                 out.answers.push((call, Ok(Reply::Decision(Box::new(decision)))));
             }
             Err(error) => self.refuse(call, 0, error, out),

@@ -44,7 +44,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::intent::{Intent, Outcome};
 use super::limits::Limits;
-use super::rate::Seen;
+use super::rate::Told;
 use super::{Answer, Backend, Call, Early, Marker, Meta, Operation, Reach, Scope, Settler, Tags};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
@@ -118,8 +118,8 @@ pub trait Keeper: Send + Sync {
     fn cleared(&self, scope: &Scope, stamp: Stamp);
     /// Values that were read or written, each kept if its mark still holds.
     fn keep(&self, values: &mut dyn Iterator<Item = Passing<'_>>);
-    /// States of limits as the server has them: the key, what it said, whether it refused, and since when it was asked.
-    fn limited(&self, seen: Vec<(Bytes, Seen, bool, u64)>);
+    /// States of limits as the server has them.
+    fn limited(&self, told: Vec<Told>);
     /// Calls that no server answered.
     fn unanswered(&self, calls: Vec<(Call, Failure)>);
     fn changed(&self, change: &Change);

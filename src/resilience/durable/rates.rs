@@ -4,14 +4,11 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut, Bytes};
 
 use super::record::{get_stamp, put_stamp};
-use crate::backend::rate::{
-    Act, Algorithm, Costs, Due, Hold, Limiter, Mode, Policy, Verb,
-};
+use crate::backend::rate::{Act, Algorithm, Costs, Due, Hold, Limiter, Mode, Policy, Verb};
 
 const EACH: u8 = 255;
 
 pub fn put(out: &mut Vec<u8>, limiter: &Limiter, due: &Due) {
-    out.put_f64_le(limiter.longest);
     out.put_u8(u8::try_from(limiter.policies.len()).unwrap_or(u8::MAX));
     for policy in &limiter.policies {
         out.put_slice(&policy.id);
@@ -27,7 +24,7 @@ pub fn put(out: &mut Vec<u8>, limiter: &Limiter, due: &Due) {
     }
     out.put_u8(u8::from(*sent));
     match verb {
-        Verb::Take { costs, hold } => {
+        Verb::Take { costs, hold, ahead: _ } => {
             out.put_u8(0);
             put_hold(out, hold.unwrap_or(Hold { id: 0, lasts: 0.0 }));
             put_costs(out, costs);
@@ -53,7 +50,6 @@ pub fn put(out: &mut Vec<u8>, limiter: &Limiter, due: &Due) {
 }
 
 pub fn get(body: &mut Bytes) -> Option<(Arc<Limiter>, Due)> {
-    let longest = body.try_get_f64_le().ok()?;
     let mut policies = Vec::new();
     for _ in 0..body.try_get_u8().ok()? {
         let mut id = [0; 4];
@@ -64,7 +60,7 @@ pub fn get(body: &mut Bytes) -> Option<(Arc<Limiter>, Due)> {
         let (name, mode) = (String::new(), Mode::Local);
         policies.push(Policy { name, id, algorithm, limit, window, step, mode });
     }
-    let limiter = Limiter { policies, name: String::new(), longest, denies: false };
+    let limiter = Limiter::new(String::new(), policies, false);
     let stamp = get_stamp(body)?;
     let mut whole = || body.try_get_u64_le().ok();
     let (process, at, number) = (whole()?, whole()?, whole()?);
@@ -72,7 +68,7 @@ pub fn get(body: &mut Bytes) -> Option<(Arc<Limiter>, Due)> {
     let verb = match body.try_get_u8().ok()? {
         0 => {
             let hold = Some(get_hold(body)?).filter(|hold| hold.lasts > 0.0);
-            Verb::Take { costs: get_costs(body)?, hold }
+            Verb::Take { costs: get_costs(body)?, hold, ahead: 0 }
         }
         1 => Verb::Settle { id: body.try_get_u64_le().ok()?, costs: Some(get_costs(body)?) },
         2 => Verb::Settle { id: body.try_get_u64_le().ok()?, costs: None },

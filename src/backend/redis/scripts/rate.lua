@@ -1,28 +1,30 @@
 -- Decides rate limits: for each key all policies of its limiter in one step. The rules stand in backend/rate/state.rs and
 -- part.rs, the bytes of a state in code.rs; this does the same, operation by operation, on the server's clock.
--- KEYS: the states, all in one slot
--- ARGV: 1 the limiter: this process, µs after which nothing counts, number of policies, for each: id (4 bytes), algorithm
+-- KEYS: the states, all in one slot, none twice
+-- ARGV: 1 the limiter: this process, µs after which nothing counts, µs for which may be taken ahead, number of policies, for each: id (4 bytes), algorithm
 --       (0 sliding window, 1 token bucket, 2 fixed window, 3 concurrency), limit, window, step; 2 life of a key in ms;
---       then for each key what is asked of it. 't', number, costs: a take that nothing is to be known of later. Or acts,
+--       then for each key what is asked of it. 't', number, how many times more may be taken ahead, costs: a take that nothing
+--       is to be known of later. Or acts,
 --       one after the other: verb (0 take, 1 settle, 2 renew, 3 refund, 4 reset, 5 peek), flags (1 it happened already, at
 --       its own time, 2 it may have been sent before, 4 it holds, 8 it has costs), number, age in µs, id (8 bytes), µs
 --       that it holds, costs. Numbers are floats, little endian
--- Returns: the server's clock in µs, then for each key the outcome of its last act (1 done, 0 refused, 2 known already)
+-- Returns: the server's clock in µs, then for each key the outcome of its last act (1 done, 0 refused, 2 known already, more: done,
+--          and so many times less 2 taken ahead)
 --          and its state
 local pack, unpack_bytes, sub, call, floor = struct.pack, struct.unpack, string.sub, redis.call, math.floor
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
-local process, longest, count, at = unpack_bytes('<ddB', ARGV[1])
+local process, longest, lease, count, at = unpack_bytes('<dddB', ARGV[1])
 local ids, algorithms, limits, windows, steps = {}, {}, {}, {}, {}
 for p = 1, count do
   ids[p], algorithms[p], limits[p], windows[p], steps[p], at = unpack_bytes('<c4Bddd', ARGV[1], at)
 end
 local life = ARGV[2]
 
-local SLACK, KNOWN, MOST_SETTLED, MOST_MARKS = 0.001, 600e6, 256, 7
+local SLACK, KNOWN, MOST_SETTLED, MOST_MARKS, AHEAD_PART = 0.001, 600e6, 256, 7, 64
 
 -- Whatever is asked, on whatever state.
-local function decide(key, stored, asked)
+local function decide(key, stored, asked, ahead)
   local parts, reserved, others = {}, {}, {}
   local dies, last, last_number = 0, 0, 0
   local slots = {}
@@ -216,7 +218,7 @@ local function decide(key, stored, asked)
   local function same_grain(p, one, other)
     local step = steps[p]
     if step <= 0 then return false end
-    return one - (one - floor(one / step) * step) == other - (other - floor(other / step) * step)
+    return one - one % step == other - other % step
   end
 
   local function enter(p, cost, at)
@@ -281,6 +283,28 @@ local function decide(key, stored, asked)
     return true
   end
 
+  -- What was taken ahead may stand in the time to come.
+  local function when(p, at, forced)
+    if algorithms[p] == 0 and not forced then return math.max(at, parts[p].time) end
+    return at
+  end
+
+  local function take_ahead(costs)
+    local times, free = ahead, true
+    for p = 1, count do
+      if costs[p] > 0 then
+        times, free = math.min(times, floor((limits[p] - parts[p].used) / AHEAD_PART / costs[p])), false
+      end
+    end
+    if times < 1 or lease <= 0 or free then return 0 end
+    for p = 1, count do
+      if costs[p] > 0 then
+        add(p, costs[p] * times, algorithms[p] == 0 and math.max(parts[p].time, now + lease) or now)
+      end
+    end
+    return times
+  end
+
   local function take(costs, forced, at, id, lasts)
     for _, one in ipairs(reserved) do
       if id and one.id == id then return 2 end
@@ -294,7 +318,7 @@ local function decide(key, stored, asked)
     for p = 1, count do
       if costs[p] > 0 then
         if algorithms[p] ~= 3 then
-          add(p, costs[p], at)
+          add(p, costs[p], when(p, at, forced))
           amounts[#amounts + 1] = { ids[p], costs[p] }
         elseif id and at + lasts > now then
           hold_slot(p, id, at + lasts)
@@ -315,7 +339,7 @@ local function decide(key, stored, asked)
     return 1
   end
 
-  local function settle(id, costs, at)
+  local function settle(id, costs, at, forced)
     local outcome = 2
     for p = 1, count do
       if algorithms[p] == 3 then
@@ -345,7 +369,7 @@ local function decide(key, stored, asked)
         if cost < held then
           give_back(p, held - cost, taken.time)
         else
-          add(p, cost - held, at)
+          add(p, cost - held, when(p, at, forced))
         end
       end
     end
@@ -445,7 +469,7 @@ local function decide(key, stored, asked)
   end
 
   if stored then read() end
-  local outcome, changed = 1, false
+  local outcome, changed, granted = 1, false, 0
   local from = 1
   while from <= #asked do
     local verb, flags, number, age, id, lasts
@@ -463,8 +487,9 @@ local function decide(key, stored, asked)
     else
       if verb == 0 then
         outcome = take(costs, forced, at, holds and id or nil, lasts)
+        if outcome == 1 and ahead > 0 then granted = take_ahead(costs) end
       elseif verb == 1 then
-        outcome = settle(id, priced and costs or nil, at)
+        outcome = settle(id, priced and costs or nil, at, forced)
       elseif verb == 2 then
         outcome = renew(id, lasts, forced, at)
       elseif verb == 3 then
@@ -493,7 +518,7 @@ local function decide(key, stored, asked)
   else
     call('PSETEX', key, string.format('%.0f', math.max(math.ceil((dies - now) / 1000), 1)), state)
   end
-  return outcome, state
+  return granted > 0 and granted + 2 or outcome, state
 end
 
 -- The way of most: a take that nothing is to be known of later, on a state of just these policies that this process wrote
@@ -514,12 +539,12 @@ local function take_plainly(key, stored, costs)
       state[k], state[k + 1], state[k + 2], state[k + 3], state[k + 4], state[k + 5] = ids[p], 0, 0, 0, 0, 0
     end
   end
-  local tails = nil
+  local tails, stay, starts = {}, {}, {}
   local tail_at = first_tail
   for p = 1, count do
     local k = 3 + 6 * p
     if state[k] ~= ids[p] then return nil end
-    local algorithm, cost, length = algorithms[p], costs[p + 2], state[k + 1]
+    local algorithm, cost, length = algorithms[p], costs[p + 3], state[k + 1]
     local added = nil
     if algorithm == 0 then
       local since, used, newest = now - windows[p], state[k + 2], state[k + 3]
@@ -537,25 +562,22 @@ local function take_plainly(key, stored, costs)
         used = used + cost
         if used - limits[p] > 0 then return 0, stored or '' end
         local before = newest > 0 and state[k + 4] or 0
+        local at = math.max(now, newest)
         if before > 0 then
           local step = steps[p]
-          if step > 0 and newest - (newest - floor(newest / step) * step) == now - (now - floor(now / step) * step) then
+          if step > 0 and newest - newest % step == at - at % step then
             cost = cost + before
           else
             added = pack('<dd', newest, before)
           end
         end
-        newest = now
-        state[k + 4], state[k + 5] = cost, now + windows[p]
+        newest = at
+        state[k + 4], state[k + 5] = cost, at + windows[p]
       elseif newest == 0 then
         state[k + 4], state[k + 5] = 0, 0
       end
       state[k + 2], state[k + 3] = used, newest
-      if added or stays < length then
-        state[k + 1] = stays + (added and 16 or 0)
-        tails = tails or {}
-        tails[p] = (added or '') .. sub(stored, tail_at, tail_at + stays - 1)
-      end
+      tails[p], stay[p], starts[p] = added, stays, tail_at
     elseif algorithm == 1 then
       if state[k + 5] <= now then state[k + 2], state[k + 3], state[k + 5] = 0, 0, 0 end
       if cost > 0 then
@@ -578,15 +600,55 @@ local function take_plainly(key, stored, costs)
     end
     tail_at = tail_at + length
   end
+  local ahead = costs[3]
+  if ahead > 0 then
+    local free = true
+    for p = 1, count do
+      local cost = costs[p + 3]
+      if cost > 0 then
+        ahead, free = math.min(ahead, floor((limits[p] - state[5 + 6 * p]) / AHEAD_PART / cost)), false
+      end
+    end
+    if ahead < 1 or lease <= 0 or free then ahead = 0 end
+    for p = 1, count do
+      local k, more = 3 + 6 * p, costs[p + 3] * ahead
+      if more > 0 then
+        state[k + 2] = state[k + 2] + more
+        if algorithms[p] == 0 then
+          local step, newest = steps[p], state[k + 3]
+          local at = math.max(newest, now + lease)
+          if step > 0 and at - at % step == newest - newest % step then
+            state[k + 4] = state[k + 4] + more
+          else
+            tails[p] = pack('<dd', newest, state[k + 4]) .. (tails[p] or '')
+            state[k + 4] = more
+          end
+          state[k + 3], state[k + 5] = at, at + windows[p]
+        end
+      end
+    end
+  end
+  local moved = false
+  for p = 1, count do
+    local k = 3 + 6 * p
+    if stay[p] and (tails[p] or stay[p] < state[k + 1]) then
+      local first = tails[p] or ''
+      moved = true
+      tails[p] = first .. sub(stored or '', starts[p], starts[p] + stay[p] - 1)
+      state[k + 1] = stay[p] + #first
+    else
+      tails[p] = nil
+    end
+  end
   local keeps = state[5] >= now + longest
   if not keeps then state[5] = now + life * 1000 end
   state[8] = number > state[8] and number or state[8]
   local written = pack(head, unpack(state, 1, 8 + 6 * count))
-  if tails then
+  if moved then
     local out, at = { written }, first_tail
     for p = 1, count do
       local length = stored and unpack_bytes('<I4', stored, 45 + 40 * (p - 1)) or 0
-      out[#out + 1] = tails[p] or sub(stored, at, at + length - 1)
+      out[#out + 1] = tails[p] or sub(stored or '', at, at + length - 1)
       at = at + length
     end
     if stored then out[#out + 1] = sub(stored, at) end
@@ -599,25 +661,136 @@ local function take_plainly(key, stored, costs)
   else
     call('PSETEX', key, life, written)
   end
-  return 1, written
+  return ahead > 0 and ahead + 2 or 1, written
 end
 
-local plain = '<Bd' .. string.rep('d', count)
+-- The same for a limiter of one policy, which most are: without tables, which cost as much as all else together.
+local one_head = '<BBI2I4ddddc4I4dddd'
+local one_id, one_kind, one_limit, one_window, one_step = ids[1], algorithms[1], limits[1], windows[1], steps[1]
+local one_grain = one_step > 0 and now - now % one_step or 0
+local function take_one(key, stored, asked)
+  local number, ahead, cost = unpack_bytes('<ddd', asked, 2)
+  if cost == 0 or one_kind == 3 then return nil end
+  local head, size, marks, held, dies, wakes, last, last_number, id, length, used, taken, before, ends
+  if stored then
+    if string.byte(stored, 2) ~= 1 then return nil end
+    head, size, marks, held, dies, wakes, last, last_number, id, length, used, taken, before, ends =
+      unpack_bytes(one_head, stored)
+    if last ~= process or id ~= one_id or (held > 0 and wakes <= now) then return nil end
+    if number > last_number then last_number = number end
+    if ends <= now then
+      if length > 0 then return nil end
+      used, taken, before, ends = 0, 0, 0, 0
+    end
+  else
+    marks, held, dies, wakes, last_number, length, used, taken, before, ends = 0, 0, 0, 0, number, 0, 0, 0, 0, 0
+  end
+  local rest = ''
+  local size_of_stored = stored and #stored or 0
+  if one_kind == 0 then
+    local stays = length
+    local since = now - one_window
+    local at, grain = now, one_grain
+    if taken > now then at, grain = taken, taken - taken % one_step end
+    while stays > 0 do
+      local oldest, much = unpack_bytes('<dd', stored, 65 + stays)
+      if oldest > since then break end
+      used, stays = used - much, stays - 16
+    end
+    used = used + cost
+    if used - one_limit > 0 then return 0, stored or '' end
+    if before > 0 then
+      if one_step > 0 and taken - taken % one_step == grain then
+        before = before + cost
+        if stays < length then
+          rest = sub(stored, 81, 80 + stays) .. sub(stored, 81 + length)
+        elseif size_of_stored > 80 then
+          rest = sub(stored, 81)
+        end
+        length = stays
+      else
+        rest = pack('<dd', taken, before) .. sub(stored, 81, 80 + stays)
+        if size_of_stored > 80 + length then rest = rest .. sub(stored, 81 + length) end
+        length, before = stays + 16, cost
+      end
+    else
+      before = cost
+      if size_of_stored > 80 then rest = sub(stored, 81) end
+    end
+    taken, ends = at, at + one_window
+    if ahead > 0 then
+      ahead = math.min(ahead, floor((one_limit - used) / AHEAD_PART / cost))
+      if ahead >= 1 and lease > 0 then
+        at = math.max(at, now + lease)
+        if one_step > 0 and at - at % one_step == taken - taken % one_step then
+          before = before + cost * ahead
+        else
+          rest = pack('<dd', taken, before) .. rest
+          length, before = length + 16, cost * ahead
+        end
+        used, taken, ends = used + cost * ahead, at, at + one_window
+      else
+        ahead = 0
+      end
+    end
+  else
+    if one_kind == 1 then
+      local level, most = used - (now - taken), one_limit * one_step
+      if level < 0 then level = 0 end
+      used = level + cost * one_step
+      if used - most - SLACK > 0 then return 0, stored or '' end
+      if used - most > SLACK then used = most end
+      taken, ends = now, now + used
+    elseif ends == 0 then
+      if cost - one_limit > 0 then return 0, stored or '' end
+      used, ends = cost, now + one_window
+    else
+      if used + cost - one_limit > 0 then return 0, stored or '' end
+      used = used + cost
+    end
+    if size_of_stored > 80 then rest = sub(stored, 81) end
+    if ahead > 0 then
+      ahead = math.min(ahead, floor((one_limit - used) / AHEAD_PART / cost))
+      if ahead >= 1 and lease > 0 and one_kind == 2 then used = used + cost * ahead else ahead = 0 end
+    end
+  end
+  local keeps = dies >= now + longest
+  if not keeps then dies = now + life * 1000 end
+  local written =
+    pack(one_head, 1, 1, marks, held, dies, wakes, process, last_number, one_id, length, used, taken, before, ends)
+  if rest ~= '' then written = written .. rest end
+  if keeps then
+    call('SET', key, written, 'KEEPTTL')
+  else
+    call('PSETEX', key, life, written)
+  end
+  return ahead > 0 and ahead + 2 or 1, written
+end
+
+local plain = '<Bdd' .. string.rep('d', count)
 local answers = { now }
 local place = 1
+local all = call('MGET', unpack(KEYS))
 for i = 1, #KEYS do
-  local key, asked = KEYS[i], ARGV[i + 2]
-  local stored = call('GET', key)
+  local key, asked, stored = KEYS[i], ARGV[i + 2], all[i]
+  -- What nobody wrote down so says nothing.
+  if stored and (#stored < 40 or string.byte(stored) ~= 1) then stored = nil end
   local outcome, state
+  local ahead = 0
   if string.byte(asked) == 116 then
-    outcome, state = take_plainly(key, stored, { unpack_bytes(plain, asked) })
+    local number
+    number, ahead = unpack_bytes('<dd', asked, 2)
+    if count == 1 then
+      outcome, state = take_one(key, stored, asked)
+    else
+      outcome, state = take_plainly(key, stored, { unpack_bytes(plain, asked) })
+    end
     if not outcome then
-      local number = unpack_bytes('<d', asked, 2)
-      asked = pack('<BBddc8d', 0, 0, number, 0, string.rep('\0', 8), 0) .. sub(asked, 10)
+      asked = pack('<BBddc8d', 0, 0, number, 0, string.rep('\0', 8), 0) .. sub(asked, 18)
     end
   end
   if not outcome then
-    outcome, state = decide(key, stored, asked)
+    outcome, state = decide(key, stored, asked, ahead)
   end
   answers[place + 1], answers[place + 2] = outcome, state
   place = place + 2

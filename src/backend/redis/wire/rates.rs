@@ -41,9 +41,10 @@ impl<'a> Group<'a> {
     pub fn add(&mut self, key: &'a [u8], acts: &[(&Act, bool, bool)], now: u64) {
         let mut asked = Vec::with_capacity(17 + 8 * self.limiter.policies.len());
         match acts {
-            [(Act { verb: Verb::Take { costs, hold: None }, number, .. }, false, false)] => {
+            [(Act { verb: Verb::Take { costs, hold: None, ahead }, number, .. }, false, false)] => {
                 asked.put_u8(b't');
                 asked.put_f64_le(*number as f64);
+                asked.put_f64_le(f64::from(*ahead));
                 self.put_costs(costs, &mut asked);
             }
             acts => acts.iter().for_each(|&(act, forced, again)| {
@@ -73,7 +74,7 @@ impl<'a> Group<'a> {
         let none = Costs::Same(0.0);
         let nobody = Hold { id: 0, lasts: 0.0 };
         let (verb, hold, costs) = match &act.verb {
-            Verb::Take { costs, hold } => (0, *hold, Some(costs)),
+            Verb::Take { costs, hold, ahead: _ } => (0, *hold, Some(costs)),
             Verb::Settle { id, costs } => (1, Some(Hold { id: *id, lasts: 0.0 }), costs.as_ref()),
             Verb::Renew(hold) => (2, Some(*hold), None),
             Verb::Refund(costs) => (3, None, Some(costs)),
@@ -119,14 +120,21 @@ pub fn said(reply: Resp) -> Result<Said> {
 
 impl Said {
     pub fn next(&mut self) -> Result<(Outcome, Seen)> {
+        let mut granted = 0;
         let outcome = match self.rest.next() {
             Some(Resp::Int(0)) => Outcome::Refused,
             Some(Resp::Int(1)) => Outcome::Done,
             Some(Resp::Int(2)) => Outcome::Known,
+            Some(Resp::Int(code)) => {
+                granted = u32::try_from(code - 2).map_err(|_| unexpected())?;
+                Outcome::Done
+            }
             _ => return Err(unexpected()),
         };
         match self.rest.next() {
-            Some(Resp::BulkString(state)) => Ok((outcome, Seen { state: state.into(), now: self.now })),
+            Some(Resp::BulkString(state)) => {
+                Ok((outcome, Seen { state: state.into(), now: self.now, granted }))
+            }
             _ => Err(unexpected()),
         }
     }
