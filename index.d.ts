@@ -376,7 +376,7 @@ declare class FallbackManager {
 }
 
 /** A part of the system that this version does not have. */
-type AbsentPart = 'sessions' | 'pubsub' | 'rateLimiters' | 'healthMonitoring';
+type AbsentPart = 'sessions' | 'pubsub' | 'healthMonitoring';
 /** Options of `initializeRedisSystem`. */
 interface InitializeOptions {
     /** Default: true. Accepted; see `absent` of the result. */
@@ -1271,6 +1271,8 @@ declare class Limiter {
     private readonly connection;
     readonly operation: string;
     private readonly description;
+    private readonly checking;
+    private seated;
     private known;
     /** Under which its counts are kept. */
     get name(): string;
@@ -1295,6 +1297,8 @@ declare class Limiter {
     refund(key: string, cost?: RateLimitCost): Promise<void>;
     /** Forgets what a key was charged. */
     reset(key: string): Promise<void>;
+    /** Decides without asking, where this process can: null where it can't. */
+    private spend;
     private readonly shape;
     private ask;
     /** The number under which the native side knows it. */

@@ -29,6 +29,15 @@ export declare class Environment {
    * valid however long it is kept.
    */
   marks(handle: number): Uint32Array | null
+  /** Where the numbers of `spend` stand, as memory that both sides see. It stays valid however long it is kept. */
+  told(): Float64Array
+  /** Gives a key of a limiter a seat, by which it is named from now on; whoever had the seat has it no longer. */
+  seat(handle: number, limiter: number, key: string, seat: number): void
+  /**
+   * Decides a plain take of a seat at once, if that can be done: the outcome, or -1. The rest of the answer stands
+   * in `told`.
+   */
+  spend(seat: number, cost: number): number
   /** A synchronous question or switch; JSON out. */
   inspect(handle: number, what: string, argument: string): string
   /** Lets go of an instance. What was handed over before is still sent and answered. */

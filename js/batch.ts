@@ -6,6 +6,7 @@
 
 import type { Bridge } from './bridge.js'
 import { closed, fromThrown, invalid, toRecord } from './errors.js'
+import type { Seats } from './limits/seats.js'
 import { Outbox } from './outbox.js'
 import type { Slot } from './slots.js'
 
@@ -41,6 +42,21 @@ export class Batch {
     readonly handle: number,
     readonly owner: object,
   ) {}
+
+  /** Whether nothing waits to be handed over. */
+  get isEmpty(): boolean {
+    return this.count === 0
+  }
+
+  /** The seats of limiters' keys. */
+  get seats(): Seats {
+    return this.bridge.seats
+  }
+
+  /** Decides a take of a seat, if that can be done at once: the outcome, or -1. */
+  spend(seat: number, cost: number): number {
+    return this.bridge.native.spend(seat, cost)
+  }
 
   /** Counts an answer that was given without asking the native side. False when the event loop is owed a turn first. */
   mayAnswer(): boolean {

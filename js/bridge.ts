@@ -10,6 +10,7 @@ import { HoldfastError } from './errors.js'
 import { HotRoom } from './hot.js'
 import { DECODE_RAW, Inbox } from './inbox.js'
 import { REPLY_EVENT } from './generated/operations.js'
+import { Seats } from './limits/seats.js'
 import type { NativeEnvironment, NativeModule } from './native-module.js'
 import type { Outbox } from './outbox.js'
 import { Slot } from './slots.js'
@@ -34,6 +35,8 @@ export class Bridge {
   streak = 0
   /** Where the hot entries of all instances stand. */
   readonly hotRoom = new HotRoom()
+  /** The keys of limiters that are named by numbers, of all instances. */
+  readonly seats: Seats
   private readonly inbox = new Inbox()
   private readonly slots: Slot[] = []
   private readonly unused: Slot[] = []
@@ -48,6 +51,7 @@ export class Bridge {
     // The native side holds the function for good: a global that a test runner dropped must not live on by it.
     const self = new WeakRef(this)
     this.native = new addon.Environment(() => self.deref()?.wake(), { hasRef: () => self.deref()?.isBusy ?? false })
+    this.seats = new Seats(this.native)
   }
 
   /** Whether operations are on their way; the process stays while they are. */

@@ -11,6 +11,7 @@ import { Flights, LONGEST_LOAD_MS } from './flights.js'
 import { Hot } from './hot.js'
 import { Leases } from './leases.js'
 import { Holds } from './limits/holds.js'
+import { warnUnshared } from './limits/warnings.js'
 import { LoadLimits } from './load-limits.js'
 import { Tally } from './tally.js'
 
@@ -134,6 +135,7 @@ export class Connection implements EventReceiver {
   }
 
   receive(event: NativeEvent): void {
+    if (event.type === 'instances-unset') return warnUnshared()
     if (event.type === 'hold-lost') return this.holds.lose((event as NativeEvent & { id: string }).id)
     if (event.type === 'state-change' && !ON_MEMORY.has((event as StateChange).to)) this.limits.letAllIn()
     this.events.emit(event.type, event)

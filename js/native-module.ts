@@ -21,6 +21,12 @@ export interface NativeEnvironment {
   takeExtras(): unknown[]
   /** The marks of an instance's keys: memory that the native side changes. */
   marks(handle: number): Uint32Array | null
+  /** The numbers of the last `spend`: who decided, then those of each limit. */
+  told(): Float64Array
+  /** Names a key of a limiter by a number from now on. */
+  seat(handle: number, limiter: number, key: string, seat: number): void
+  /** Decides a take at once, if that can be done: the outcome, or -1. */
+  spend(seat: number, cost: number): number
   /** A question or a switch, answered at once: JSON of `{ok}` or `{error}`. */
   inspect(handle: number, what: string, argument: string): string
   /** Lets go of an instance. What was handed over before is still sent and answered. */

@@ -8,7 +8,7 @@ import type { FallbackOptions, FallbackStats } from './managers/fallback.js'
 import type { FallbackSettings } from './options.js'
 
 /** A part of the system that this version does not have. */
-export type AbsentPart = 'sessions' | 'pubsub' | 'rateLimiters' | 'healthMonitoring'
+export type AbsentPart = 'sessions' | 'pubsub' | 'healthMonitoring'
 
 /** Options of `initializeRedisSystem`. */
 export interface InitializeOptions {
@@ -58,7 +58,7 @@ export interface SystemStatus {
 }
 
 const PARTS = 5
-const absent = (): AbsentPart[] => ['sessions', 'pubsub', 'rateLimiters', 'healthMonitoring']
+const absent = (): AbsentPart[] => ['sessions', 'pubsub', 'healthMonitoring']
 
 /** @internal */
 export async function initialize(instance: Holdfast, options: InitializeOptions = {}): Promise<InitializeResult> {

@@ -100,12 +100,12 @@ fn expected(
     let mut next = state.clone();
     let process = f64::from(asked.process);
     let at = asked.age.map_or(now, |age| now - f64::from(age));
-    let how = How { now, forced: asked.age.is_some(), at, weight: 1.0, alone: false };
+    let how = How { now, forced: asked.age.is_some(), at, instances: 1.0, alone: false };
     next.advance(limiter, now);
     if (asked.again || asked.age.is_some()) && next.knows(process, act.number as f64) {
         return (Outcome::Known, None);
     }
-    let outcome = next.apply(limiter, act, how);
+    let outcome = next.apply(limiter, &act.verb, how);
     if outcome != Outcome::Done || act.verb == Verb::Peek {
         return (outcome, None);
     }
@@ -150,7 +150,7 @@ fn the_script_comes_to_the_same_bytes_as_the_rules() {
             group.add(key.as_bytes(), &[(&act, forced, asked.again || forced)], 1_000_000);
             let reply: redis::Value = group.command().query(&mut connection).unwrap();
             let mut said = said(reply).unwrap();
-            let (outcome, seen) = said.next().unwrap();
+            let (outcome, seen) = said.take().unwrap();
             // As it was written down last: of what is another limiter's nobody knows what it means.
             let stored = states.entry(asked.key).or_default();
             let state = State::decode(limiter, stored).unwrap();

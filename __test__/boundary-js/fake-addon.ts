@@ -98,6 +98,13 @@ export class FakeAddon {
         drain(inbox: Float64Array) {
           return fake.drain(inbox)
         }
+        told() {
+          return new Float64Array(0)
+        }
+        seat() {}
+        spend() {
+          return -1
+        }
         takeExtras() {
           const taken = fake.extras
           fake.extras = []

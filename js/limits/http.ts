@@ -7,6 +7,7 @@ import { bodyOf, headerOptions, headersOf, problemOf, statusOf, type HeaderOptio
 import { Limiter, type RateLimitCost } from './limiter.js'
 import type { LimiterOptions } from './options.js'
 import type { RateLimitResult } from './result.js'
+import { warnOnce } from './warnings.js'
 
 /** What is read of a request: a web `Request`, a `NextRequest`, or what looks like one. */
 export interface LimitedRequest extends AddressedRequest {
@@ -58,18 +59,10 @@ export interface RouteLimiter<Incoming extends LimitedRequest = LimitedRequest>
 
 /** For whom nobody says where he comes from. */
 const UNKNOWN = 'unknown'
-const warned = new Set<string>()
 
 /** Whether limits are enforced at all. */
 export function isLimited(): boolean {
   return process.env['NEXT_PUBLIC_ENABLE_RATE_LIMIT'] !== 'false'
-}
-
-/** Says something once in this process. */
-export function warnOnce(code: string, text: string): void {
-  if (warned.has(code)) return
-  warned.add(code)
-  process.emitWarning(text, { type: 'HoldfastWarning', code })
 }
 
 /** What became of a request: counted for a key, let through uncounted, or refused before it was. */

@@ -16,7 +16,8 @@ import { checkKey } from '../keys.js'
 import { SOFT_NEVER } from '../slots.js'
 import { costsOf, planOf, type LimiterOptions, type LimiterPlan } from './options.js'
 import { Reservation, type ReserveOptions } from './reservation.js'
-import { isDone, resultOf, type Decision, type RateLimitResult } from './result.js'
+import type { Seated } from './seats.js'
+import { isDone, resultOf, resultOfTold, type Decision, type RateLimitResult } from './result.js'
 
 /** What a call costs: so much at every limit, or so much at those that are named and 1 at the others. */
 export type RateLimitCost = number | Readonly<Record<string, number>>
@@ -33,6 +34,8 @@ export class Limiter {
   /** @internal */
   readonly plan: LimiterPlan
   private readonly description: string
+  private readonly checking: string
+  private seated: Seated = new Map()
   private known: { readonly batch: Batch; readonly number: number } | null = null
 
   /** @internal */
@@ -43,6 +46,7 @@ export class Limiter {
   ) {
     this.plan = planOf(options, operation)
     this.description = JSON.stringify(this.plan.definition)
+    this.checking = `${operation}.check`
   }
 
   /** Under which its counts are kept. */
@@ -55,8 +59,12 @@ export class Limiter {
    * `source` and `reason` say who decided, and why.
    */
   check(key: string, options?: CheckOptions): Promise<RateLimitResult> {
-    const operation = `${this.operation}.check`
-    const costs = options === undefined ? costsOf(this.plan, 1, operation) : costsOf(this.plan, options.cost, operation)
+    const operation = this.checking
+    const costs = costsOf(this.plan, options?.cost, operation)
+    if (typeof costs === 'number') {
+      const result = this.spend(key, costs)
+      if (result !== null) return Promise.resolve(result)
+    }
     return this.ask(VERB_TAKE, key, '', 0, costs, this.shape, operation) as Promise<RateLimitResult>
   }
 
@@ -115,6 +123,21 @@ export class Limiter {
     if (this.connection.isOpen) this.connection.look('dropHold', this.operation, id)
   }
 
+  /** Decides without asking, where this process can: null where it can't. */
+  private spend(key: string, cost: number): RateLimitResult | null {
+    const batch = this.connection.batch(this.checking)
+    if (this.known?.batch !== batch) return null
+    const seat = this.seated.get(key)
+    if (seat === undefined || seat < 0) {
+      if (!this.plan.hasSlots && typeof key === 'string') batch.seats.note(batch.handle, this.known.number, key, this.seated)
+      return null
+    }
+    // What was called before is handed over first.
+    if (!batch.isEmpty || !batch.mayAnswer()) return null
+    const outcome = batch.spend(seat, cost)
+    return outcome < 0 ? null : resultOfTold(this.plan.names, outcome, batch.seats.told)
+  }
+
   private readonly shape = (decision: unknown): unknown => resultOf(this.plan.names, decision as Decision)
 
   private ask(
@@ -138,8 +161,10 @@ export class Limiter {
 
   /** The number under which the native side knows it. */
   private number(batch: Batch): number {
-    if (this.known?.batch !== batch)
+    if (this.known?.batch !== batch) {
+      this.seated = new Map()
       this.known = { batch, number: this.connection.look<number>('limiter', this.operation, this.description) }
+    }
     return this.known.number
   }
 }

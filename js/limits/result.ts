@@ -66,12 +66,27 @@ export interface Decision {
 
 /** Turns decisions into results for a limiter with limits of these names. */
 export function resultOf(names: readonly string[], { outcome, decider, numbers }: Decision): RateLimitResult {
+  return resultFrom(names, outcome, decider, numbers, 0)
+}
+
+/** The same for a decision whose numbers stand behind its decider. */
+export function resultOfTold(names: readonly string[], outcome: number, told: Float64Array): RateLimitResult {
+  return resultFrom(names, outcome, told[0] as number, told, 1)
+}
+
+function resultFrom(
+  names: readonly string[],
+  outcome: number,
+  decider: number,
+  numbers: readonly number[] | Float64Array,
+  first: number,
+): RateLimitResult {
   const limits: RateLimitState[] = []
   let tightest = 0
   let least = Number.POSITIVE_INFINITY
   let retryAfterMs = 0
   for (let index = 0; index < names.length; index++) {
-    const at = index * NUMBERS_OF_A_LIMIT
+    const at = first + index * NUMBERS_OF_A_LIMIT
     const state: RateLimitState = {
       name: names[index] as string,
       limit: numbers[at] as number,

@@ -2,6 +2,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::Deserialize;
 
@@ -118,11 +119,16 @@ impl RateLimits {
     pub fn held(&self, description: &str, owner: Weak<dyn Send + Sync>) -> Result<Held> {
         let HeldBy { limiter, key, id, lease_ms, max_hold_ms } = serde_json::from_str(description)
             .map_err(|error| Error::internal(format!("a hold can't be read: {error}")))?;
-        let (limiter, family) = self.limiter(limiter)?;
-        let key = self.keys.limit(&family, &limiter.name, &key, LONGEST_KEY);
+        let (key, limiter) = self.key(limiter, &key)?;
         let hold = Hold { id: id_of_text(&id)?, lasts: lease_ms * 1000.0 };
         let until = self.clock.micros().saturating_add((max_hold_ms * 1000.0) as u64);
         Ok(Held { key, limiter, hold, until, owner })
+    }
+
+    /// The whole key of one of a limiter's, and the limiter.
+    pub fn key(&self, limiter: f64, key: &str) -> Result<(Bytes, Arc<Limiter>)> {
+        let (limiter, family) = self.limiter(limiter)?;
+        Ok((self.keys.limit(&family, &limiter.name, key, LONGEST_KEY), limiter))
     }
 
     fn limiter(&self, number: f64) -> Result<(Arc<Limiter>, String)> {
@@ -133,11 +139,10 @@ impl RateLimits {
 
     /// What is asked, as an operation.
     pub fn operation(&self, question: &Question<'_>) -> Result<Operation> {
-        let (limiter, family) = self.limiter(question.limiter)?;
         if question.key.is_empty() {
             return Err(Error::invalid("key", "a key must not be empty"));
         }
-        let key = self.keys.limit(&family, &limiter.name, question.key, LONGEST_KEY);
+        let (key, limiter) = self.key(question.limiter, question.key)?;
         let verb = verb_of(&limiter, question)?;
         let act = Act { verb, at: self.clock.micros(), number: 0 };
         Ok(Operation::Rate { key, limiter, act })
@@ -168,7 +173,7 @@ pub fn id_of_text(text: &str) -> Result<u64> {
 }
 
 fn costs(limiter: &Limiter, question: &Question<'_>) -> Result<Costs> {
-    let right = |cost: f64| cost >= 0.0 && cost <= MOST && cost.fract() == 0.0;
+    let right = |cost: f64| (0.0..=MOST).contains(&cost) && cost.fract() == 0.0;
     let wrong = |path: &str| {
         Error::invalid(path, format!("{path} must be a whole number from 0 to {MOST}"))
     };

@@ -9,13 +9,14 @@ mod inspect;
 mod operations;
 mod reply;
 mod ring;
+mod seats;
 mod waker;
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
 use napi::bindgen_prelude::{
-    Array, Env, Float64ArraySlice, Function, Object, Result, Uint32Array, Unknown,
+    Array, Env, Float64Array, Float64ArraySlice, Function, Object, Result, Uint32Array, Unknown,
 };
 use napi_derive::napi;
 
@@ -31,6 +32,7 @@ pub struct Environment {
     ring: Arc<Ring>,
     handles: Vec<Option<Handle>>,
     extras: Vec<reply::Extra>,
+    seats: seats::Seats,
     /// How long the last batch's text was; the next one's is likely to be the same.
     text_length: usize,
 }
@@ -71,6 +73,7 @@ impl Environment {
             ring: Arc::new(Ring::new(waker)),
             handles: Vec::new(),
             extras: Vec::new(),
+            seats: seats::Seats::default(),
             text_length: 0,
         })
     }
@@ -146,6 +149,31 @@ impl Environment {
         }))
     }
 
+    /// Where the numbers of `spend` stand, as memory that both sides see. It stays valid however long it is kept.
+    #[napi(catch_unwind)]
+    pub fn told(&mut self) -> Float64Array {
+        let told = self.seats.told();
+        let (pointer, length) = (told.as_ptr().cast_mut().cast::<f64>(), told.len());
+        // SAFETY: the numbers live as long as the reference that goes with them, which is let go of when JS has
+        // collected the array; both sides run on this environment's thread, and these words hold the bits of numbers.
+        unsafe { Float64Array::with_external_data(pointer, length, move |_, _| drop(told)) }
+    }
+
+    /// Gives a key of a limiter a seat, by which it is named from now on; whoever had the seat has it no longer.
+    #[napi(catch_unwind)]
+    pub fn seat(&mut self, handle: u32, limiter: u32, key: String, seat: u32) -> Result<()> {
+        let handle = self.handles.get(handle as usize).and_then(Option::as_ref);
+        let Some(handle) = handle else { return Ok(()) };
+        self.seats.take(handle, limiter, &key, seat).map_err(|error| thrown(&error))
+    }
+
+    /// Decides a plain take of a seat at once, if that can be done: the outcome, or -1. The rest of the answer stands
+    /// in `told`.
+    #[napi(catch_unwind)]
+    pub fn spend(&mut self, seat: u32, cost: f64) -> i32 {
+        self.seats.spend(seat, cost)
+    }
+
     /// A synchronous question or switch; JSON out.
     #[napi(catch_unwind)]
     pub fn inspect(&mut self, handle: u32, what: String, argument: String) -> Result<String> {
@@ -160,6 +188,7 @@ impl Environment {
     #[napi(catch_unwind)]
     pub fn close(&mut self, handle: u32) -> Result<()> {
         if let Some(handle) = self.handles.get_mut(handle as usize).and_then(Option::take) {
+            self.seats.leave(&handle);
             drop(handle);
         }
         Ok(())
@@ -178,6 +207,7 @@ impl Drop for Environment {
     fn drop(&mut self) {
         // The environment is gone: nobody is woken any more, and work already sent goes on.
         self.ring.close();
+        self.seats.clear();
         self.handles.clear();
     }
 }

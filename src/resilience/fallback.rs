@@ -19,7 +19,7 @@ use crate::backend::change;
 use crate::backend::memory::rates::Spent;
 use crate::backend::memory::store::Marks;
 use crate::backend::memory::{self, Moment};
-use crate::backend::rate::Verb;
+use crate::backend::rate::{Limiter, Verb};
 use crate::backend::redis::{Failure, Redis, State};
 use crate::backend::{
     Answer, Backend, Call, Change, Decision, Early, Loading, Operation, Raw, Reach, Reply, Settler,
@@ -78,6 +78,8 @@ pub struct Fallback {
     has_local: AtomicBool,
     /// Somebody gives back what limits took ahead.
     returning: AtomicBool,
+    /// It was told that nobody said among how many processes limits are shared.
+    told_unshared: AtomicBool,
     pub(super) uncertain: Mutex<Fate>,
     /// Sets that were replayed since the list of clears was read, and whether they have tags.
     pub(super) replayed_sets: Mutex<HashMap<Bytes, (Stamp, bool)>>,
@@ -100,6 +102,7 @@ impl Fallback {
             marks: local.store.marks.clone(),
             has_local: AtomicBool::new(false),
             returning: AtomicBool::new(false),
+            told_unshared: AtomicBool::new(false),
             local: Mutex::new(local),
             on_memory: AtomicBool::new(redis.is_none()),
             redis,
@@ -196,7 +199,10 @@ impl Fallback {
                 Operation::Rate { limiter, .. } if limiter.is_closed() => {
                     Ok(Reply::Decision(Box::new(Decision::without(limiter))))
                 }
-                Operation::Rate { .. } => local.apply_rate(operation, sent, &moment),
+                Operation::Rate { .. } => {
+                    self.tell_unshared();
+                    local.apply_rate(operation, sent, &moment)
+                }
                 operation => local.apply_journalled(operation, &moment),
             };
             if let Some(plant) = self.config.planted {
@@ -309,6 +315,23 @@ impl Fallback {
         }
     }
 
+    /// Decides a plain take of one key at once, if that can be done: without an operation, for who asks again and
+    /// again.
+    pub fn decide_now(&self, key: &Bytes, limiter: &Arc<Limiter>, verb: &Verb) -> Option<Decision> {
+        let now = self.clock.micros();
+        let mut local = self.local.lock();
+        if self.redis.is_some() {
+            if local.on_memory() {
+                return None;
+            }
+            return local.store.rates.at_hand(key, limiter, verb, now).map(|decision| *decision);
+        }
+        if !self.config.fallback_enabled {
+            return None;
+        }
+        Some(local.store.rates.apply(key, limiter, verb, now, false))
+    }
+
     /// What the server would say, where that is known; what is given back makes it unknown.
     fn at_hand(&self, operation: Operation) -> Early {
         let Operation::Rate { key, limiter, act } = &operation else {
@@ -330,6 +353,13 @@ impl Fallback {
                 }
                 Early::Pass(operation)
             }
+        }
+    }
+
+    /// Says once that this process takes a whole limit for its share.
+    fn tell_unshared(&self) {
+        if self.config.instances.is_none() && !self.told_unshared.swap(true, Ordering::Relaxed) {
+            self.emit(serde_json::json!({ "type": "instances-unset" }));
         }
     }
 

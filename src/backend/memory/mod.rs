@@ -125,7 +125,7 @@ pub fn apply(
             Reply::Count(store.remove_scope(scope, *stamp, now) as u64)
         }
         Operation::Rate { key, limiter, act } => {
-            let decision = store.rates.apply(key, limiter, act, now, journalled);
+            let decision = store.rates.apply(key, limiter, &act.verb, now, journalled);
             Reply::Decision(Box::new(decision))
         }
         Operation::Command { args } | Operation::Change { args, .. } => {

@@ -124,7 +124,7 @@ impl Rates {
         &mut self,
         key: &[u8],
         limiter: &Limiter,
-        act: &Act,
+        verb: &Verb,
         now: u64,
         alone: bool,
     ) -> Decision {
@@ -134,18 +134,15 @@ impl Rates {
             Some(&at) => at,
             None => self.add(name, Body::Own(Box::default()), now),
         };
-        // Shares of a limit that is smaller than their number: one each.
-        let least =
-            limiter.policies.iter().map(|policy| policy.limit).fold(f64::INFINITY, f64::min);
-        let weight = self.instances.min(least).max(1.0);
+        let instances = self.instances;
         let Some(seat) = self.seats.get_mut(at) else { return Self::nothing() };
         let Some(state) = seat.own(limiter) else { return Self::nothing() };
         // Of what the server holds this process may know nothing.
-        let forced = alone && matches!(act.verb, Verb::Renew(_));
-        let how = How { now, forced, at: now, weight, alone };
-        let outcome = state.apply(limiter, act, how);
+        let forced = alone && matches!(verb, Verb::Renew(_));
+        let how = How { now, forced, at: now, instances, alone };
+        let outcome = state.apply(limiter, verb, how);
         let outcome = if forced { Outcome::Done } else { outcome };
-        let decision = state.decision(limiter, &act.verb, outcome, Source::Local, (now, weight));
+        let decision = state.decision(limiter, verb, outcome, Source::Local, (now, instances));
         let bytes = SEAT + state.bytes();
         seat.ends = state.ends();
         let left = decision.standings.iter().map(|one| one.remaining / one.limit);
@@ -185,14 +182,29 @@ impl Rates {
     /// Decides a plain take while the server is well, where what is known of it is enough: it was charged ahead, or
     /// the server would certainly refuse.
     pub fn spend(&mut self, key: &[u8], limiter: &Limiter, verb: &Verb, now: u64) -> Spent {
-        let none = Spent::Ask { ahead: 0 };
-        let Verb::Take { costs, hold: None, .. } = verb else { return none };
-        let Some(seat) = self.places.get(&self.name(key)).and_then(|&at| self.seats.get_mut(at))
-        else {
-            return none;
+        if let Some(decision) = self.at_hand(key, limiter, verb, now) {
+            return Spent::Decision(decision);
+        }
+        let seat = self.places.get(&self.name(key)).and_then(|&at| self.seats.get_mut(at));
+        let ahead = match seat {
+            Some(seat) if verb.is_plain_take() => seat.likely(limiter, now as f64),
+            _ => 0,
         };
+        Spent::Ask { ahead }
+    }
+
+    /// The decision, where what is known is enough.
+    pub fn at_hand(
+        &mut self,
+        key: &[u8],
+        limiter: &Limiter,
+        verb: &Verb,
+        now: u64,
+    ) -> Option<Box<Decision>> {
+        let Verb::Take { costs, hold: None, .. } = verb else { return None };
+        let seat = self.places.get(&self.name(key)).and_then(|&at| self.seats.get_mut(at))?;
         let now = now as f64;
-        let Body::Copy(stored, ahead) = &seat.body else { return none };
+        let Body::Copy(stored, ahead) = &seat.body else { return None };
         let there = now + ahead;
         let block = seat.block.as_deref_mut();
         if let Some(block) = block.filter(|block| {
@@ -213,7 +225,7 @@ impl Rates {
                     let cost = limiter.policies.get(at).map_or(0.0, |policy| costs.of(at, policy));
                     standing.remaining += left * cost;
                 }
-                return Spent::Decision(Box::new(decision));
+                return Some(Box::new(decision));
             }
         }
         if seat.taken >= 1.0
@@ -224,10 +236,10 @@ impl Rates {
             if state.denies(limiter, costs, there) {
                 let (outcome, source) = (Outcome::Refused, Source::DenyCache);
                 let decision = state.decision(limiter, verb, outcome, source, (there, 1.0));
-                return Spent::Decision(Box::new(decision));
+                return Some(Box::new(decision));
             }
         }
-        Spent::Ask { ahead: seat.likely(limiter, now) }
+        None
     }
 
     /// What was taken ahead and is not needed any more, to be given back; and until when the next is good.

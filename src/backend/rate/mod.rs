@@ -137,6 +137,13 @@ pub struct Act {
     pub number: u64,
 }
 
+impl Policy {
+    /// What a unit weighs where the limit is shared: a share is at least one.
+    pub fn weight(&self, instances: f64) -> f64 {
+        instances.min(self.limit).max(1.0)
+    }
+}
+
 impl Costs {
     pub fn of(&self, at: usize, policy: &Policy) -> f64 {
         let cost = match self {

@@ -1,8 +1,6 @@
 //! The state of one key: every policy's part, what is reserved, and what each process did last.
 use super::part::Part;
-use super::{
-    AHEAD_PART, Act, Algorithm, Costs, Decision, Hold, Limiter, Mode, Policy, Source, Verb,
-};
+use super::{AHEAD_PART, Algorithm, Costs, Decision, Hold, Limiter, Mode, Policy, Source, Verb};
 
 /// For how long it is known that a reservation was settled, µs.
 const KNOWN: f64 = 600e6;
@@ -60,8 +58,8 @@ pub struct How {
     pub forced: bool,
     /// When it happened.
     pub at: f64,
-    /// What each unit weighs here, where a process has a share only.
-    pub weight: f64,
+    /// Among so many processes every limit is shared: each unit weighs so much more.
+    pub instances: f64,
     /// Policies that let everything through while no server answers do so.
     pub alone: bool,
 }
@@ -107,10 +105,10 @@ impl State {
     }
 
     /// Carries an act out. Refused, it leaves everything as it was.
-    pub fn apply(&mut self, limiter: &Limiter, act: &Act, how: How) -> Outcome {
+    pub fn apply(&mut self, limiter: &Limiter, verb: &Verb, how: How) -> Outcome {
         self.advance(limiter, how.now);
         self.granted = 0;
-        match &act.verb {
+        match verb {
             Verb::Peek => Outcome::Done,
             Verb::Take { costs, hold, ahead } => {
                 let outcome = self.take(limiter, costs, *hold, how);
@@ -124,7 +122,7 @@ impl State {
             Verb::Refund(costs) => {
                 for (at, (part, policy)) in self.parts.iter_mut().zip(&limiter.policies).enumerate()
                 {
-                    part.refund(policy, costs.of(at, policy) * how.weight);
+                    part.refund(policy, costs.of(at, policy) * policy.weight(how.instances));
                 }
                 Outcome::Done
             }
@@ -180,7 +178,7 @@ impl State {
         verb: &Verb,
         outcome: Outcome,
         source: Source,
-        (now, weight): (f64, f64),
+        (now, instances): (f64, f64),
     ) -> Decision {
         let costs = match verb {
             Verb::Take { costs, .. } if outcome == Outcome::Refused => costs,
@@ -188,7 +186,9 @@ impl State {
         };
         let policies = limiter.policies.iter().zip(&self.parts).enumerate();
         let standings = policies
-            .map(|(at, (policy, part))| part.standing(policy, costs.of(at, policy), weight, now))
+            .map(|(at, (policy, part))| {
+                part.standing(policy, costs.of(at, policy), policy.weight(instances), now)
+            })
             .collect();
         let id = match verb {
             Verb::Take { hold: Some(hold), .. } if outcome == Outcome::Done => hold.id,
@@ -240,7 +240,7 @@ impl State {
         let policies = || limiter.policies.iter().enumerate();
         let weighs = |at: usize| {
             let policy = &limiter.policies[at];
-            costs.of(at, policy) * how.weight
+            costs.of(at, policy) * policy.weight(how.instances)
         };
         let open = |mode: Mode| how.alone && mode == Mode::Open;
         let mut each = self.parts.iter().zip(policies());
@@ -330,7 +330,8 @@ impl State {
                 continue;
             }
             let held = amounts.iter().find(|(id, _)| *id == policy.id).map_or(0.0, |held| held.1);
-            let cost = costs.map_or(0.0, |costs| costs.of(at, policy)) * how.weight;
+            let cost =
+                costs.map_or(0.0, |costs| costs.of(at, policy)) * policy.weight(how.instances);
             let Some(part) = self.parts.get_mut(at) else { continue };
             if cost < held {
                 part.give_back(policy, held - cost, time);
@@ -365,9 +366,9 @@ impl State {
             if part.keep_slot(hold.id, until) {
                 stood = true;
             } else if (how.forced && until > how.now)
-                || (!how.forced && part.fits(policy, how.weight, how.now))
+                || (!how.forced && part.fits(policy, policy.weight(how.instances), how.now))
             {
-                part.hold_slot(hold.id, until, how.weight);
+                part.hold_slot(hold.id, until, policy.weight(how.instances));
                 stood = true;
             }
         }

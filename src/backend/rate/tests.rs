@@ -34,10 +34,9 @@ impl Bench {
     }
 
     fn run(&mut self, verb: Verb) -> Outcome {
-        let act = Act { verb, at: 0, number: 0 };
         let (now, weight) = (self.now, self.weight);
-        let how = How { now, forced: false, at: now, weight, alone: false };
-        self.state.apply(&self.limiter, &act, how)
+        let how = How { now, forced: false, at: now, instances: weight, alone: false };
+        self.state.apply(&self.limiter, &verb, how)
     }
 
     fn take(&mut self, cost: u32) -> bool {
@@ -255,8 +254,8 @@ proptest! {
         charges.sort_by_key(|(at, _)| (*at as u64).wrapping_mul(mixed | 1));
         for (at, cost) in charges {
             let verb = Verb::Take { costs: Costs::Same(f64::from(cost)), hold: None, ahead: 0 };
-            let how = How { now: late.now, forced: true, at, weight: 1.0, alone: false };
-            late.state.apply(&late.limiter, &Act { verb, at: 0, number: 0 }, how);
+            let how = How { now: late.now, forced: true, at, instances: 1.0, alone: false };
+            late.state.apply(&late.limiter, &verb, how);
         }
         let (known, charged) = (live.standing(1).remaining, late.standing(1).remaining);
         // What was put together comes free together.
@@ -267,7 +266,7 @@ proptest! {
     #[test]
     fn shares_together_are_no_more_than_the_limit(limit in 1..100u32, instances in 1..12u32) {
         let mut sum = 0;
-        let weight = f64::from(instances.min(limit));
+        let weight = f64::from(instances);
         for _ in 0..instances {
             let mut bench = Bench::new(vec![policy(Algorithm::SlidingWindow, limit, 10_000)]);
             bench.weight = weight;

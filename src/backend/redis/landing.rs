@@ -228,7 +228,7 @@ impl Hub {
     fn land_rate(&self, call: Call, said: Option<&mut Result<wire::Said>>, out: &mut Landing) {
         let Operation::Rate { key, limiter, act } = &call.operation else { return };
         let said = match said {
-            Some(Ok(said)) => said.next(),
+            Some(Ok(said)) => said.take(),
             Some(Err(error)) => Err(error.clone()),
             None => Err(wire::unexpected()),
         };

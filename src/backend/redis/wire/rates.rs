@@ -32,10 +32,6 @@ impl<'a> Group<'a> {
         Self { limiter, definition, keys: Vec::new(), asked: Vec::new() }
     }
 
-    pub fn len(&self) -> usize {
-        self.keys.len()
-    }
-
     /// Adds a key with what is asked of it: each act, whether it happened already, and whether it may have been sent
     /// before.
     pub fn add(&mut self, key: &'a [u8], acts: &[(&Act, bool, bool)], now: u64) {
@@ -119,7 +115,8 @@ pub fn said(reply: Resp) -> Result<Said> {
 }
 
 impl Said {
-    pub fn next(&mut self) -> Result<(Outcome, Seen)> {
+    /// Of the next key.
+    pub fn take(&mut self) -> Result<(Outcome, Seen)> {
         let mut granted = 0;
         let outcome = match self.rest.next() {
             Some(Resp::Int(0)) => Outcome::Refused,
