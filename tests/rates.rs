@@ -1,5 +1,14 @@
 //! Limits on a real server: `scripts/rate.lua` comes to the same bytes as the rules in `backend/rate`, whatever is asked,
 //! and the layers around it keep what they promise.
+#![cfg(not(feature = "node"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by failing"
+)]
+#[path = "support/mod.rs"]
 mod support;
 
 use std::collections::HashMap;
