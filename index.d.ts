@@ -1231,7 +1231,7 @@ interface HeaderOptions {
 interface ReserveOptions {
     /** What it will probably come to. Default: 1. */
     estimate?: RateLimitCost | undefined;
-    /** After so many ms without renewal it comes back. Default: 30000; at least 1000. */
+    /** After so many ms without renewal it comes back. Default: the window of the limiter's slots, or 30000; at least 1000. */
     leaseMs?: number | undefined;
     /** For how long it is renewed at most, ms: what hangs does not hold it for ever. Default: 600000. */
     maxHoldMs?: number | undefined;
@@ -1252,9 +1252,9 @@ declare class Reservation implements RateLimitResult {
     readonly limits: RateLimitState[];
     /** Aborted when it is held no longer though nobody settled it: nobody renewed it in time, or it was held for too long. */
     get signal(): AbortSignal;
-    /** Counts what it came to instead of the estimate, also after it was lost. Once: again it answers what it answered. */
+    /** Counts what it came to instead of the estimate, also after it was lost. Once: again it answers what it answered; after a release, false. */
     commit(actual: RateLimitCost): Promise<boolean>;
-    /** Counts nothing. Again, or after a commit, it does nothing. */
+    /** Counts nothing. After a commit it does nothing and answers false. */
     release(): Promise<boolean>;
     /** The same, for `await using`: what was not committed is released. */
     [Symbol.asyncDispose](): Promise<void>;
@@ -1267,7 +1267,7 @@ interface CheckOptions {
     /** A whole number; 0 only looks. Default: 1. */
     cost?: RateLimitCost | undefined;
 }
-declare class Limiter {
+declare class RateLimiter {
     private readonly connection;
     readonly operation: string;
     private readonly description;
@@ -1311,8 +1311,8 @@ interface LimitedRequest extends AddressedRequest {
 }
 /** Options of `createRateLimiter` and `rateLimit`. */
 interface RateLimitOptions<Incoming extends LimitedRequest = LimitedRequest> extends LimiterOptions {
-    /** Whom a request is counted for. Default: the client's address. */
-    keyGenerator?: ((request: Incoming) => string | Promise<string>) | undefined;
+    /** Whom a request is counted for; of whom it says nothing, the client's address counts. Default: the client's address. */
+    keyGenerator?: ((request: Incoming) => string | null | undefined | Promise<string | null | undefined>) | undefined;
     /** What a request costs. Default: 1. */
     cost?: RateLimitCost | ((request: Incoming) => RateLimitCost | Promise<RateLimitCost>) | undefined;
     /** The text of a refusal. */
@@ -1331,7 +1331,7 @@ interface RateLimitOptions<Incoming extends LimitedRequest = LimitedRequest> ext
 /** A handler of a route. */
 type RouteHandler<Incoming, Rest extends unknown[]> = (request: Incoming, ...rest: Rest) => Response | Promise<Response>;
 /** A limiter for routes: called with a request it answers a Response. Its other calls take a key. */
-interface RouteLimiter<Incoming extends LimitedRequest = LimitedRequest> extends Pick<Limiter, 'check' | 'status' | 'reserve' | 'commit' | 'release' | 'refund' | 'reset'> {
+interface RouteLimiter<Incoming extends LimitedRequest = LimitedRequest> extends Pick<RateLimiter, 'check' | 'status' | 'reserve' | 'commit' | 'release' | 'refund' | 'reset'> {
     /** 200 with the headers when the request may go on; else 429, or 503, with a body that says why. */
     (request: Incoming): Promise<Response>;
     /** The result of a request, for whoever makes his own response. */
@@ -1341,7 +1341,7 @@ interface RouteLimiter<Incoming extends LimitedRequest = LimitedRequest> extends
     /** The headers of a result. */
     headers(result: RateLimitResult, key?: string): Record<string, string>;
     /** The Response of a result: as calling the limiter answers it. */
-    respond(result: RateLimitResult, request?: Incoming): Response;
+    respond(result: RateLimitResult, request?: Incoming, key?: string): Response;
     /** Under which its counts are kept. */
     readonly limiterName: string;
 }

@@ -25,7 +25,7 @@ export type { Duration } from './durations.js'
 export type { AddressOptions, AddressPreset, AddressedRequest } from './limits/address.js'
 export type { HeaderOptions } from './limits/headers.js'
 export type { LimitedRequest, RateLimitOptions, RouteHandler, RouteLimiter } from './limits/http.js'
-export type { CheckOptions, Limiter as RateLimiter, RateLimitCost } from './limits/limiter.js'
+export type { CheckOptions, RateLimitCost, RateLimiter } from './limits/limiter.js'
 export type {
   LimiterOptions,
   RateLimitAlgorithm,

@@ -75,7 +75,8 @@ fn asked() -> impl Strategy<Value = Asked> {
         3 => (1..6u64, prop::option::of(costs.clone()))
             .prop_map(|(id, costs)| Verb::Settle { id, costs }),
         2 => hold.prop_map(Verb::Renew),
-        2 => costs.prop_map(Verb::Refund),
+        2 => costs.clone().prop_map(Verb::Refund),
+        2 => costs.clone().prop_map(|costs| Verb::Return { costs, time: 0.0 }),
         1 => Just(Verb::Reset),
         1 => Just(Verb::Peek),
     ];
@@ -153,6 +154,12 @@ fn the_script_comes_to_the_same_bytes_as_the_rules() {
                 (&mut act.verb, asked.again || asked.age.is_some())
             {
                 *ahead = 0;
+            }
+            let stored = states.entry(asked.key).or_default();
+            if let Verb::Return { time, .. } = &mut act.verb {
+                let state = State::decode(limiter, stored).unwrap();
+                *time =
+                    state.parts.first().map_or(0.0, |part| part.time.max(part.ends - part.time));
             }
             let mut group = Group::new(limiter, asked.process.into());
             let forced = asked.age.is_some();

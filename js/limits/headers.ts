@@ -50,7 +50,7 @@ export function headersOf(
   const headers: Record<string, string> = {}
   const { limits } = plan.definition
   if (options.standard) {
-    const partition = options.partitionKey ? `;pk=:${partitionOf(key)}:` : ''
+    const partition = options.partitionKey && key !== '' ? `;pk=:${partitionOf(key)}:` : ''
     const policies = limits.map(({ name, limit, windowMs, algorithm }) =>
       algorithm === 'concurrency'
         ? `${quoted(name)};q=${limit};qu="concurrent-requests"${partition}`

@@ -4,8 +4,9 @@ import type { Connection } from '../connection.js'
 import { describe, invalid } from '../errors.js'
 import { Addresses, type AddressOptions, type AddressedRequest } from './address.js'
 import { bodyOf, headerOptions, headersOf, problemOf, statusOf, type HeaderOptions } from './headers.js'
-import { Limiter, type RateLimitCost } from './limiter.js'
-import type { LimiterOptions } from './options.js'
+import { RateLimiter, type RateLimitCost } from './limiter.js'
+import { costsOf, type LimiterOptions } from './options.js'
+import { Reservation } from './reservation.js'
 import type { RateLimitResult } from './result.js'
 import { warnOnce } from './warnings.js'
 
@@ -16,8 +17,10 @@ export interface LimitedRequest extends AddressedRequest {
 
 /** Options of `createRateLimiter` and `rateLimit`. */
 export interface RateLimitOptions<Incoming extends LimitedRequest = LimitedRequest> extends LimiterOptions {
-  /** Whom a request is counted for. Default: the client's address. */
-  keyGenerator?: ((request: Incoming) => string | Promise<string>) | undefined
+  /** Whom a request is counted for; of whom it says nothing, the client's address counts. Default: the client's address. */
+  keyGenerator?:
+    | ((request: Incoming) => string | null | undefined | Promise<string | null | undefined>)
+    | undefined
   /** What a request costs. Default: 1. */
   cost?: RateLimitCost | ((request: Incoming) => RateLimitCost | Promise<RateLimitCost>) | undefined
   /** The text of a refusal. */
@@ -42,7 +45,7 @@ export type RouteHandler<Incoming, Rest extends unknown[]> = (
 
 /** A limiter for routes: called with a request it answers a Response. Its other calls take a key. */
 export interface RouteLimiter<Incoming extends LimitedRequest = LimitedRequest>
-  extends Pick<Limiter, 'check' | 'status' | 'reserve' | 'commit' | 'release' | 'refund' | 'reset'> {
+  extends Pick<RateLimiter, 'check' | 'status' | 'reserve' | 'commit' | 'release' | 'refund' | 'reset'> {
   /** 200 with the headers when the request may go on; else 429, or 503, with a body that says why. */
   (request: Incoming): Promise<Response>
   /** The result of a request, for whoever makes his own response. */
@@ -52,7 +55,7 @@ export interface RouteLimiter<Incoming extends LimitedRequest = LimitedRequest>
   /** The headers of a result. */
   headers(result: RateLimitResult, key?: string): Record<string, string>
   /** The Response of a result: as calling the limiter answers it. */
-  respond(result: RateLimitResult, request?: Incoming): Response
+  respond(result: RateLimitResult, request?: Incoming, key?: string): Response
   /** Under which its counts are kept. */
   readonly limiterName: string
 }
@@ -66,30 +69,44 @@ export function isLimited(): boolean {
 }
 
 /** What became of a request: counted for a key, let through uncounted, or refused before it was. */
-type Counted = { readonly key: string; readonly result: RateLimitResult } | 'uncounted' | 'unaddressed'
+type Counted =
+  | { readonly key: string; readonly result: RateLimitResult; readonly price: RateLimitCost | undefined }
+  | 'uncounted'
+  | 'unaddressed'
 
 export function routeLimiter<Incoming extends LimitedRequest>(
   connection: Connection,
   options: RateLimitOptions<Incoming>,
   operation: string,
 ): RouteLimiter<Incoming> {
-  const limiter = new Limiter(connection, options, operation)
+  const limiter = new RateLimiter(connection, options, operation)
   const headers = headerOptions(options.headers, operation)
   const addresses = new Addresses(options.address ?? {}, warnOnce, operation)
   const { keyGenerator, cost, message, problem = 'accept', skipSuccessfulRequests, skipFailedRequests } = options
   if (keyGenerator !== undefined && typeof keyGenerator !== 'function')
     throw invalid('options.keyGenerator', `options.keyGenerator is ${describe(keyGenerator)}; allowed: a function`, operation)
+  if (typeof cost !== 'function') costsOf(limiter.plan, cost, operation)
+  if (message !== undefined && typeof message !== 'string')
+    throw invalid('options.message', `options.message is ${describe(message)}; allowed: a text`, operation)
+  if (typeof problem !== 'boolean' && problem !== 'accept')
+    throw invalid('options.problem', `options.problem is ${describe(problem)}; allowed: a boolean or 'accept'`, operation)
 
-  async function count(request: Incoming): Promise<Counted> {
+  async function count(
+    request: Incoming,
+    ask = (key: string, price: RateLimitCost | undefined): Promise<RateLimitResult> => limiter.check(key, { cost: price }),
+  ): Promise<Counted> {
     if (!isLimited()) return 'uncounted'
     checkRequest(request, operation)
-    const key = keyGenerator === undefined ? addresses.of(request) : await keyGenerator(request)
+    const key = (await keyGenerator?.(request)) ?? addresses.of(request)
     if (key === null && addresses.missing !== 'shared') return addresses.missing === 'allow' ? 'uncounted' : 'unaddressed'
     const own = key ?? UNKNOWN
     const price = typeof cost === 'function' ? await cost(request) : cost
-    return { key: own, result: await limiter.check(own, { cost: price }) }
+    return { key: own, result: await ask(own, price), price }
   }
 
+  const slots = limiter.plan.hasSlots
+  const reserve = (key: string, estimate: RateLimitCost | undefined): Promise<RateLimitResult> =>
+    limiter.reserve(key, { estimate })
   const headersFor = (result: RateLimitResult, key = ''): Record<string, string> =>
     headersOf(limiter.plan, key, result, headers)
 
@@ -122,8 +139,10 @@ export function routeLimiter<Incoming extends LimitedRequest>(
     refund: limiter.refund.bind(limiter),
     reset: limiter.reset.bind(limiter),
     headers: headersFor,
-    respond: (result: RateLimitResult, request?: Incoming): Response =>
-      result.success ? new Response(null, { status: 200, headers: headersFor(result) }) : refusal(request, result, ''),
+    respond: (result: RateLimitResult, request?: Incoming, key?: string): Response =>
+      result.success
+        ? new Response(null, { status: 200, headers: headersFor(result, key) })
+        : refusal(request, result, key ?? ''),
     async consume(request: Incoming): Promise<RateLimitResult> {
       const counted = await count(request)
       if (counted === 'uncounted') return unlimited(limiter)
@@ -133,21 +152,23 @@ export function routeLimiter<Incoming extends LimitedRequest>(
     },
     wrap<Own extends Incoming, Rest extends unknown[]>(handler: RouteHandler<Own, Rest>): RouteHandler<Own, Rest> {
       return async (request, ...rest) => {
-        const counted = await count(request)
+        const counted = await (slots ? count(request, reserve) : count(request))
         if (counted === 'uncounted') return await handler(request, ...rest)
         if (counted === 'unaddressed') return unaddressed()
-        const { key, result } = counted
+        const { key, result, price = 1 } = counted
         if (!result.success) return refusal(request, result, key)
-        const price = typeof cost === 'function' ? await cost(request) : cost
-        const giveBack = (): Promise<void> => limiter.refund(key, price ?? 1)
+        const settle = async (isSkipped: boolean | undefined): Promise<void> => {
+          if (!(result instanceof Reservation)) return isSkipped ? limiter.refund(key, price) : undefined
+          await (isSkipped ? result.release() : result.commit(price))
+        }
         let response: Response
         try {
           response = await handler(request, ...rest)
         } catch (thrown) {
-          if (skipFailedRequests) await giveBack()
+          await settle(skipFailedRequests)
           throw thrown
         }
-        if (response.status < 400 ? skipSuccessfulRequests : skipFailedRequests) await giveBack()
+        await settle(response.status > 0 && response.status < 400 ? skipSuccessfulRequests : skipFailedRequests)
         return withHeaders(response, headersFor(result, key))
       }
     },
@@ -156,6 +177,8 @@ export function routeLimiter<Incoming extends LimitedRequest>(
 
 /** The same response with more headers; those of a response that came from fetch can't be changed. */
 function withHeaders(response: Response, more: Record<string, string>): Response {
+  // An error of the network has no headers.
+  if (response.status === 0) return response
   const headers = new Headers(response.headers)
   for (const [name, value] of Object.entries(more)) headers.set(name, value)
   const { status, statusText } = response
@@ -167,7 +190,7 @@ function unaddressed(): Response {
 }
 
 /** What is answered where limits are switched off. */
-function unlimited(limiter: Limiter): RateLimitResult {
+function unlimited(limiter: RateLimiter): RateLimitResult {
   const limits = limiter.plan.definition.limits.map(({ name, limit }) => ({
     name,
     limit,

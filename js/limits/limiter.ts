@@ -12,10 +12,11 @@ import {
   encodeRate,
 } from '../generated/operations.js'
 import { DECODE_RAW } from '../inbox.js'
+import { invalid } from '../errors.js'
 import { checkKey } from '../keys.js'
 import { SOFT_NEVER } from '../slots.js'
 import { costsOf, planOf, type LimiterOptions, type LimiterPlan } from './options.js'
-import { Reservation, type ReserveOptions } from './reservation.js'
+import { Reservation, reserveTerms, type ReserveOptions } from './reservation.js'
 import type { Seated } from './seats.js'
 import { isDone, resultOf, resultOfTold, type Decision, type RateLimitResult } from './result.js'
 
@@ -29,8 +30,10 @@ export interface CheckOptions {
 }
 
 const NO_COSTS: readonly string[] = []
+/** Longer keys are not kept on this side. */
+const LONGEST_SEATED = 128
 
-export class Limiter {
+export class RateLimiter {
   /** @internal */
   readonly plan: LimiterPlan
   private readonly description: string
@@ -60,17 +63,24 @@ export class Limiter {
    */
   check(key: string, options?: CheckOptions): Promise<RateLimitResult> {
     const operation = this.checking
-    const costs = costsOf(this.plan, options?.cost, operation)
-    if (typeof costs === 'number') {
-      const result = this.spend(key, costs)
-      if (result !== null) return Promise.resolve(result)
+    try {
+      checkKey(key, 'key', operation)
+      if (this.plan.hasSlots)
+        throw invalid('key', `${this.operation} has slots, which have to be given back: ask it with reserve() or wrap()`, operation)
+      const costs = costsOf(this.plan, options?.cost, operation)
+      if (typeof costs === 'number' && key.length <= LONGEST_SEATED) {
+        const result = this.spend(key, costs)
+        if (result !== null) return Promise.resolve(result)
+      }
+      return this.ask(VERB_TAKE, key, '', 0, costs, this.shape, operation) as Promise<RateLimitResult>
+    } catch (thrown) {
+      return Promise.reject(thrown as Error)
     }
-    return this.ask(VERB_TAKE, key, '', 0, costs, this.shape, operation) as Promise<RateLimitResult>
   }
 
   /** How a key stands. Charges nothing. */
-  status(key: string): Promise<RateLimitResult> {
-    return this.ask(VERB_PEEK, key, '', 0, 0, this.shape, `${this.operation}.status`) as Promise<RateLimitResult>
+  async status(key: string): Promise<RateLimitResult> {
+    return (await this.ask(VERB_PEEK, key, '', 0, 0, this.shape, `${this.operation}.status`)) as RateLimitResult
   }
 
   /**
@@ -80,10 +90,10 @@ export class Limiter {
    */
   async reserve(key: string, options: ReserveOptions = {}): Promise<Reservation> {
     const operation = `${this.operation}.reserve`
-    const { estimate, lastsMs } = Reservation.read(options, operation)
+    const { estimate, ...terms } = reserveTerms(options, this.plan.slotMs, operation)
     const costs = costsOf(this.plan, estimate, operation, 'options.estimate')
-    const decision = (await this.ask(VERB_TAKE, key, '', lastsMs, costs, null, operation)) as Decision
-    return new Reservation(this, key, decision.id, resultOf(this.plan.names, decision), options)
+    const decision = (await this.ask(VERB_TAKE, key, '', terms.leaseMs, costs, null, operation)) as Decision
+    return new Reservation(this, key, decision.id, resultOf(this.plan.names, decision), terms)
   }
 
   /** Counts what a reservation came to; from any process, and once. False: it was settled before. */
@@ -129,7 +139,7 @@ export class Limiter {
     if (this.known?.batch !== batch) return null
     const seat = this.seated.get(key)
     if (seat === undefined || seat < 0) {
-      if (!this.plan.hasSlots && typeof key === 'string') batch.seats.note(batch.handle, this.known.number, key, this.seated)
+      batch.seats.note(batch.handle, this.known.number, key, this.seated)
       return null
     }
     // What was called before is handed over first.

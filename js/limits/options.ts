@@ -2,6 +2,7 @@
 
 import { lifetimeMs, type Duration } from '../durations.js'
 import { describe, invalid } from '../errors.js'
+import { checkPrefix } from '../keys.js'
 
 /** How a limit counts. See docs/rate-limits.md for what each promises. */
 export type RateLimitAlgorithm = 'sliding-window' | 'token-bucket' | 'fixed-window' | 'concurrency'
@@ -67,12 +68,18 @@ export interface LimiterPlan {
   /** What each call is charged at each limit; null: what it says. */
   readonly fixed: readonly (number | null)[]
   readonly hasSlots: boolean
+  /** For how long a slot is held that nobody renews; null: there are none. */
+  readonly slotMs: number | null
 }
 
 const ALGORITHMS: readonly unknown[] = ['sliding-window', 'token-bucket', 'fixed-window', 'concurrency']
 const MODES: readonly unknown[] = ['local', 'open', 'closed']
 const LONGEST_NAME = 128
+const MOST_LIMITS = 16
 const SLOT_MS = 30_000
+const LONGEST_WINDOW_MS = 366 * 86_400_000
+/** Beyond this, sums of costs would no longer be exact. */
+const MOST = 1e12
 const DEFAULT_MAX = 100
 const DEFAULT_WINDOW_MS = 900_000
 
@@ -98,8 +105,11 @@ export function planOf(options: LimiterOptions, operation: string): LimiterPlan 
     const windowMs = rule.windowMs ?? lifetimeMs(rule.window, none, `${path}.window`, operation)
     if (!(windowMs >= 1))
       throw invalid(`${path}.window`, `${path}.window is missing; allowed: seconds, or a text such as '1m'`, operation)
+    if (windowMs > LONGEST_WINDOW_MS)
+      throw invalid(`${path}.window`, `${path}.window is longer than 366 days; allowed: 1 ms to 366 days`, operation)
     return { name, algorithm: own, limit, windowMs, mode }
   })
+  const slots = limits.filter((rule) => rule.algorithm === 'concurrency')
   const fixed = rules.map(({ cost }, index) =>
     cost === undefined ? null : whole(cost, 0, `options.limits[${index}].cost`, operation),
   )
@@ -108,10 +118,11 @@ export function planOf(options: LimiterOptions, operation: string): LimiterPlan 
       ? limits.map((rule) => `${rule.name}-${rule.limit}-${rule.windowMs}`).join(',').slice(0, LONGEST_NAME)
       : nameOf(options.name, 'options.name', operation)
   return {
-    definition: { name, family: familyOf(), denyCache, limits },
+    definition: { name, family: familyOf(operation), denyCache, limits },
     names: limits.map((rule) => rule.name),
     fixed,
-    hasSlots: limits.some((rule) => rule.algorithm === 'concurrency'),
+    hasSlots: slots.length > 0,
+    slotMs: slots.length > 0 ? Math.min(...slots.map((rule) => rule.windowMs)) : null,
   }
 }
 
@@ -139,16 +150,28 @@ type Rule = RateLimitRule & { readonly windowMs?: number }
 function rulesOf(options: LimiterOptions, operation: string): readonly Rule[] {
   const { limits, maxRequests, windowMs } = options
   if (limits === undefined) {
-    const limit = whole(maxRequests ?? variable('RATE_LIMIT_MAX', DEFAULT_MAX), 1, 'options.maxRequests', operation)
-    const window = windowMs ?? variable('RATE_LIMIT_WINDOW', DEFAULT_WINDOW_MS)
-    return [{ name: options.name ?? 'default', limit, windowMs: whole(window, 1, 'options.windowMs', operation) }]
+    const limit =
+      maxRequests === undefined
+        ? whole(variable('RATE_LIMIT_MAX', DEFAULT_MAX), 1, 'RATE_LIMIT_MAX', operation)
+        : whole(maxRequests, 1, 'options.maxRequests', operation)
+    const window =
+      windowMs === undefined
+        ? whole(variable('RATE_LIMIT_WINDOW', DEFAULT_WINDOW_MS), 1, 'RATE_LIMIT_WINDOW', operation)
+        : whole(windowMs, 1, 'options.windowMs', operation)
+    return [{ name: options.name ?? 'default', limit, windowMs: window }]
   }
   if (maxRequests !== undefined || windowMs !== undefined) {
     const path = maxRequests === undefined ? 'options.windowMs' : 'options.maxRequests'
     throw invalid(path, `${path} is given together with options.limits; allowed: one or the other`, operation)
   }
-  if (!Array.isArray(limits) || limits.length === 0)
-    throw invalid('options.limits', `options.limits is ${describe(limits)}; allowed: an array of limits`, operation)
+  if (!Array.isArray(limits) || limits.length === 0 || limits.length > MOST_LIMITS) {
+    const shown = Array.isArray(limits) ? `an array of ${limits.length}` : describe(limits)
+    throw invalid('options.limits', `options.limits is ${shown}; allowed: an array of 1 to ${MOST_LIMITS} limits`, operation)
+  }
+  const names = limits.map((rule: unknown) => (rule as RateLimitRule | null)?.name)
+  const twice = names.findIndex((name, index) => name !== undefined && names.indexOf(name) < index)
+  if (twice >= 0)
+    throw invalid(`options.limits[${twice}].name`, `options.limits[${twice}].name is the name of another limit, too`, operation)
   return limits.map((rule: unknown, index) => {
     if (typeof rule === 'object' && rule !== null) return { ...rule, windowMs: undefined } as unknown as Rule
     throw invalid(
@@ -166,9 +189,12 @@ function variable(name: string, standard: number): number {
 }
 
 /** The family of keys. */
-function familyOf(): string {
-  const prefix = process.env['REDIS_RATE_LIMIT_PREFIX']
-  return prefix === undefined || prefix === '' ? 'rate_limit' : prefix.replace(/:+$/, '')
+function familyOf(operation: string): string {
+  const given = process.env['REDIS_RATE_LIMIT_PREFIX']
+  if (given === undefined || given === '') return 'rate_limit'
+  const prefix = given.replace(/:+$/, '')
+  checkPrefix(prefix, 'REDIS_RATE_LIMIT_PREFIX', operation)
+  return prefix
 }
 
 function word(given: unknown, allowed: readonly unknown[], path: string, operation: string): void {
@@ -177,9 +203,9 @@ function word(given: unknown, allowed: readonly unknown[], path: string, operati
 }
 
 function whole(given: unknown, least: number, path: string, operation: string): number {
-  if (typeof given === 'number' && Number.isSafeInteger(given) && given >= least) return given
+  if (typeof given === 'number' && Number.isSafeInteger(given) && given >= least && given <= MOST) return given
   const shown = typeof given === 'number' ? String(given) : describe(given)
-  throw invalid(path, `${path} is ${shown}; allowed: a whole number from ${least}`, operation)
+  throw invalid(path, `${path} is ${shown}; allowed: a whole number from ${least} to ${MOST}`, operation)
 }
 
 function nameOf(given: unknown, path: string, operation: string): string {

@@ -46,11 +46,12 @@ const NUMBERS: Readonly<Record<keyof RateLimiters, readonly [maxRequests: number
 
 /** Which limiter a path of the app belongs to; null: none. */
 export function limiterOf(path: string): keyof RateLimiters | null {
-  if (path.startsWith('/api/auth')) return 'auth'
-  if (path.startsWith('/api/claude') || path.startsWith('/api/ai')) return 'ai'
-  if (path.startsWith('/api/upload') || path.includes('artifacts/save')) return 'upload'
-  if (path.startsWith('/api/admin')) return 'strict'
-  return path.startsWith('/api') ? 'api' : null
+  const isUnder = (parent: string): boolean => path === parent || path.startsWith(`${parent}/`)
+  if (isUnder('/api/auth')) return 'auth'
+  if (isUnder('/api/claude') || isUnder('/api/ai')) return 'ai'
+  if (isUnder('/api/upload') || path.includes('artifacts/save')) return 'upload'
+  if (isUnder('/api/admin')) return 'strict'
+  return isUnder('/api') ? 'api' : null
 }
 
 /** The limits of an instance. */

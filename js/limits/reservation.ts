@@ -2,14 +2,14 @@
 // loop, so that a long answer keeps it and a dead process doesn't.
 
 import { describe, invalid } from '../errors.js'
-import type { Limiter, RateLimitCost } from './limiter.js'
+import type { RateLimiter, RateLimitCost } from './limiter.js'
 import type { RateLimitReason, RateLimitResult, RateLimitSource, RateLimitState } from './result.js'
 
 /** Options of `reserve`. */
 export interface ReserveOptions {
   /** What it will probably come to. Default: 1. */
   estimate?: RateLimitCost | undefined
-  /** After so many ms without renewal it comes back. Default: 30000; at least 1000. */
+  /** After so many ms without renewal it comes back. Default: the window of the limiter's slots, or 30000; at least 1000. */
   leaseMs?: number | undefined
   /** For how long it is renewed at most, ms: what hangs does not hold it for ever. Default: 600000. */
   maxHoldMs?: number | undefined
@@ -33,13 +33,13 @@ export class Reservation implements RateLimitResult {
   declare readonly retryAfter?: number
   declare readonly retryAfterMs?: number
   readonly limits: RateLimitState[]
-  readonly #limiter: Limiter
+  readonly #limiter: RateLimiter
   readonly #key: string
   readonly #controller = new AbortController()
-  #settled: Promise<boolean> | null = null
+  #settled: { readonly how: 'commit' | 'release'; readonly answer: Promise<boolean> } | null = null
 
   /** @internal */
-  constructor(limiter: Limiter, key: string, id: string | null, result: RateLimitResult, options: ReserveOptions) {
+  constructor(limiter: RateLimiter, key: string, id: string | null, result: RateLimitResult, terms: HoldTerms) {
     this.id = id
     this.success = result.success
     this.reason = result.reason
@@ -53,19 +53,8 @@ export class Reservation implements RateLimitResult {
     this.#limiter = limiter
     this.#key = key
     if (id === null) return
-    const { leaseMs = LEASE_MS, maxHoldMs = MAX_HOLD_MS } = options
     const lost = (): void => this.#controller.abort(new Error('the reservation is held no longer'))
-    limiter.keepHold({ key, id, leaseMs, maxHoldMs }, lost)
-  }
-
-  /** @internal */
-  static read(options: ReserveOptions, operation: string): { estimate: unknown; lastsMs: number } {
-    if (typeof options !== 'object' || options === null)
-      throw invalid('options', `options is ${describe(options)}; allowed: an object`, operation)
-    const { estimate, leaseMs = LEASE_MS, maxHoldMs = MAX_HOLD_MS } = options
-    within(leaseMs, LEAST_LEASE_MS, 'options.leaseMs', operation)
-    within(maxHoldMs, leaseMs, 'options.maxHoldMs', operation)
-    return { estimate, lastsMs: leaseMs }
+    limiter.keepHold({ key, id, ...terms }, lost)
   }
 
   /** Aborted when it is held no longer though nobody settled it: nobody renewed it in time, or it was held for too long. */
@@ -73,14 +62,14 @@ export class Reservation implements RateLimitResult {
     return this.#controller.signal
   }
 
-  /** Counts what it came to instead of the estimate, also after it was lost. Once: again it answers what it answered. */
+  /** Counts what it came to instead of the estimate, also after it was lost. Once: again it answers what it answered; after a release, false. */
   commit(actual: RateLimitCost): Promise<boolean> {
-    return this.#settle((id) => this.#limiter.commit(this.#key, id, actual))
+    return this.#settle('commit', (id) => this.#limiter.commit(this.#key, id, actual))
   }
 
-  /** Counts nothing. Again, or after a commit, it does nothing. */
+  /** Counts nothing. After a commit it does nothing and answers false. */
   release(): Promise<boolean> {
-    return this.#settle((id) => this.#limiter.release(this.#key, id))
+    return this.#settle('release', (id) => this.#limiter.release(this.#key, id))
   }
 
   /** The same, for `await using`: what was not committed is released. */
@@ -88,19 +77,38 @@ export class Reservation implements RateLimitResult {
     await this.release()
   }
 
-  #settle(settle: (id: string) => Promise<boolean>): Promise<boolean> {
+  #settle(how: 'commit' | 'release', settle: (id: string) => Promise<boolean>): Promise<boolean> {
     const { id } = this
     if (id === null) return Promise.resolve(false)
-    if (this.#settled === null) {
-      this.#limiter.dropHold(id)
-      const settled = settle(id)
-      this.#settled = settled
-      // What failed may be tried again.
-      settled.catch(() => (this.#settled = null))
-      return settled
-    }
-    return this.#settled
+    if (this.#settled !== null) return this.#settled.how === how ? this.#settled.answer : Promise.resolve(false)
+    this.#limiter.dropHold(id)
+    const answer = settle(id)
+    this.#settled = { how, answer }
+    // What failed may be tried again.
+    answer.catch(() => (this.#settled = null))
+    return answer
   }
+}
+
+/** For how long it is held. */
+export interface HoldTerms {
+  readonly leaseMs: number
+  readonly maxHoldMs: number
+}
+
+/** Reads the options of `reserve`; `slotMs` is what a limiter with slots says of them. */
+export function reserveTerms(
+  options: ReserveOptions,
+  slotMs: number | null,
+  operation: string,
+): HoldTerms & { estimate: unknown } {
+  if (typeof options !== 'object' || options === null)
+    throw invalid('options', `options is ${describe(options)}; allowed: an object`, operation)
+  const { estimate, leaseMs = Math.max(LEAST_LEASE_MS, slotMs ?? LEASE_MS) } = options
+  within(leaseMs, LEAST_LEASE_MS, 'options.leaseMs', operation)
+  const { maxHoldMs = Math.max(MAX_HOLD_MS, leaseMs) } = options
+  within(maxHoldMs, leaseMs, 'options.maxHoldMs', operation)
+  return { estimate, leaseMs, maxHoldMs }
 }
 
 function within(given: unknown, least: number, path: string, operation: string): void {

@@ -197,11 +197,11 @@ fn limiter(read: Description) -> Result<Limiter> {
     let Description { name, family: _, limits, deny_cache } = read;
     if limits.is_empty() || limits.len() > MOST_POLICIES {
         let text = format!("a limiter has 1 to {MOST_POLICIES} limits");
-        return Err(Error::invalid("limits", text));
+        return Err(Error::invalid("options.limits", text));
     }
     let mut policies: Vec<Policy> = Vec::with_capacity(limits.len());
     for (at, rule) in limits.into_iter().enumerate() {
-        let path = |field: &str| format!("limits[{at}].{field}");
+        let path = |field: &str| format!("options.limits[{at}].{field}");
         let policy = policy(rule, &path)?;
         if policies.iter().any(|other| other.name == policy.name) {
             let text = format!("{} is the name of another limit, too", path("name"));

@@ -196,7 +196,10 @@ impl Fallback {
             let answer = match operation {
                 Operation::Command { .. } => local.apply_change(operation, false, &moment),
                 Operation::Change { .. } => local.apply_change(operation, sent, &moment),
-                Operation::Rate { limiter, .. } if limiter.is_closed() => {
+                Operation::Rate { limiter, act, .. }
+                    if limiter.is_closed()
+                        && matches!(act.verb, Verb::Take { .. } | Verb::Peek) =>
+                {
                     Ok(Reply::Decision(Box::new(Decision::without(limiter))))
                 }
                 Operation::Rate { .. } => {
@@ -338,8 +341,16 @@ impl Fallback {
             return Early::Pass(operation);
         };
         let mut local = self.local.lock();
+        match act.verb {
+            Verb::Take { hold: None, .. } => {}
+            Verb::Reset => local.store.rates.forget(key, true),
+            // They change nothing that is known to be refused.
+            Verb::Peek | Verb::Take { .. } | Verb::Renew(_) => {}
+            Verb::Settle { .. } | Verb::Refund(_) | Verb::Return { .. } => {
+                local.store.rates.forget(key, false);
+            }
+        }
         if !act.verb.is_plain_take() {
-            local.store.rates.forget(key);
             return Early::Pass(operation);
         }
         match local.store.rates.spend(key, limiter, &act.verb, self.clock.micros()) {

@@ -122,14 +122,14 @@ impl Local {
         let decided = self.plainly(operation, moment);
         let Ok(Reply::Decision(decision)) = &decided else { return decided };
         let charges = match act.verb {
-            Verb::Peek => false,
+            Verb::Peek | Verb::Return { .. } => false,
             Verb::Take { .. } | Verb::Renew(_) => decision.outcome == Outcome::Done,
             // The server may know of what this process doesn't.
             Verb::Settle { .. } | Verb::Refund(_) | Verb::Reset => true,
         };
         if charges {
             let mut act = act.clone();
-            if act.number == 0 {
+            if act.number == 0 || !sent {
                 act.number = moment.stamps.next_act();
             }
             let (stamp, process) = (moment.stamps.next(), moment.stamps.process());

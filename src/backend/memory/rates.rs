@@ -12,10 +12,14 @@ use bytes::Bytes;
 
 use crate::backend::Operation;
 use crate::backend::rate::state::How;
-use crate::backend::rate::{Act, Costs, Decision, Limiter, Outcome, Source, State, Told, Verb};
+use crate::backend::rate::{
+    Act, Algorithm, Costs, Decision, Limiter, Outcome, Policy, Seen, Source, State, Told, Verb,
+};
 
 /// How many are looked at to find one that may go.
 const SAMPLE: usize = 8;
+/// Who asked for more ahead is waited for so long, µs.
+const LONGEST_ASK: f64 = 1e6;
 /// No more is taken ahead at once.
 const MOST_AHEAD: u32 = 256;
 /// What a state costs beside its parts, where both tables have just doubled.
@@ -38,6 +42,10 @@ struct Seat {
     recent: u32,
     before: u32,
     since: f64,
+    /// Until then somebody has asked for more ahead, and waits for the answer.
+    asks_until: f64,
+    /// When it was refused first; long ago: it was refused again, when others had given back what they did not need.
+    refused_at: f64,
 }
 
 /// Units that the server has charged already, for takes of these costs. What is left at the end goes back.
@@ -47,6 +55,8 @@ struct Block {
     costs: Costs,
     left: u32,
     until: f64,
+    /// From when on it counts, on the server's clock.
+    time: f64,
 }
 
 /// What becomes of a take while the server is well.
@@ -74,7 +84,6 @@ pub struct Rates {
     instances: f64,
     /// Where the search for one that may go goes on.
     hand: usize,
-    evicted: u64,
     /// Until when which blocks are good, the first to end first.
     blocks: VecDeque<(f64, Name)>,
     /// What is to be given back.
@@ -91,7 +100,6 @@ impl Rates {
             limit: limit_bytes,
             instances: 1.0,
             hand: 0,
-            evicted: 0,
             blocks: VecDeque::new(),
             unused: Vec::new(),
         }
@@ -112,11 +120,6 @@ impl Rates {
 
     pub fn is_empty(&self) -> bool {
         self.seats.is_empty()
-    }
-
-    /// States that were given up for room although they counted something.
-    pub fn evicted(&self) -> u64 {
-        self.evicted
     }
 
     /// Decides here. `alone`: for a server that doesn't answer.
@@ -160,7 +163,7 @@ impl Rates {
     pub fn learn(&mut self, told: Told, now: u64) {
         let Told { key, limiter, verb, seen, refused, since } = told;
         let key = &key;
-        self.take_block(key, limiter, &verb, seen.granted, since, now);
+        self.take_block(key, limiter.clone(), &verb, &seen, since, now);
         let now = since as f64;
         let name = self.name(key);
         let body = Body::Copy(seen.state.clone(), seen.now - now);
@@ -172,8 +175,19 @@ impl Rates {
             seat.body = body;
             let bytes = SEAT + seen.state.len();
             let before = std::mem::replace(&mut seat.bytes, bytes);
-            seat.taken = if refused { 1.0 } else { 0.0 };
-            seat.ends = f64::INFINITY;
+            // Only looking says nothing of what would be refused.
+            if refused {
+                if seat.taken < 1.0 {
+                    seat.refused_at = now;
+                } else if now - seat.refused_at >= limiter.lease {
+                    seat.refused_at = f64::NEG_INFINITY;
+                }
+                seat.taken = 1.0;
+            } else if verb != Verb::Peek {
+                seat.taken = 0.0;
+            }
+            // Longer it says nothing.
+            seat.ends = now + limiter.longest + limiter.lease;
             self.bytes = self.bytes + bytes - before;
         }
         self.make_room(now);
@@ -228,7 +242,12 @@ impl Rates {
                 return Some(Box::new(decision));
             }
         }
+        // What others took ahead and don't need comes back by then: it is asked once more.
+        let certain = limiter.lease == 0.0
+            || now - seat.refused_at < limiter.lease
+            || seat.refused_at == f64::NEG_INFINITY;
         if seat.taken >= 1.0
+            && certain
             && limiter.denies
             && let Some(mut state) = State::decode(limiter, stored)
         {
@@ -270,15 +289,19 @@ impl Rates {
         key: &Bytes,
         limiter: Arc<Limiter>,
         verb: &Verb,
-        granted: u32,
+        seen: &Seen,
         since: u64,
         now: u64,
     ) {
+        let granted = seen.granted;
         let Verb::Take { costs, ahead, .. } = verb else { return };
         let name = self.name(key);
         let Some(seat) = self.places.get(&name).and_then(|&at| self.seats.get_mut(at)) else {
             return;
         };
+        if *ahead > 0 {
+            seat.asks_until = 0.0;
+        }
         if *ahead > 0 && granted == 0 {
             // Little is left: it is not asked again so soon.
             (seat.recent, seat.before) = (0, 0);
@@ -286,13 +309,25 @@ impl Rates {
         if granted == 0 {
             return;
         }
-        let until = since as f64 + limiter.lease;
+        let there = seen.now - since as f64;
+        let ends = State::decode(&limiter, &seen.state).map_or(0.0, |state| {
+            let fixed = |policy: &Policy| policy.algorithm == Algorithm::FixedWindow;
+            let parts = state.parts.iter().zip(&limiter.policies);
+            let ends = parts.filter(|(_, policy)| fixed(policy)).map(|(part, _)| part.ends);
+            ends.fold(f64::INFINITY, f64::min)
+        });
+        // What a window was charged is good in that window alone.
+        let until = (since as f64 + limiter.lease).min(ends - there);
         let (key, costs) = (key.clone(), costs.clone());
-        let block = Block { key, limiter, costs, left: granted, until };
+        let sliding = |policy: &Policy| policy.algorithm == Algorithm::SlidingWindow;
+        let all_slide = limiter.policies.iter().all(sliding);
+        let time = seen.now + if all_slide { limiter.lease } else { 0.0 };
+        let block = Block { key, limiter, costs, left: granted, until, time };
         match seat.block.as_deref_mut() {
             Some(old) if old.costs == block.costs => {
                 old.left += granted;
-                old.until = old.until.min(until).max(now as f64);
+                old.until = old.until.min(until);
+                old.time = old.time.min(time);
             }
             _ => {
                 let old = seat.block.replace(Box::new(block));
@@ -302,11 +337,11 @@ impl Rates {
         self.blocks.push_back((until, name));
     }
 
-    /// What is known of a key is not to be trusted any more.
-    pub fn forget(&mut self, key: &[u8]) {
+    /// What is known of a key is not to be trusted any more; `all`: nor is what was taken ahead.
+    pub fn forget(&mut self, key: &[u8], all: bool) {
         if let Some(&at) = self.places.get(&self.name(key)) {
             // What is left of it is given back when its time is over.
-            if let Some(seat) = self.seats.get_mut(at).filter(|seat| seat.block.is_some()) {
+            if let Some(seat) = self.seats.get_mut(at).filter(|seat| !all && seat.block.is_some()) {
                 seat.taken = 0.0;
                 return;
             }
@@ -347,9 +382,19 @@ impl Rates {
 
     fn add(&mut self, name: Name, body: Body, now: f64) -> usize {
         let at = self.seats.len();
-        let (block, recent, before, since) = (None, 0, 0, now);
-        let (bytes, ends, taken) = (SEAT, now, 0.0);
-        self.seats.push(Seat { name, body, bytes, ends, taken, block, recent, before, since });
+        self.seats.push(Seat {
+            name,
+            body,
+            bytes: SEAT,
+            ends: now,
+            taken: 0.0,
+            block: None,
+            recent: 0,
+            before: 0,
+            since: now,
+            asks_until: 0.0,
+            refused_at: 0.0,
+        });
         self.places.insert(name, at);
         self.bytes += SEAT;
         at
@@ -380,7 +425,6 @@ impl Rates {
                     worst = (worth(seat), self.hand);
                 }
             }
-            self.evicted += u64::from(worst.0 > 0.0);
             self.remove(worst.1);
         }
     }
@@ -389,13 +433,13 @@ impl Rates {
 impl Block {
     /// What is left of it, to be given back.
     fn rest(self, now: u64) -> Option<Operation> {
-        let Self { key, limiter, costs, left, until: _ } = self;
+        let Self { key, limiter, costs, left, until: _, time } = self;
         let times = f64::from(left);
         let costs = match costs {
             Costs::Same(cost) => Costs::Same(cost * times),
             Costs::Each(costs) => Costs::Each(costs.into_iter().map(|cost| cost * times).collect()),
         };
-        let act = Act { verb: Verb::Refund(costs), at: now, number: 0 };
+        let act = Act { verb: Verb::Return { costs, time }, at: now, number: 0 };
         (left > 0).then_some(Operation::Rate { key, limiter, act })
     }
 }
@@ -426,7 +470,12 @@ impl Seat {
         }
         self.recent += 1;
         let likely = self.before.max(self.recent);
-        if likely < 3 { 0 } else { likely.min(MOST_AHEAD) }
+        // One asks for all.
+        if likely < 3 || now < self.asks_until {
+            return 0;
+        }
+        self.asks_until = now + LONGEST_ASK;
+        likely.min(MOST_AHEAD)
     }
 
     fn is_over(&self, now: f64) -> bool {

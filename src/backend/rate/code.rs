@@ -126,7 +126,8 @@ impl State {
                 amounts.push((policy, held.try_get_f64_le().ok()?));
             }
             let settled = count == SETTLED;
-            state.reserved.push(Reserved { id, expires, time, amounts, settled });
+            let alone = false;
+            state.reserved.push(Reserved { id, expires, time, amounts, settled, alone });
         }
         for _ in 0..others {
             state.others.push(mark(&mut rest)?);

@@ -121,6 +121,8 @@ pub enum Verb {
     Renew(Hold),
     /// Gives back what was taken last.
     Refund(Costs),
+    /// Gives back what was taken ahead and not needed; `time`: from when on it counted, on the server's clock.
+    Return { costs: Costs, time: f64 },
     /// Forgets everything.
     Reset,
     /// Only looks.

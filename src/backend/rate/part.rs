@@ -134,24 +134,35 @@ impl Part {
         }
     }
 
-    /// Gives back what was taken last.
-    pub fn refund(&mut self, policy: &Policy, amount: f64) {
+    /// Gives back what was taken last, of what was taken until then.
+    pub fn refund(&mut self, policy: &Policy, amount: f64, until: f64, now: f64) {
         if amount <= 0.0 {
             return;
         }
         match policy.algorithm {
             Algorithm::SlidingWindow => {
                 let mut left = amount;
-                while left > 0.0 && self.cost > 0.0 {
+                while left > 0.0 && self.cost > 0.0 && self.time <= until {
                     let some = self.cost.min(left);
                     left -= some;
                     self.reduce_newest(some);
                 }
+                while left > 0.0
+                    && let Some(at) = self.tail.iter().rposition(|entry| entry.time <= until)
+                {
+                    let some = self.tail.get(at).map_or(left, |entry| entry.cost.min(left));
+                    left -= some;
+                    self.reduce(at, some);
+                }
                 self.ends = if self.cost > 0.0 { self.time + policy.window } else { 0.0 };
             }
-            Algorithm::FixedWindow => self.used = (self.used - amount).max(0.0),
-            Algorithm::TokenBucket => self.pour_back(policy, amount),
-            Algorithm::Concurrency => {}
+            Algorithm::FixedWindow if until >= self.ends - policy.window => {
+                self.used = (self.used - amount).max(0.0);
+            }
+            Algorithm::TokenBucket if until > now - policy.limit * policy.step => {
+                self.pour_back(policy, amount);
+            }
+            _ => {}
         }
     }
 
@@ -186,8 +197,11 @@ impl Part {
         };
         let idle = self.ends <= now;
         let lacks = self.lacks(policy, cost * weight, now);
-        let retry = if cost > limit {
+        let retry = if cost > policy.limit {
             f64::INFINITY
+        } else if cost > limit {
+            // More than the share of a process that is alone: others will be there again.
+            policy.window
         } else if lacks <= 0.0 {
             0.0
         } else {

@@ -29,6 +29,8 @@ pub struct Reserved {
     pub time: f64,
     pub amounts: Vec<([u8; 4], f64)>,
     pub settled: bool,
+    /// Taken by a process that was alone, so that its units weigh more; never written down.
+    pub alone: bool,
 }
 
 /// The last act of a process that was carried out here.
@@ -119,10 +121,21 @@ impl State {
             }
             Verb::Settle { id, costs } => self.settle(limiter, *id, costs.as_ref(), how),
             Verb::Renew(hold) => self.renew(limiter, *hold, how),
-            Verb::Refund(costs) => {
+            Verb::Return { costs, time } => {
                 for (at, (part, policy)) in self.parts.iter_mut().zip(&limiter.policies).enumerate()
                 {
-                    part.refund(policy, costs.of(at, policy) * policy.weight(how.instances));
+                    part.give_back(policy, costs.of(at, policy), *time);
+                    part.advance(policy, how.now);
+                }
+                Outcome::Done
+            }
+            Verb::Refund(costs) => {
+                // What was taken ahead stands in the time to come.
+                let until = if how.forced { how.at } else { f64::INFINITY };
+                for (at, (part, policy)) in self.parts.iter_mut().zip(&limiter.policies).enumerate()
+                {
+                    let amount = costs.of(at, policy) * policy.weight(how.instances);
+                    part.refund(policy, amount, until, how.now);
                 }
                 Outcome::Done
             }
@@ -269,7 +282,8 @@ impl State {
         {
             let (time, expires) = (how.at, how.at + lasts);
             if expires > how.now {
-                self.reserved.push(Reserved { id, expires, time, amounts, settled: false });
+                let (settled, alone) = (false, how.instances > 1.0);
+                self.reserved.push(Reserved { id, expires, time, amounts, settled, alone });
             } else {
                 for (policy, amount) in amounts {
                     self.give_back(limiter, policy, amount, time);
@@ -321,6 +335,9 @@ impl State {
             None if costs.is_none() => return outcome,
             None => None,
         };
+        // What the server knows weighs what it weighs there.
+        let alone = taken.as_ref().is_none_or(|taken| taken.alone);
+        let instances = if alone { how.instances } else { 1.0 };
         let (time, amounts) = match taken {
             Some(taken) => (taken.time, taken.amounts),
             None => (how.at, Vec::new()),
@@ -330,8 +347,7 @@ impl State {
                 continue;
             }
             let held = amounts.iter().find(|(id, _)| *id == policy.id).map_or(0.0, |held| held.1);
-            let cost =
-                costs.map_or(0.0, |costs| costs.of(at, policy)) * policy.weight(how.instances);
+            let cost = costs.map_or(0.0, |costs| costs.of(at, policy)) * policy.weight(instances);
             let Some(part) = self.parts.get_mut(at) else { continue };
             if cost < held {
                 part.give_back(policy, held - cost, time);
@@ -346,7 +362,8 @@ impl State {
     fn remember(&mut self, limiter: &Limiter, id: u64, now: f64) {
         let expires = now + limiter.longest.min(KNOWN);
         let (time, amounts) = (now, Vec::new());
-        self.reserved.push(Reserved { id, expires, time, amounts, settled: true });
+        let (settled, alone) = (true, false);
+        self.reserved.push(Reserved { id, expires, time, amounts, settled, alone });
         let settled = self.reserved.iter().filter(|reserved| reserved.settled).count();
         if settled > MOST_SETTLED
             && let Some(oldest) = self.reserved.iter().position(|reserved| reserved.settled)

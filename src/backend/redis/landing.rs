@@ -94,7 +94,7 @@ impl Hub {
                     if replies > 0 {
                         said = values.next().map(wire::said);
                     }
-                    self.land_rate(call, said.as_mut(), &mut landing);
+                    owed.extend(self.land_rate(call, said.as_mut(), &mut landing));
                 }
                 Item::Call { call, step, seen, replies, announced } => {
                     let replies: Vec<Resp> = values.by_ref().take(replies).collect();
@@ -224,9 +224,14 @@ impl Hub {
         }
     }
 
-    /// The next of those that share a call.
-    fn land_rate(&self, call: Call, said: Option<&mut Result<wire::Said>>, out: &mut Landing) {
-        let Operation::Rate { key, limiter, act } = &call.operation else { return };
+    /// The next of those that share a call. Gives back one for which the server has no room: somebody else decides.
+    fn land_rate(
+        &self,
+        call: Call,
+        said: Option<&mut Result<wire::Said>>,
+        out: &mut Landing,
+    ) -> Option<Call> {
+        let Operation::Rate { key, limiter, act } = &call.operation else { return None };
         let said = match said {
             Some(Ok(said)) => said.take(),
             Some(Err(error)) => Err(error.clone()),
@@ -246,8 +251,10 @@ impl Hub {
                 out.limited.push(Told { key, limiter, verb, seen, refused, since });
                 out.answers.push((call, Ok(Reply::Decision(Box::new(decision)))));
             }
+            Err(error) if error.kind == ErrorKind::Full => return Some(call),
             Err(error) => self.refuse(call, 0, error, out),
         }
+        None
     }
 
     /// A live write that met something newer: it is later than that, so it goes again with a stamp above.

@@ -45,7 +45,8 @@ pub fn put(out: &mut Vec<u8>, limiter: &Limiter, due: &Due) {
             put_costs(out, costs);
         }
         Verb::Reset => out.put_u8(5),
-        Verb::Peek => out.put_u8(6),
+        // Neither waits for anybody.
+        Verb::Peek | Verb::Return { .. } => out.put_u8(6),
     }
 }
 

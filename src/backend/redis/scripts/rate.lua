@@ -5,9 +5,9 @@
 --       (0 sliding window, 1 token bucket, 2 fixed window, 3 concurrency), limit, window, step; 2 life of a key in ms;
 --       then for each key what is asked of it. 't', number, how many times more may be taken ahead, costs: a take that nothing
 --       is to be known of later. Or acts,
---       one after the other: verb (0 take, 1 settle, 2 renew, 3 refund, 4 reset, 5 peek), flags (1 it happened already, at
+--       one after the other: verb (0 take, 1 settle, 2 renew, 3 refund, 4 reset, 5 peek, 6 return), flags (1 it happened already, at
 --       its own time, 2 it may have been sent before, 4 it holds, 8 it has costs), number, age in µs, id (8 bytes), µs
---       that it holds, costs. Numbers are floats, little endian
+--       that it holds, or the time of what is returned, costs. Numbers are floats, little endian
 -- Returns: the server's clock in µs, then for each key the outcome of its last act (1 done, 0 refused, 2 known already, more: done,
 --          and so many times less 2 taken ahead)
 --          and its state
@@ -403,23 +403,41 @@ local function decide(key, stored, asked, ahead)
     return stood and 1 or 0
   end
 
-  local function refund(costs)
+  local function refund(costs, until_)
     for p = 1, count do
       local part, algorithm, amount = parts[p], algorithms[p], costs[p]
       if amount > 0 then
         if algorithm == 0 then
-          while amount > 0 and part.cost > 0 do
+          while amount > 0 and part.cost > 0 and part.time <= until_ do
             local some = math.min(part.cost, amount)
             amount = amount - some
             reduce_newest(part, some)
           end
+          local entry = #part.tail
+          while amount > 0 and entry > 0 do
+            local taken = part.tail[entry]
+            if taken[1] <= until_ then
+              local some = math.min(taken[2], amount)
+              amount, taken[2], part.used = amount - some, taken[2] - some, part.used - some
+              if taken[2] <= 0 then table.remove(part.tail, entry) end
+            end
+            entry = entry - 1
+          end
           part.ends = part.cost > 0 and part.time + windows[p] or 0
-        elseif algorithm == 2 then
+        elseif algorithm == 2 and until_ >= part.ends - windows[p] then
           part.used = math.max(part.used - amount, 0)
-        elseif algorithm == 1 then
+        elseif algorithm == 1 and until_ > now - limits[p] * steps[p] then
           pour_back(p, amount)
         end
       end
+    end
+    return 1
+  end
+
+  local function give_unused_back(costs, time)
+    for p = 1, count do
+      give_back(p, costs[p], time)
+      advance_part(p)
     end
     return 1
   end
@@ -493,9 +511,11 @@ local function decide(key, stored, asked, ahead)
       elseif verb == 2 then
         outcome = renew(id, lasts, forced, at)
       elseif verb == 3 then
-        outcome = refund(costs)
+        outcome = refund(costs, forced and at or math.huge)
       elseif verb == 4 then
         outcome = reset(at)
+      elseif verb == 6 then
+        outcome = give_unused_back(costs, lasts)
       end
       if verb ~= 5 and outcome == 1 then
         note(number)

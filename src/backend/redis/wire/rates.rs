@@ -75,6 +75,7 @@ impl<'a> Group<'a> {
             Verb::Renew(hold) => (2, Some(*hold), None),
             Verb::Refund(costs) => (3, None, Some(costs)),
             Verb::Reset => (4, None, None),
+            Verb::Return { costs, time } => (6, Some(Hold { id: 0, lasts: *time }), Some(costs)),
             Verb::Peek => (5, None, None),
         };
         let flag = |on: bool, flag: u8| if on { flag } else { 0 };
