@@ -1363,13 +1363,16 @@ interface RateLimiters {
     /** 30 in a minute. */
     readonly search: RouteLimiter;
 }
-/** What `getRateLimitStats` answers. */
-interface RateLimitStats {
+/** What a key was charged. */
+interface RateLimitEntry {
     /** What was taken and counts still. */
     count: number;
-    remaining: number;
     /** When all of it is free again, ms since 1970. */
     resetTime: number;
+}
+/** What `getRateLimitStats` answers. */
+interface RateLimitStats extends RateLimitEntry {
+    remaining: number;
     backend: 'redis' | 'memory';
 }
 
@@ -1468,4 +1471,4 @@ declare const shutdownRedisSystem: () => Promise<void>;
 declare const getSystemStatus: () => Promise<SystemStatus>;
 
 export { AICacheManager, FallbackCache, HoldfastError, applyRateLimit, cacheManager, clearAllCache, clearFallback, createHoldfast, createRateLimiter, fallbackManager, getCacheInfo, getCacheStats, getFallbackStats, getRateLimitBackend, getRateLimitStats, getRedisHealth, getSystemStatus, initializeRedisSystem, isRedisAvailable, rateLimit, rateLimiters, redisClient, shutdownRedisSystem, syncWithRedis };
-export type { AIConversationOptions, AIKeyOptions, AIParameters, AIPrompt, AIResponseOptions, AIScope, AbsentPart, AddressOptions, AddressPreset, AddressedRequest, BackendState, BatchOptions, BreakerSettings, CacheCounts, CacheEntry, CacheInfo, CacheItem, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CachedStream, CheckOptions, CommandArgument, CustomSerializer, Duration, EmbeddingEntry, EmbeddingOptions, FallbackData, FallbackDataChange, FallbackDataEntry, FallbackDataRemoval, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, HeaderOptions, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, LimitedRequest, LimiterOptions, LoadContext, LoadMany, LoadOptions, LoadedMany, LooseFallbackData, MemoizeOptions, PipelineCommand, RateLimitAlgorithm, RateLimitCost, RateLimitFailureMode, RateLimitOptions, RateLimitReason, RateLimitResult, RateLimitRule, RateLimitSource, RateLimitState, RateLimitStats, RateLimiter, RateLimiters, RawClient, RedisClient, RedisConnectionState, RedisHealth, Reservation, ReserveOptions, RouteHandler, RouteLimiter, Serializer, StaleEntry, StreamOptions, StreamSource, SystemComponents, SystemStatus, TlsOptions, Vector, WarmEntries, WarmEntry, WarmOptions, WarmProgress, WarmResult };
+export type { AIConversationOptions, AIKeyOptions, AIParameters, AIPrompt, AIResponseOptions, AIScope, AbsentPart, AddressOptions, AddressPreset, AddressedRequest, BackendState, BatchOptions, BreakerSettings, CacheCounts, CacheEntry, CacheInfo, CacheItem, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CachedStream, CheckOptions, CommandArgument, CustomSerializer, Duration, EmbeddingEntry, EmbeddingOptions, FallbackData, FallbackDataChange, FallbackDataEntry, FallbackDataRemoval, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, HeaderOptions, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, LimitedRequest, LimiterOptions, LoadContext, LoadMany, LoadOptions, LoadedMany, LooseFallbackData, MemoizeOptions, PipelineCommand, RateLimitAlgorithm, RateLimitCost, RateLimitEntry, RateLimitFailureMode, RateLimitOptions, RateLimitReason, RateLimitResult, RateLimitRule, RateLimitSource, RateLimitState, RateLimitStats, RateLimiter, RateLimiters, RawClient, RedisClient, RedisConnectionState, RedisHealth, Reservation, ReserveOptions, RouteHandler, RouteLimiter, Serializer, StaleEntry, StreamOptions, StreamSource, SystemComponents, SystemStatus, TlsOptions, Vector, WarmEntries, WarmEntry, WarmOptions, WarmProgress, WarmResult };

@@ -98,6 +98,7 @@ export type {
   LimiterOptions,
   RateLimitAlgorithm,
   RateLimitCost,
+  RateLimitEntry,
   RateLimitFailureMode,
   RateLimitOptions,
   RateLimitReason,

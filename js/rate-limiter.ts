@@ -32,6 +32,6 @@ export type {
   RateLimitFailureMode,
   RateLimitRule,
 } from './limits/options.js'
-export type { RateLimitStats, RateLimiters } from './limits/presets.js'
+export type { RateLimitEntry, RateLimitStats, RateLimiters } from './limits/presets.js'
 export type { Reservation, ReserveOptions } from './limits/reservation.js'
 export type { RateLimitReason, RateLimitResult, RateLimitSource, RateLimitState } from './limits/result.js'

@@ -23,13 +23,17 @@ export interface RateLimiters {
   readonly search: RouteLimiter
 }
 
-/** What `getRateLimitStats` answers. */
-export interface RateLimitStats {
+/** What a key was charged. */
+export interface RateLimitEntry {
   /** What was taken and counts still. */
   count: number
-  remaining: number
   /** When all of it is free again, ms since 1970. */
   resetTime: number
+}
+
+/** What `getRateLimitStats` answers. */
+export interface RateLimitStats extends RateLimitEntry {
+  remaining: number
   backend: 'redis' | 'memory'
 }
 
