@@ -22,8 +22,9 @@ describe.each(stores)('seed 000, line 425, on %s', (store) => {
     log.mockRestore()
     expect(status.redis.available).toBe(store === 'redis')
     expect(status.cache.stats).toMatchObject({ hits: expect.any(Number), misses: expect.any(Number), backend: status.cache.backend })
-    // Memory for good is a choice, not an outage.
-    expect(status.overall).toBe('healthy')
+    // Memory for good is a choice, not an outage. A server that took long to answer counts as degraded, and a busy
+    // machine makes it take long: then it is asked again.
+    await vi.waitFor(async () => expect((await getSystemStatus()).overall).toBe('healthy'), { timeout: 20_000 })
     expect(status.fallback.active).toBe(store === 'memory')
     expect(status.fallback.stats).toEqual(fallbackStats)
     expect(fallbackStats).toMatchObject({
