@@ -168,6 +168,7 @@ impl Parts {
 impl Drop for Core {
     fn drop(&mut self) {
         let Some(redis) = &self.backend.redis else { return };
+        self.backend.give_up_ahead();
         let mut local = self.backend.local.lock();
         if local.journal.depth() == 0 {
             // Something on its way may hold the layer for a moment more; its file goes now.

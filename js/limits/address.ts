@@ -69,7 +69,7 @@ export class Addresses {
     const chosen = [preset, trustedHops, trustedProxies].filter((choice) => choice !== undefined)
     if (chosen.length > 1)
       throw invalid(path, `${path} has more than one of preset, trustedHops and trustedProxies; allowed: one`, operation)
-    if (preset !== undefined && !(preset in PRESETS))
+    if (preset !== undefined && !(typeof preset === 'string' && Object.hasOwn(PRESETS, preset)))
       throw invalid(`${path}.preset`, `${path}.preset is ${describe(preset)}; allowed: 'vercel', 'cloudflare', 'nginx', 'none'`, operation)
     if (trustedHops !== undefined && !(Number.isInteger(trustedHops) && trustedHops >= 1 && trustedHops <= 32))
       throw invalid(`${path}.trustedHops`, `${path}.trustedHops is ${describe(trustedHops)}; allowed: 1 to 32`, operation)

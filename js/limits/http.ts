@@ -85,6 +85,10 @@ export function routeLimiter<Incoming extends LimitedRequest>(
   const { keyGenerator, cost, message, problem = 'accept', skipSuccessfulRequests, skipFailedRequests } = options
   if (keyGenerator !== undefined && typeof keyGenerator !== 'function')
     throw invalid('options.keyGenerator', `options.keyGenerator is ${describe(keyGenerator)}; allowed: a function`, operation)
+  for (const [name, skip] of Object.entries({ skipSuccessfulRequests, skipFailedRequests })) {
+    if (skip !== undefined && typeof skip !== 'boolean')
+      throw invalid(`options.${name}`, `options.${name} is ${describe(skip)}; allowed: a boolean`, operation)
+  }
   if (typeof cost !== 'function') costsOf(limiter.plan, cost, operation)
   if (message !== undefined && typeof message !== 'string')
     throw invalid('options.message', `options.message is ${describe(message)}; allowed: a text`, operation)

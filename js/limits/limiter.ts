@@ -12,7 +12,7 @@ import {
   encodeRate,
 } from '../generated/operations.js'
 import { DECODE_RAW } from '../inbox.js'
-import { invalid } from '../errors.js'
+import { describe, invalid } from '../errors.js'
 import { checkKey } from '../keys.js'
 import { SOFT_NEVER } from '../slots.js'
 import { costsOf, planOf, type LimiterOptions, type LimiterPlan } from './options.js'
@@ -99,13 +99,16 @@ export class RateLimiter {
   /** Counts what a reservation came to; from any process, and once. False: it was settled before. */
   async commit(key: string, id: string, actual: RateLimitCost): Promise<boolean> {
     const operation = `${this.operation}.commit`
+    checkId(id, operation)
     const costs = costsOf(this.plan, actual, operation, 'actual')
     return isDone((await this.ask(VERB_SETTLE, key, id, 0, costs, null, operation)) as Decision)
   }
 
   /** Gives back what a reservation holds. False: there was nothing left to give back. */
   async release(key: string, id: string): Promise<boolean> {
-    return isDone((await this.ask(VERB_RELEASE, key, id, 0, 0, null, `${this.operation}.release`)) as Decision)
+    const operation = `${this.operation}.release`
+    checkId(id, operation)
+    return isDone((await this.ask(VERB_RELEASE, key, id, 0, 0, null, operation)) as Decision)
   }
 
   /** Gives back what was taken last. */
@@ -177,4 +180,10 @@ export class RateLimiter {
     }
     return this.known.number
   }
+}
+
+/** As `reserve` gave it: nothing else may cross in its place. */
+function checkId(id: unknown, operation: string): void {
+  if (typeof id === 'string' && /^[0-9a-f]{16}$/.test(id)) return
+  throw invalid('id', `id is ${describe(id)}; allowed: the id of a reservation, 16 hexadecimal digits`, operation)
 }

@@ -105,8 +105,9 @@ export function planOf(options: LimiterOptions, operation: string): LimiterPlan 
     const windowMs = rule.windowMs ?? lifetimeMs(rule.window, none, `${path}.window`, operation)
     if (!(windowMs >= 1))
       throw invalid(`${path}.window`, `${path}.window is missing; allowed: seconds, or a text such as '1m'`, operation)
+    const field = options.limits === undefined ? 'options.windowMs' : `${path}.window`
     if (windowMs > LONGEST_WINDOW_MS)
-      throw invalid(`${path}.window`, `${path}.window is longer than 366 days; allowed: 1 ms to 366 days`, operation)
+      throw invalid(field, `${field} is longer than 366 days; allowed: 1 ms to 366 days`, operation)
     return { name, algorithm: own, limit, windowMs, mode }
   })
   const slots = limits.filter((rule) => rule.algorithm === 'concurrency')
@@ -171,7 +172,7 @@ function rulesOf(options: LimiterOptions, operation: string): readonly Rule[] {
   const names = limits.map((rule: unknown) => (rule as RateLimitRule | null)?.name)
   const twice = names.findIndex((name, index) => name !== undefined && names.indexOf(name) < index)
   if (twice >= 0)
-    throw invalid(`options.limits[${twice}].name`, `options.limits[${twice}].name is the name of another limit, too`, operation)
+    throw invalid(`options.limits[${twice}].name`, `options.limits[${twice}].name is the name of another limit, too; allowed: a name of its own`, operation)
   return limits.map((rule: unknown, index) => {
     if (typeof rule === 'object' && rule !== null) return { ...rule, windowMs: undefined } as unknown as Rule
     throw invalid(

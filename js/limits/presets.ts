@@ -80,8 +80,11 @@ export class RateLimitManager {
   }
 
   /** Limits a request: by the default limiter, or one that these options make. */
-  limit<Incoming extends LimitedRequest>(request: Incoming, options?: RateLimitOptions<Incoming>): Promise<Response> {
-    return this.limiterFor(options)(request)
+  async limit<Incoming extends LimitedRequest>(
+    request: Incoming,
+    options?: RateLimitOptions<Incoming>,
+  ): Promise<Response> {
+    return await this.limiterFor(options)(request)
   }
 
   /** Limits a request by its path. */

@@ -144,6 +144,8 @@ impl Keys {
         if key.len() <= longest {
             escape(key.as_bytes(), &mut out);
         } else {
+            // No name that is kept as it is begins so.
+            out.put_u8(PERCENT);
             for byte in Sha256::digest(key.as_bytes()) {
                 out.put_u8(HEX[usize::from(byte >> 4)]);
                 out.put_u8(HEX[usize::from(byte & 15)]);

@@ -374,6 +374,24 @@ impl Fallback {
         }
     }
 
+    /// Gives back at once whatever was taken ahead: nobody asks any more.
+    pub fn give_up_ahead(&self) {
+        let now = self.clock.micros();
+        let mut local = self.local.lock();
+        let unused = local.store.rates.give_up_ahead(now);
+        let online = !local.on_memory();
+        drop(local);
+        self.send_back(unused, online, now);
+    }
+
+    fn send_back(&self, unused: Vec<Operation>, online: bool, now: u64) {
+        let call = |operation| Call::new(operation, Settler::unheard(), now, Reach::default());
+        let calls: Vec<Call> = unused.into_iter().map(call).collect();
+        if !calls.is_empty() && online {
+            self.submit(calls);
+        }
+    }
+
     /// Gives back what was taken ahead and not needed, as long as there is any.
     pub(super) fn return_unused(&self) {
         let Some(this) = self.this.upgrade() else { return };
@@ -385,13 +403,8 @@ impl Fallback {
                 tokio::time::sleep(RETURN_EVERY).await;
                 let now = this.clock.micros();
                 let (unused, none_left) = this.local.lock().store.rates.unused(now);
-                let calls = unused.into_iter().map(|operation| {
-                    Call::new(operation, Settler::unheard(), now, Reach::default())
-                });
-                let calls: Vec<Call> = calls.collect();
-                if !calls.is_empty() && !this.on_memory.load(Ordering::Acquire) {
-                    this.submit(calls);
-                }
+                let online = !this.on_memory.load(Ordering::Acquire);
+                this.send_back(unused, online, now);
                 if none_left {
                     this.returning.store(false, Ordering::Release);
                     // Some may have come in between, and nobody else was told to wait for their end.

@@ -279,6 +279,16 @@ impl Rates {
         (std::mem::take(&mut self.unused), self.blocks.is_empty())
     }
 
+    /// Everything that was taken ahead, to be given back.
+    pub fn give_up_ahead(&mut self, now: u64) -> Vec<Operation> {
+        self.blocks.clear();
+        let blocks = self.seats.iter_mut().filter_map(|seat| seat.block.take());
+        let rest = blocks.filter_map(|block| block.rest(now)).collect::<Vec<_>>();
+        let mut all = std::mem::take(&mut self.unused);
+        all.extend(rest);
+        all
+    }
+
     /// Whether anything is taken ahead.
     pub fn holds_ahead(&self) -> bool {
         !self.blocks.is_empty()

@@ -142,7 +142,8 @@ impl State {
             Verb::Reset => {
                 self.reserved.retain(|reserved| reserved.settled);
                 for (part, policy) in self.parts.iter_mut().zip(&limiter.policies) {
-                    part.reset(policy, how.at, how.now);
+                    let until = if how.forced { how.at } else { f64::INFINITY };
+                    part.reset(policy, until, how.now);
                 }
                 Outcome::Done
             }

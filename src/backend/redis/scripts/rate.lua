@@ -513,7 +513,7 @@ local function decide(key, stored, asked, ahead)
       elseif verb == 3 then
         outcome = refund(costs, forced and at or math.huge)
       elseif verb == 4 then
-        outcome = reset(at)
+        outcome = reset(forced and at or math.huge)
       elseif verb == 6 then
         outcome = give_unused_back(costs, lasts)
       end
