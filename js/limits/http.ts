@@ -108,7 +108,7 @@ export function routeLimiter<Incoming extends LimitedRequest>(
     return { key: own, result: await ask(own, price), price }
   }
 
-  const slots = limiter.plan.hasSlots
+  const isHeld = limiter.plan.hasSlots || skipSuccessfulRequests === true || skipFailedRequests === true
   const reserve = (key: string, estimate: RateLimitCost | undefined): Promise<RateLimitResult> =>
     limiter.reserve(key, { estimate })
   const headersFor = (result: RateLimitResult, key = ''): Record<string, string> =>
@@ -156,14 +156,14 @@ export function routeLimiter<Incoming extends LimitedRequest>(
     },
     wrap<Own extends Incoming, Rest extends unknown[]>(handler: RouteHandler<Own, Rest>): RouteHandler<Own, Rest> {
       return async (request, ...rest) => {
-        const counted = await (slots ? count(request, reserve) : count(request))
+        const counted = await (isHeld ? count(request, reserve) : count(request))
         if (counted === 'uncounted') return await handler(request, ...rest)
         if (counted === 'unaddressed') return unaddressed()
         const { key, result, price = 1 } = counted
         if (!result.success) return refusal(request, result, key)
         const settle = async (isSkipped: boolean | undefined): Promise<void> => {
-          if (!(result instanceof Reservation)) return isSkipped ? limiter.refund(key, price) : undefined
-          await (isSkipped ? result.release() : result.commit(price))
+          // It gives back its own charge, whatever others were charged since.
+          if (result instanceof Reservation) await (isSkipped ? result.release() : result.commit(price))
         }
         let response: Response
         try {

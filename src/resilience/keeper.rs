@@ -336,7 +336,7 @@ impl Keeper for Fallback {
         // server goes away again before its turn comes.
         local.store.clear_clean();
         local.store.markers.doubt_all();
-        local.store.rates.clear();
+        local.store.rates.forget_ahead();
         local.bump_all();
         self.on_memory.store(local.on_memory(), Ordering::Release);
         true

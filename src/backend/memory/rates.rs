@@ -359,13 +359,12 @@ impl Rates {
         }
     }
 
-    /// The server answers again: it knows better.
-    pub fn clear(&mut self) {
-        self.places = HashMap::new();
-        self.seats = Vec::new();
+    /// The server answers again, and decides. What this process counted stays until the server says what it counts:
+    /// it may go away again before that.
+    pub fn forget_ahead(&mut self) {
+        self.seats.iter_mut().for_each(|seat| seat.block = None);
         self.blocks = VecDeque::new();
         self.unused = Vec::new();
-        self.bytes = 0;
     }
 
     /// Lets go of what counts nothing any more, a bounded step at a time; answers how many were looked at.

@@ -81,7 +81,8 @@ impl Part {
                     if at + policy.window > now {
                         (self.used, self.ends) = (cost, at + policy.window);
                     }
-                } else if at >= self.ends - policy.window {
+                } else if at + policy.window > now {
+                    // Before this window began by what is known here, it may have begun with it.
                     self.used += cost;
                 }
             }
@@ -118,10 +119,13 @@ impl Part {
     pub fn give_back(&mut self, policy: &Policy, amount: f64, time: f64) {
         match policy.algorithm {
             Algorithm::SlidingWindow => {
-                // It may have been put together with what came after it, never with anything before.
-                if let Some(at) = self.tail.iter().position(|entry| entry.time >= time) {
+                // It may have been put together with what came after it, never with anything before. What is over is not
+                // taken from anybody else.
+                let until = time + 2.0 * policy.step;
+                let holds = |at: f64| at >= time && at <= until;
+                if let Some(at) = self.tail.iter().position(|entry| holds(entry.time)) {
                     self.reduce(at, amount);
-                } else if self.time >= time {
+                } else if holds(self.time) {
                     self.reduce_newest(amount);
                 }
                 self.ends = if self.cost > 0.0 { self.time + policy.window } else { 0.0 };

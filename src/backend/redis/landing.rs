@@ -72,6 +72,7 @@ impl Hub {
         let mut owed = Vec::new();
         // What a call of the script of limits said of the keys that share it.
         let mut said = None;
+        let mut charged = false;
         let mut values = values.into_iter();
         for item in items {
             match item {
@@ -94,7 +95,9 @@ impl Hub {
                     if replies > 0 {
                         said = values.next().map(wire::said);
                     }
-                    owed.extend(self.land_rate(call, said.as_mut(), &mut landing));
+                    let decided_here = self.land_rate(call, said.as_mut(), &mut landing);
+                    charged |= decided_here.is_some();
+                    owed.extend(decided_here);
                 }
                 Item::Call { call, step, seen, replies, announced } => {
                     let replies: Vec<Resp> = values.by_ref().take(replies).collect();
@@ -129,6 +132,9 @@ impl Hub {
         }
         self.unanswered(owed, Applied::No);
         self.settle_landing(number, landing);
+        if charged {
+            self.catch_up();
+        }
     }
 
     /// Hands out what a landing gathered, and draws its conclusions.

@@ -141,16 +141,16 @@ local function decide(key, stored, asked, ahead)
   local function give_back(p, amount, time)
     local part, algorithm = parts[p], algorithms[p]
     if algorithm == 0 then
-      local found = nil
+      local found, latest = nil, time + 2 * steps[p]
       for entry, taken in ipairs(part.tail) do
-        if taken[1] >= time then found = entry break end
+        if taken[1] >= time and taken[1] <= latest then found = entry break end
       end
       if found then
         local taken = part.tail[found]
         local some = math.min(taken[2], amount)
         taken[2], part.used = taken[2] - some, part.used - some
         if taken[2] <= 0 then table.remove(part.tail, found) end
-      elseif part.time >= time then
+      elseif part.time >= time and part.time <= latest then
         reduce_newest(part, amount)
       end
       part.ends = part.cost > 0 and part.time + windows[p] or 0
@@ -263,7 +263,7 @@ local function decide(key, stored, asked, ahead)
     elseif algorithm == 2 then
       if part.ends == 0 then
         if at + window > now then part.used, part.ends = cost, at + window end
-      elseif at >= part.ends - window then
+      elseif at + window > now then
         part.used = part.used + cost
       end
     end
