@@ -375,73 +375,140 @@ declare class FallbackManager {
     private reach;
 }
 
-/** A part of the system that this version does not have. */
-type AbsentPart = 'sessions' | 'pubsub' | 'healthMonitoring';
-/** Options of `initializeRedisSystem`. */
-interface InitializeOptions {
-    /** Default: true. Accepted; see `absent` of the result. */
-    enableHealthMonitoring?: boolean | undefined;
-    /** ms. Default: 30000. Accepted; see `absent` of the result. */
-    healthCheckInterval?: number | undefined;
-    /** Whether memory answers while Redis doesn't. Default: true, or what the environment says. */
-    enableFallback?: boolean | undefined;
-    /** How it does. */
-    fallbackOptions?: FallbackOptions | undefined;
+/** The cookie of sessions. It is always `HttpOnly` with `Path=/` and no `Domain`. */
+interface CookieOptions {
+    /** Its name without the prefix. Default: `'session'`. */
+    name?: string | undefined;
+    /**
+     * Whether it is `Secure`, and named `__Host-...`, so that no other host and no plain connection can set it. Default:
+     * true in production; in development false, since not every browser keeps such a cookie for http://localhost.
+     */
+    secure?: boolean | undefined;
+    /** Default: `'lax'`. */
+    sameSite?: 'lax' | 'strict' | undefined;
+    /** Whether it ends with the browser. Default: false, it lasts as long as a session can. */
+    untilClosed?: boolean | undefined;
 }
-/** Which parts are at work. */
-interface SystemComponents {
-    redis: boolean;
-    cache: boolean;
-    sessions: boolean;
-    pubsub: boolean;
-    fallback: boolean;
+/** The cookie store of Next, as far as it is needed: what `await cookies()` gives. */
+interface CookieStore {
+    get(name: string): {
+        readonly value: string;
+    } | undefined;
+    set?(name: string, value: string, options: Record<string, unknown>): unknown;
 }
-/** What `initializeRedisSystem` answers. */
-interface InitializeResult {
-    /** Whether at least one part is at work. */
-    success: boolean;
-    components: SystemComponents;
-    /** Counts the parts at work. */
-    message: string;
-    /** The parts that this version does not have. */
-    absent: AbsentPart[];
+/** Where a cookie is read: a request, its headers, or the cookie store of Next. */
+type CookieSource = {
+    readonly headers: HeaderReader;
+} | HeaderReader | CookieStore;
+/** Where it is written: a response, its headers, or the cookie store of Next. */
+type CookieTarget = {
+    readonly headers: Headers;
+} | Headers | CookieStore;
+/** Headers, as far as they are read. */
+interface HeaderReader {
+    get(name: string): string | null;
 }
-/** What `getSystemStatus` answers. */
-interface SystemStatus {
-    redis: {
-        available: boolean;
-        status?: RedisHealth;
-    };
-    cache: {
-        backend: CacheStats['backend'];
-        stats: CacheStats;
-    };
-    /** Not in this version: `stats` is null. */
-    sessions: {
-        backend: 'absent';
-        stats: Record<string, unknown> | null;
-    };
-    /** Not in this version. */
-    pubsub: {
-        channels: number;
-        stats: never[];
-    };
-    fallback: {
-        active: boolean;
-        stats: FallbackStats;
-    };
-    /** Redis down with memory answering is `degraded`, without it `unhealthy`; else how Redis is. Memory for good is `healthy`. */
-    overall: 'healthy' | 'degraded' | 'unhealthy';
-    /** The parts that this version does not have. */
-    absent: AbsentPart[];
+declare class SessionCookies {
+    private readonly plan;
+    private readonly lifetimeMs;
+    /** The cookie's name, with its prefix. */
+    get name(): string;
+    /** The id that a request carries; null: none. */
+    read(source: CookieSource): string | null;
+    /** Gives the client an id, and asks caches not to keep the response. */
+    set(target: CookieTarget, sessionId: string): void;
+    /** Takes the client's id away. */
+    clear(target: CookieTarget): void;
+    /** The value of a `Set-Cookie` header that gives the client an id. */
+    header(sessionId: string): string;
+    private write;
+    private text;
+    private noteInsecure;
 }
 
-/** The Redis client of the shared instance. */
-declare const redisClient: RedisClient;
-/** Whether Redis answers now. False until the first attempt succeeded, which this starts. */
-declare const isRedisAvailable: () => boolean;
-/** How the server is. Never rejects. */
-declare const getRedisHealth: () => Promise<RedisHealth>;
+/** What a session holds for its user: by field, what JSON can hold. */
+type SessionFields = Record<string, unknown>;
+/**
+ * What sessions do while Redis is configured and does not answer. `'local'`: sessions that this process knows are read and
+ * changed, and written to Redis when it is back; guests may begin, and users where `degradedLogins` says so.
+ * `'read-only'`: they are read; of changes only an end is taken. `'fail'`: every call but an end fails with
+ * `E_UNAVAILABLE`.
+ */
+type SessionOutageMode = 'local' | 'read-only' | 'fail';
+/** Options of `createSessionManager`. */
+interface SessionManagerOptions {
+    /** After so long without use a session ends: seconds, or `'30m'`. Default: 86400 (`REDIS_SESSION_TTL`). */
+    ttl?: Duration | undefined;
+    /** So long after it was made it ends, however much it is used. Default: `'30d'`. */
+    absoluteTtl?: Duration | undefined;
+    /** Whether reading counts as use. Default: true. */
+    sliding?: boolean | undefined;
+    /** Use is noted at most once in this time. Default: a twentieth of `ttl`, at most a minute. */
+    touchAfter?: Duration | undefined;
+    /** What the keys of sessions begin with, behind the key prefix. Default: `'session:'` (`REDIS_SESSION_PREFIX`). */
+    prefix?: string | undefined;
+    /** About so many sessions of guests are kept; beyond it those go first that end first. Default: 1000000; 0: all. */
+    maxGuests?: number | undefined;
+    /** For so long an id that was rotated leads to the session still. Default: 10 s. */
+    rotationGrace?: Duration | undefined;
+    /** Default: `'local'`. */
+    onUnavailable?: SessionOutageMode | undefined;
+    /** Whether users may log in while Redis does not answer. Default: false. */
+    degradedLogins?: boolean | undefined;
+    /** For so long after Redis vouched for it last a session is taken from this process' copy. Default: `'15m'`. */
+    maxDegradedSession?: Duration | undefined;
+    /** The cookie that carries the id. */
+    cookie?: CookieOptions | undefined;
+}
+/** Options of single calls. */
+interface SessionOptions {
+    /** After so long without use it ends: seconds, or `'30m'`. Default: the manager's. */
+    ttl?: Duration | undefined;
+    /** Whether reading counts as use. Default: the manager's. */
+    sliding?: boolean | undefined;
+    /** Default: the manager's. */
+    prefix?: string | undefined;
+    /** So long after it was made it ends. Default: the manager's. Counts where a session is made. */
+    absoluteTtl?: Duration | undefined;
+    /** Kept with a session that is made, and shown with it. */
+    ipAddress?: string | undefined;
+    /** Kept with a session that is made, and shown with it. */
+    userAgent?: string | undefined;
+}
+
+/** Options of `openSession`. */
+interface OpenOptions extends SessionOptions {
+}
+/** A request's session. What changes the id has to be given to the client: `commit(response)`. */
+declare class RequestSession<Data extends SessionFields = SessionFields> {
+    private readonly manager;
+    private readonly options;
+    private found;
+    private sent;
+    private wasEnded;
+    private constructor();
+    /** The session; null: the client has none yet. */
+    get session(): SessionData<Data> | null;
+    /** Its id; null: the client has none yet. */
+    get id(): string | null;
+    /** Whose it is; null: a guest's, or nobody's yet. */
+    get userId(): string | null;
+    /** What it holds. */
+    get data(): Partial<Data>;
+    /** Sets fields; undefined removes one. Makes a guest's session where there is none, or it has ended meanwhile. */
+    set(data: Partial<Data>): Promise<void>;
+    /** Changes the data by a function of it, as `sessionManager.update`. False: there is no session. */
+    update(change: SessionUpdate<Data>): Promise<boolean>;
+    /** Logs a user in, under a new id; what a guest has kept stays. */
+    authenticate(userId: string, data?: SessionFields): Promise<void>;
+    /** Gives it a new id. False: there is no session. */
+    rotate(): Promise<boolean>;
+    /** Ends it. */
+    destroy(): Promise<void>;
+    /** Tells the client of its id, where it has another or none: a response, its headers, or the cookie store of Next. */
+    commit<Target extends CookieTarget>(target: Target): Target;
+    private look;
+}
 
 /** What a caller should do about an error; one word per kind. */
 type HoldfastErrorCode = 'E_INVALID' | 'E_UNAVAILABLE' | 'E_TIMEOUT' | 'E_OVERLOADED' | 'E_FULL' | 'E_CONFLICT' | 'E_DATA' | 'E_AUTH' | 'E_UNSUPPORTED' | 'E_CLOSED' | 'E_INTERNAL';
@@ -537,6 +604,293 @@ type Serializer = 'json' | 'structured' | CustomSerializer;
 
 /** Who answered. */
 type Source = 'redis' | 'near' | 'memory';
+
+/** How a TLS connection is checked. */
+interface TlsOptions {
+    /** A PEM file with roots that are trusted besides the usual ones. */
+    caFile?: string | undefined;
+    /** The name that the certificate must carry. Default: the host. */
+    serverName?: string | undefined;
+}
+/** What memory does while Redis doesn't answer. */
+interface FallbackSettings {
+    /** Whether memory answers then. Default: true (`REDIS_FALLBACK_ENABLED`). */
+    enabled?: boolean | undefined;
+    /** Bound of the memory store in MB of 1,048,576 bytes. Default: 100 (`REDIS_FALLBACK_MAX_MEMORY`). */
+    maxMemoryMb?: number | undefined;
+    /** Whether the journal is replayed by itself when Redis is back. Default: true. */
+    autoSync?: boolean | undefined;
+    /** How a replayed write meets what Redis holds by then. Default: `'newest'`. */
+    syncMode?: 'newest' | 'overwrite' | 'if-absent' | 'off' | undefined;
+    /**
+     * What becomes of a journalled set that finds its key absent where nobody can tell whether it was deleted
+     * meanwhile: dropped and counted as a conflict, or written. Default: `'drop'`.
+     */
+    uncertain?: 'drop' | 'write' | undefined;
+    /** How long a value that was read before the outage answers in it: seconds, or a text. Default: 3600. */
+    maxStaleDegraded?: number | string | undefined;
+    /**
+     * What becomes of raw commands that change a counter, hash, set or list in a way that merges (`INCR`, `DECR`,
+     * `INCRBY`, `DECRBY`, `HSET`, `HDEL`, `SADD`, `SREM`, `LPUSH`, `RPUSH`). `'merge'`: each has an id and is carried out
+     * once, and in an outage memory answers and the journal keeps them. Default: `'refuse'`, which leaves all raw
+     * commands to Redis alone.
+     */
+    rawChanges?: 'refuse' | 'merge' | undefined;
+    /** Bound of the journal in MB of 1,048,576 bytes. Default: 256 (`REDIS_FALLBACK_JOURNAL_MAX_MEMORY`). */
+    maxJournalMb?: number | undefined;
+    /** A directory in which the journal survives the process. Default: none (`REDIS_FALLBACK_JOURNAL_PATH`). */
+    journalPath?: string | undefined;
+    /**
+     * When a journalled write is safe on disk: before it is acknowledged, within a second, or whenever the
+     * system likes. Default: `'everysec'` (`REDIS_FALLBACK_JOURNAL_SYNC`).
+     */
+    journalSync?: 'always' | 'everysec' | 'no' | undefined;
+}
+/** When calls fail so often that memory had better answer: so many, and so large a part of all. */
+interface BreakerSettings {
+    /** Default: 5. */
+    failures?: number | undefined;
+    /** Default: 50. */
+    percent?: number | undefined;
+    /** Default: 10000. */
+    windowMs?: number | undefined;
+}
+/**
+ * Settings of `createHoldfast`. What is left out comes from the environment, then from the defaults.
+ * A server that is named here is taken whole: no password or database of the environment goes with it.
+ */
+interface HoldfastOptions {
+    /** `redis://`, `rediss://`, or `memory:` for memory for good. Instead of `host` and `port`. Default: `REDIS_URL`. */
+    url?: string | URL | undefined;
+    /** Default: localhost (`REDIS_HOST`). */
+    host?: string | undefined;
+    /** Default: 6379 (`REDIS_PORT`). */
+    port?: number | undefined;
+    /** ACL user. Default: the server's default user (`REDIS_USERNAME`). */
+    username?: string | undefined;
+    /** Default: none (`REDIS_PASSWORD`). */
+    password?: string | undefined;
+    /** Database number. Default: 0 (`REDIS_DB`). */
+    db?: number | undefined;
+    /** Default: false, or what the URL says (`REDIS_TLS`). */
+    tls?: boolean | TlsOptions | undefined;
+    /** In front of every key. Default: `ai-chatbot:` (`REDIS_KEY_PREFIX`). */
+    keyPrefix?: string | undefined;
+    /** Deadline of a dial. Default: 10000 (`REDIS_CONNECTION_TIMEOUT`). */
+    connectTimeoutMs?: number | undefined;
+    /** Deadline of each sending of a call. Default: 5000 (`REDIS_COMMAND_TIMEOUT`). */
+    commandTimeoutMs?: number | undefined;
+    /** How long an owed reply may stay away with no byte moving before the server is probed. Default: 500. */
+    silenceMs?: number | undefined;
+    /** Retries of an idempotent call on a broken connection. Default: 3 (`REDIS_MAX_RETRIES`). */
+    maxRetries?: number | undefined;
+    /** Connections, 1 to 64, opened on demand. Default: 5 (`REDIS_POOL_SIZE`). */
+    poolSize?: number | undefined;
+    /**
+     * How many processes of this app there are: while one is alone, it lets through its share of a rate limit. Default: 1,
+     * with a warning when it first matters (`HOLDFAST_INSTANCES`).
+     */
+    instances?: number | undefined;
+    /** What memory does while Redis doesn't answer. */
+    fallback?: FallbackSettings | undefined;
+    /** Operations that may be on their way at once; more are refused with `E_OVERLOADED`. Default: 50000 (`REDIS_MAX_IN_FLIGHT`). */
+    maxInFlight?: number | undefined;
+    /** Bytes that they may hold together. Default: 256 MB (`REDIS_MAX_IN_FLIGHT_BYTES`). */
+    maxInFlightBytes?: number | undefined;
+    /** When failing calls make the server count as away. `false`: never. */
+    breaker?: boolean | BreakerSettings | undefined;
+    /** Whether live writes compare stamps too, for servers where `CLIENT KILL` is denied. Default: false (`REDIS_FENCED_WRITES`). */
+    fencedWrites?: boolean | undefined;
+    /**
+     * Whether copies in this process answer while Redis is well, and how they learn of changes: `'tracking'` (the
+     * server tells), `'bus'` (processes tell each other), `'auto'` (the first where it is to be had), `'off'`.
+     * Default: `'auto'` (`REDIS_NEAR_CACHE`).
+     */
+    nearCache?: 'auto' | 'tracking' | 'bus' | 'off' | boolean | undefined;
+    /** How long such a copy answers at most: seconds, or a text. Default: 600. */
+    nearMaxAge?: number | string | undefined;
+    /** The largest value that is taken. Default: 64 MB. */
+    maxValueBytes?: number | undefined;
+    /** Lifetime of a cache entry that names none: seconds, or a text such as `'1h'`. Default: 3600. */
+    defaultTtl?: number | string | undefined;
+    /** How long a delete leaves its mark on the server: seconds, or a text. Default: 600. */
+    tombstoneTtl?: number | string | undefined;
+    /** Takes the place of `process.env`. */
+    env?: Readonly<Record<string, string | undefined>> | undefined;
+    /** Lets tests provoke failures. Default: false. */
+    testHooks?: boolean | undefined;
+}
+
+/** A session as its user sees it. */
+interface SessionData<Data extends SessionFields = SessionFields> {
+    /** As it was asked for; in lists the handle, which names a session and opens none. */
+    id: string;
+    /** By which `revoke` knows it. Not secret. */
+    handle: string;
+    userId?: string;
+    isGuest: boolean;
+    data: Data;
+    /** When it was made, ms since 1970. */
+    createdAt: number;
+    /** When it was used, ms since 1970. */
+    lastAccessedAt: number;
+    /** When it ends if nobody uses it, ms since 1970. */
+    expiresAt: number;
+    ipAddress?: string;
+    userAgent?: string;
+    /** Grows with every change. */
+    version: number;
+    /** Memory answered for a Redis that doesn't: what changed elsewhere since may be missing. */
+    degraded: boolean;
+}
+/** How many sessions there are. */
+interface SessionStats {
+    totalSessions: number;
+    /** Those that have not ended. */
+    activeSessions: number;
+    guestSessions: number;
+    authenticatedSessions: number;
+    backend: 'redis' | 'memory';
+}
+/** What `update` does with the data: changed fields are written, missing ones removed. Undefined: nothing. */
+type SessionUpdate<Data extends SessionFields> = (data: Data) => Data | undefined | Promise<Data | undefined>;
+declare class SessionManager {
+    private readonly connection;
+    private readonly options;
+    private readonly name;
+    private decided;
+    /** Reads and writes the cookie that carries the id. */
+    get cookies(): SessionCookies;
+    private get plan();
+    private get store();
+    /** Makes a session: of a user, or without one of a guest. Resolves to its id, which only its owner may know. */
+    createSession(userId?: string | null, initialData?: SessionFields, options?: SessionOptions): Promise<string>;
+    /** A session by its id; null: there is none, or it has ended. Reading counts as use, unless `sliding` is false. */
+    getSession<Data extends SessionFields = SessionFields>(sessionId: string, options?: SessionOptions): Promise<SessionData<Data> | null>;
+    /**
+     * Sets fields of a session's data, each by itself: changes of other fields by others stay. A field that is undefined is
+     * removed. False: there is no such session. What is left of its time stays, unless a `ttl` is given.
+     */
+    updateSession(sessionId: string, data: SessionFields, options?: SessionOptions): Promise<boolean>;
+    /**
+     * Changes a session's data by a function of it: if somebody else changed it meanwhile, the function is called again with
+     * what is there then, up to eight times (`E_CONFLICT`). Resolves to the session; null: there is none.
+     */
+    update<Data extends SessionFields = SessionFields>(sessionId: string, change: SessionUpdate<Data>, options?: SessionOptions): Promise<SessionData<Data> | null>;
+    /** Ends a session for good: nothing that is under way brings it back. False: there was none. */
+    deleteSession(sessionId: string, options?: SessionOptions): Promise<boolean>;
+    /** The same by the handle that a list shows. Takes an id, too. */
+    revoke(handle: string, options?: SessionOptions): Promise<boolean>;
+    /** Whether a session is there. Does not count as use. */
+    sessionExists(sessionId: string, options?: SessionOptions): Promise<boolean>;
+    /** A session's data; null: there is no such session. */
+    getSessionData<Data extends SessionFields = SessionFields>(sessionId: string): Promise<Data | null>;
+    /** Sets one field of a session's data; undefined removes it. False: there is no such session. */
+    setSessionData(sessionId: string, key: string, value: unknown): Promise<boolean>;
+    /**
+     * Gives a session a new id, as after a change of what its user may do; the absolute lifetime goes on. The old one leads
+     * to it for a moment still, for requests that are under way. Resolves to the new id; null: there is no such session.
+     */
+    rotate(sessionId: string, options?: SessionOptions): Promise<string | null>;
+    /**
+     * Logs a user in. A guest's session goes on as theirs, with its data, under a new id, and the old id is worth nothing
+     * from then on; so does a session of their own. Without one, or from another user's, a new one begins. Resolves to
+     * the new id.
+     */
+    authenticate(sessionId: string | null | undefined, userId: string, data?: SessionFields, options?: SessionOptions): Promise<string>;
+    /** A user's sessions, those first that were used last. Each has its handle for an id. */
+    getUserSessions<Data extends SessionFields = SessionFields>(userId: string, options?: SessionOptions): Promise<SessionData<Data>[]>;
+    /** Ends all of a user's sessions at once, however many there are. Resolves to how many there were. */
+    invalidateUserSessions(userId: string, options?: SessionOptions): Promise<number>;
+    /** Ends all sessions of this one's user but this one. Resolves to how many there were; of a guest 0. */
+    revokeOthers(sessionId: string, options?: SessionOptions): Promise<number>;
+    /** How many sessions there are: counted by lists that every change keeps, not by looking at each. */
+    getStats(options?: SessionOptions): Promise<SessionStats>;
+    /** Ends every session. While Redis does not answer, every one that this process knows. */
+    clearAllSessions(options?: SessionOptions): Promise<void>;
+    /** The session that a request carries: read when it is asked for, and made when it has something to keep. */
+    openSession<Data extends SessionFields = SessionFields>(source: CookieSource, options?: OpenOptions): Promise<RequestSession<Data>>;
+    /** Lets what is in flight finish. Sessions stay; the instance closes with `close()`. */
+    shutdown(): Promise<void>;
+    private make;
+    private begin;
+    /** Goes on as another session. Null: it was ended meanwhile, which counts for more. */
+    private move;
+    private open;
+    /** Ends it, and what took its place. */
+    private end;
+    private endAll;
+    /** Reads all of a user's sessions, and takes off the list what is no more. */
+    private readAll;
+    private endListed;
+}
+
+/** A part of the system that this version does not have. */
+type AbsentPart = 'pubsub' | 'healthMonitoring';
+/** Options of `initializeRedisSystem`. */
+interface InitializeOptions {
+    /** Default: true. Accepted; see `absent` of the result. */
+    enableHealthMonitoring?: boolean | undefined;
+    /** ms. Default: 30000. Accepted; see `absent` of the result. */
+    healthCheckInterval?: number | undefined;
+    /** Whether memory answers while Redis doesn't. Default: true, or what the environment says. */
+    enableFallback?: boolean | undefined;
+    /** How it does. */
+    fallbackOptions?: FallbackOptions | undefined;
+}
+/** Which parts are at work. */
+interface SystemComponents {
+    redis: boolean;
+    cache: boolean;
+    sessions: boolean;
+    pubsub: boolean;
+    fallback: boolean;
+}
+/** What `initializeRedisSystem` answers. */
+interface InitializeResult {
+    /** Whether at least one part is at work. */
+    success: boolean;
+    components: SystemComponents;
+    /** Counts the parts at work. */
+    message: string;
+    /** The parts that this version does not have. */
+    absent: AbsentPart[];
+}
+/** What `getSystemStatus` answers. */
+interface SystemStatus {
+    redis: {
+        available: boolean;
+        status?: RedisHealth;
+    };
+    cache: {
+        backend: CacheStats['backend'];
+        stats: CacheStats;
+    };
+    sessions: {
+        backend: SessionStats['backend'];
+        stats: SessionStats;
+    };
+    /** Not in this version. */
+    pubsub: {
+        channels: number;
+        stats: never[];
+    };
+    fallback: {
+        active: boolean;
+        stats: FallbackStats;
+    };
+    /** Redis down with memory answering is `degraded`, without it `unhealthy`; else how Redis is. Memory for good is `healthy`. */
+    overall: 'healthy' | 'degraded' | 'unhealthy';
+    /** The parts that this version does not have. */
+    absent: AbsentPart[];
+}
+
+/** The Redis client of the shared instance. */
+declare const redisClient: RedisClient;
+/** Whether Redis answers now. False until the first attempt succeeded, which this starts. */
+declare const isRedisAvailable: () => boolean;
+/** How the server is. Never rejects. */
+declare const getRedisHealth: () => Promise<RedisHealth>;
 
 /** Options of a cache call. */
 interface CacheOptions {
@@ -987,122 +1341,6 @@ declare const syncWithRedis: () => Promise<void>;
 /** Forgets the fallback manager's values in memory. What Redis holds stays. */
 declare const clearFallback: () => void;
 
-/** How a TLS connection is checked. */
-interface TlsOptions {
-    /** A PEM file with roots that are trusted besides the usual ones. */
-    caFile?: string | undefined;
-    /** The name that the certificate must carry. Default: the host. */
-    serverName?: string | undefined;
-}
-/** What memory does while Redis doesn't answer. */
-interface FallbackSettings {
-    /** Whether memory answers then. Default: true (`REDIS_FALLBACK_ENABLED`). */
-    enabled?: boolean | undefined;
-    /** Bound of the memory store in MB of 1,048,576 bytes. Default: 100 (`REDIS_FALLBACK_MAX_MEMORY`). */
-    maxMemoryMb?: number | undefined;
-    /** Whether the journal is replayed by itself when Redis is back. Default: true. */
-    autoSync?: boolean | undefined;
-    /** How a replayed write meets what Redis holds by then. Default: `'newest'`. */
-    syncMode?: 'newest' | 'overwrite' | 'if-absent' | 'off' | undefined;
-    /**
-     * What becomes of a journalled set that finds its key absent where nobody can tell whether it was deleted
-     * meanwhile: dropped and counted as a conflict, or written. Default: `'drop'`.
-     */
-    uncertain?: 'drop' | 'write' | undefined;
-    /** How long a value that was read before the outage answers in it: seconds, or a text. Default: 3600. */
-    maxStaleDegraded?: number | string | undefined;
-    /**
-     * What becomes of raw commands that change a counter, hash, set or list in a way that merges (`INCR`, `DECR`,
-     * `INCRBY`, `DECRBY`, `HSET`, `HDEL`, `SADD`, `SREM`, `LPUSH`, `RPUSH`). `'merge'`: each has an id and is carried out
-     * once, and in an outage memory answers and the journal keeps them. Default: `'refuse'`, which leaves all raw
-     * commands to Redis alone.
-     */
-    rawChanges?: 'refuse' | 'merge' | undefined;
-    /** Bound of the journal in MB of 1,048,576 bytes. Default: 256 (`REDIS_FALLBACK_JOURNAL_MAX_MEMORY`). */
-    maxJournalMb?: number | undefined;
-    /** A directory in which the journal survives the process. Default: none (`REDIS_FALLBACK_JOURNAL_PATH`). */
-    journalPath?: string | undefined;
-    /**
-     * When a journalled write is safe on disk: before it is acknowledged, within a second, or whenever the
-     * system likes. Default: `'everysec'` (`REDIS_FALLBACK_JOURNAL_SYNC`).
-     */
-    journalSync?: 'always' | 'everysec' | 'no' | undefined;
-}
-/** When calls fail so often that memory had better answer: so many, and so large a part of all. */
-interface BreakerSettings {
-    /** Default: 5. */
-    failures?: number | undefined;
-    /** Default: 50. */
-    percent?: number | undefined;
-    /** Default: 10000. */
-    windowMs?: number | undefined;
-}
-/**
- * Settings of `createHoldfast`. What is left out comes from the environment, then from the defaults.
- * A server that is named here is taken whole: no password or database of the environment goes with it.
- */
-interface HoldfastOptions {
-    /** `redis://`, `rediss://`, or `memory:` for memory for good. Instead of `host` and `port`. Default: `REDIS_URL`. */
-    url?: string | URL | undefined;
-    /** Default: localhost (`REDIS_HOST`). */
-    host?: string | undefined;
-    /** Default: 6379 (`REDIS_PORT`). */
-    port?: number | undefined;
-    /** ACL user. Default: the server's default user (`REDIS_USERNAME`). */
-    username?: string | undefined;
-    /** Default: none (`REDIS_PASSWORD`). */
-    password?: string | undefined;
-    /** Database number. Default: 0 (`REDIS_DB`). */
-    db?: number | undefined;
-    /** Default: false, or what the URL says (`REDIS_TLS`). */
-    tls?: boolean | TlsOptions | undefined;
-    /** In front of every key. Default: `ai-chatbot:` (`REDIS_KEY_PREFIX`). */
-    keyPrefix?: string | undefined;
-    /** Deadline of a dial. Default: 10000 (`REDIS_CONNECTION_TIMEOUT`). */
-    connectTimeoutMs?: number | undefined;
-    /** Deadline of each sending of a call. Default: 5000 (`REDIS_COMMAND_TIMEOUT`). */
-    commandTimeoutMs?: number | undefined;
-    /** How long an owed reply may stay away with no byte moving before the server is probed. Default: 500. */
-    silenceMs?: number | undefined;
-    /** Retries of an idempotent call on a broken connection. Default: 3 (`REDIS_MAX_RETRIES`). */
-    maxRetries?: number | undefined;
-    /** Connections, 1 to 64, opened on demand. Default: 5 (`REDIS_POOL_SIZE`). */
-    poolSize?: number | undefined;
-    /**
-     * How many processes of this app there are: while one is alone, it lets through its share of a rate limit. Default: 1,
-     * with a warning when it first matters (`HOLDFAST_INSTANCES`).
-     */
-    instances?: number | undefined;
-    /** What memory does while Redis doesn't answer. */
-    fallback?: FallbackSettings | undefined;
-    /** Operations that may be on their way at once; more are refused with `E_OVERLOADED`. Default: 50000 (`REDIS_MAX_IN_FLIGHT`). */
-    maxInFlight?: number | undefined;
-    /** Bytes that they may hold together. Default: 256 MB (`REDIS_MAX_IN_FLIGHT_BYTES`). */
-    maxInFlightBytes?: number | undefined;
-    /** When failing calls make the server count as away. `false`: never. */
-    breaker?: boolean | BreakerSettings | undefined;
-    /** Whether live writes compare stamps too, for servers where `CLIENT KILL` is denied. Default: false (`REDIS_FENCED_WRITES`). */
-    fencedWrites?: boolean | undefined;
-    /**
-     * Whether copies in this process answer while Redis is well, and how they learn of changes: `'tracking'` (the
-     * server tells), `'bus'` (processes tell each other), `'auto'` (the first where it is to be had), `'off'`.
-     * Default: `'auto'` (`REDIS_NEAR_CACHE`).
-     */
-    nearCache?: 'auto' | 'tracking' | 'bus' | 'off' | boolean | undefined;
-    /** How long such a copy answers at most: seconds, or a text. Default: 600. */
-    nearMaxAge?: number | string | undefined;
-    /** The largest value that is taken. Default: 64 MB. */
-    maxValueBytes?: number | undefined;
-    /** Lifetime of a cache entry that names none: seconds, or a text such as `'1h'`. Default: 3600. */
-    defaultTtl?: number | string | undefined;
-    /** How long a delete leaves its mark on the server: seconds, or a text. Default: 600. */
-    tombstoneTtl?: number | string | undefined;
-    /** Takes the place of `process.env`. */
-    env?: Readonly<Record<string, string | undefined>> | undefined;
-    /** Lets tests provoke failures. Default: false. */
-    testHooks?: boolean | undefined;
-}
-
 /** A platform whose own header says who asks, and which overwrites what clients send of it. */
 type AddressPreset = 'vercel' | 'cloudflare' | 'nginx' | 'none';
 /** How the client's address is found. */
@@ -1389,6 +1627,34 @@ declare const getRateLimitBackend: () => "redis" | "memory";
 /** How a key stands, by default at the default limiter; null: nothing counts. */
 declare const getRateLimitStats: (key: string, limiter?: Pick<RouteLimiter, "status">) => Promise<RateLimitStats | null>;
 
+/** Sessions of guests: what belongs to a user is not there for them. */
+interface GuestSessions {
+    /** Makes one; `ttl` in seconds, 86400 by default. Its data has `type: 'guest'`. Resolves to its id. */
+    createGuestSession(initialData?: SessionFields, ttl?: number): Promise<string>;
+    /** One by its id; null: there is none, or it is a user's. */
+    getGuestSession(sessionId: string): Promise<SessionData | null>;
+    /** Sets fields of its data. False: there is none, or it is a user's. */
+    updateGuestSession(sessionId: string, data: SessionFields): Promise<boolean>;
+    /**
+     * Makes it a user's, with its data, under a new id; the old one is worth nothing from then on. Resolves to the new id;
+     * null: there is none, or it is a user's already.
+     */
+    convertToAuthenticatedSession(sessionId: string, userId: string): Promise<string | null>;
+}
+
+/** Sessions: made, read, changed and ended. */
+declare const sessionManager: SessionManager;
+/** Sessions of guests. */
+declare const GuestSessionManager: GuestSessions;
+/** Makes a session manager with options of its own. */
+declare const createSessionManager: (options: SessionManagerOptions) => SessionManager;
+/** Makes a guest's session. Resolves to its id. */
+declare const createGuestSession: (data?: SessionFields) => Promise<string>;
+/** A guest's session by its id; null: there is none. */
+declare const getGuestSession: (sessionId: string) => Promise<SessionData | null>;
+/** How many sessions there are. */
+declare const getSessionStats: () => Promise<SessionStats>;
+
 /**
  * An instance: a connection, a memory store and the managers over them. Instances with the same settings
  * share their connection and memory within the process. Functions are bound, so they can be taken apart.
@@ -1404,6 +1670,10 @@ declare class Holdfast {
     readonly fallbackManager: FallbackManager;
     /** Results of functions that survive an outage. */
     readonly FallbackCache: MemoizingCache;
+    /** Sessions. */
+    readonly sessionManager: SessionManager;
+    /** Sessions of guests. */
+    readonly GuestSessionManager: GuestSessions;
     /** The limiters that are ready to use. */
     readonly rateLimiters: RateLimiters;
     private readonly limits;
@@ -1423,6 +1693,14 @@ declare class Holdfast {
     readonly syncWithRedis: () => Promise<void>;
     /** Forgets the fallback manager's values in memory. */
     readonly clearFallback: () => void;
+    /** Makes a session manager with options of its own. Wrong ones throw `E_INVALID` at once; nothing connects. */
+    readonly createSessionManager: (options: SessionManagerOptions) => SessionManager;
+    /** Makes a guest's session. Resolves to its id, which only its owner may know. */
+    readonly createGuestSession: (data?: SessionFields) => Promise<string>;
+    /** A guest's session by its id; null: there is none. */
+    readonly getGuestSession: (sessionId: string) => Promise<SessionData | null>;
+    /** How many sessions there are. */
+    readonly getSessionStats: () => Promise<SessionStats>;
     /** Limits a request: 200 with the headers, 429, or 503. */
     readonly rateLimit: <Incoming extends LimitedRequest>(request: Incoming, options?: RateLimitOptions<Incoming>) => Promise<Response>;
     /** Makes a limiter: for routes, and for anything else that has a key. Nothing connects before it is asked. */
@@ -1470,5 +1748,5 @@ declare const shutdownRedisSystem: () => Promise<void>;
 /** How every part of the shared instance is. Never rejects. */
 declare const getSystemStatus: () => Promise<SystemStatus>;
 
-export { AICacheManager, FallbackCache, HoldfastError, applyRateLimit, cacheManager, clearAllCache, clearFallback, createHoldfast, createRateLimiter, fallbackManager, getCacheInfo, getCacheStats, getFallbackStats, getRateLimitBackend, getRateLimitStats, getRedisHealth, getSystemStatus, initializeRedisSystem, isRedisAvailable, rateLimit, rateLimiters, redisClient, shutdownRedisSystem, syncWithRedis };
-export type { AIConversationOptions, AIKeyOptions, AIParameters, AIPrompt, AIResponseOptions, AIScope, AbsentPart, AddressOptions, AddressPreset, AddressedRequest, BackendState, BatchOptions, BreakerSettings, CacheCounts, CacheEntry, CacheInfo, CacheItem, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CachedStream, CheckOptions, CommandArgument, CustomSerializer, Duration, EmbeddingEntry, EmbeddingOptions, FallbackData, FallbackDataChange, FallbackDataEntry, FallbackDataRemoval, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, HeaderOptions, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, LimitedRequest, LimiterOptions, LoadContext, LoadMany, LoadOptions, LoadedMany, LooseFallbackData, MemoizeOptions, PipelineCommand, RateLimitAlgorithm, RateLimitCost, RateLimitEntry, RateLimitFailureMode, RateLimitOptions, RateLimitReason, RateLimitResult, RateLimitRule, RateLimitSource, RateLimitState, RateLimitStats, RateLimiter, RateLimiters, RawClient, RedisClient, RedisConnectionState, RedisHealth, Reservation, ReserveOptions, RouteHandler, RouteLimiter, Serializer, StaleEntry, StreamOptions, StreamSource, SystemComponents, SystemStatus, TlsOptions, Vector, WarmEntries, WarmEntry, WarmOptions, WarmProgress, WarmResult };
+export { AICacheManager, FallbackCache, GuestSessionManager, HoldfastError, applyRateLimit, cacheManager, clearAllCache, clearFallback, createGuestSession, createHoldfast, createRateLimiter, createSessionManager, fallbackManager, getCacheInfo, getCacheStats, getFallbackStats, getGuestSession, getRateLimitBackend, getRateLimitStats, getRedisHealth, getSessionStats, getSystemStatus, initializeRedisSystem, isRedisAvailable, rateLimit, rateLimiters, redisClient, sessionManager, shutdownRedisSystem, syncWithRedis };
+export type { AIConversationOptions, AIKeyOptions, AIParameters, AIPrompt, AIResponseOptions, AIScope, AbsentPart, AddressOptions, AddressPreset, AddressedRequest, BackendState, BatchOptions, BreakerSettings, CacheCounts, CacheEntry, CacheInfo, CacheItem, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CachedStream, CheckOptions, CommandArgument, CookieOptions, CookieSource, CookieStore, CookieTarget, CustomSerializer, Duration, EmbeddingEntry, EmbeddingOptions, FallbackData, FallbackDataChange, FallbackDataEntry, FallbackDataRemoval, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, GuestSessions, HeaderOptions, HeaderReader, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, LimitedRequest, LimiterOptions, LoadContext, LoadMany, LoadOptions, LoadedMany, LooseFallbackData, MemoizeOptions, OpenOptions, PipelineCommand, RateLimitAlgorithm, RateLimitCost, RateLimitEntry, RateLimitFailureMode, RateLimitOptions, RateLimitReason, RateLimitResult, RateLimitRule, RateLimitSource, RateLimitState, RateLimitStats, RateLimiter, RateLimiters, RawClient, RedisClient, RedisConnectionState, RedisHealth, RequestSession, Reservation, ReserveOptions, RouteHandler, RouteLimiter, Serializer, SessionCookies, SessionData, SessionFields, SessionManager, SessionManagerOptions, SessionOptions, SessionOutageMode, SessionStats, SessionUpdate, StaleEntry, StreamOptions, StreamSource, SystemComponents, SystemStatus, TlsOptions, Vector, WarmEntries, WarmEntry, WarmOptions, WarmProgress, WarmResult };

@@ -51,6 +51,12 @@ export const createRateLimiter = absent('createRateLimiter')
 export const applyRateLimit = absent('applyRateLimit')
 export const getRateLimitBackend = absent('getRateLimitBackend')
 export const getRateLimitStats = absent('getRateLimitStats')
+export const sessionManager = absent('sessionManager')
+export const GuestSessionManager = absent('GuestSessionManager')
+export const createSessionManager = absent('createSessionManager')
+export const createGuestSession = absent('createGuestSession')
+export const getGuestSession = absent('getGuestSession')
+export const getSessionStats = absent('getSessionStats')
 export const createHoldfast = absent('createHoldfast')
 export { HoldfastError }
 export default redisClient

@@ -11,6 +11,9 @@ import { FallbackManager, type FallbackStats } from './managers/fallback.js'
 import type { LimitedRequest, RateLimitOptions, RouteLimiter } from './limits/http.js'
 import { RateLimitManager, type RateLimitStats, type RateLimiters } from './limits/presets.js'
 import type { HoldfastOptions } from './options.js'
+import { guestSessionsOf, type GuestSessions } from './sessions/guests.js'
+import { SessionManager, type SessionData, type SessionStats } from './sessions/manager.js'
+import type { SessionFields, SessionManagerOptions } from './sessions/options.js'
 import {
   initialize,
   shutdown,
@@ -37,6 +40,10 @@ export class Holdfast {
   readonly fallbackManager: FallbackManager
   /** Results of functions that survive an outage. */
   readonly FallbackCache: MemoizingCache
+  /** Sessions. */
+  readonly sessionManager: SessionManager
+  /** Sessions of guests. */
+  readonly GuestSessionManager: GuestSessions
   /** The limiters that are ready to use. */
   readonly rateLimiters: RateLimiters
   private readonly limits: RateLimitManager
@@ -49,6 +56,8 @@ export class Holdfast {
     this.AICacheManager = aiCacheOf(this.cacheManager)
     this.fallbackManager = new FallbackManager(this.connection)
     this.FallbackCache = fallbackCacheOf(this.fallbackManager)
+    this.sessionManager = new SessionManager(this.connection)
+    this.GuestSessionManager = guestSessionsOf(this.sessionManager)
     this.limits = new RateLimitManager(this.connection)
     this.rateLimiters = this.limits.rateLimiters
   }
@@ -69,6 +78,20 @@ export class Holdfast {
   readonly syncWithRedis = (): Promise<void> => this.fallbackManager.syncWithRedis()
   /** Forgets the fallback manager's values in memory. */
   readonly clearFallback = (): void => this.fallbackManager.clearFallbackData()
+
+  /** Makes a session manager with options of its own. Wrong ones throw `E_INVALID` at once; nothing connects. */
+  readonly createSessionManager = (options: SessionManagerOptions): SessionManager => {
+    const manager = new SessionManager(this.connection, options, 'createSessionManager')
+    manager.decide()
+    return manager
+  }
+  /** Makes a guest's session. Resolves to its id, which only its owner may know. */
+  readonly createGuestSession = (data?: SessionFields): Promise<string> => this.GuestSessionManager.createGuestSession(data)
+  /** A guest's session by its id; null: there is none. */
+  readonly getGuestSession = (sessionId: string): Promise<SessionData | null> =>
+    this.GuestSessionManager.getGuestSession(sessionId)
+  /** How many sessions there are. */
+  readonly getSessionStats = (): Promise<SessionStats> => this.sessionManager.getStats()
 
   /** Limits a request: 200 with the headers, 429, or 503. */
   readonly rateLimit = <Incoming extends LimitedRequest>(

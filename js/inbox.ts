@@ -17,11 +17,13 @@ import {
   REPLY_LOADING,
   REPLY_MAP,
   REPLY_NULL,
+  REPLY_SESSION,
   REPLY_TEXT,
   SOURCE_MEMORY,
   SOURCE_NEAR,
 } from './generated/operations.js'
 import { NUMBERS_OF_A_LIMIT, type Decision } from './limits/result.js'
+import type { Told } from './sessions/store.js'
 import { decodeValue, unreadable, type Serializer } from './serializers.js'
 
 /** Where the rows start. */
@@ -191,6 +193,7 @@ export class Inbox {
     const { kind } = this
     if (kind === REPLY_ENTRY) return this.readEntry(decoder, serializer)
     if (kind === REPLY_DECISION) return this.readDecision()
+    if (kind === REPLY_SESSION) return this.readSession()
     if (kind !== REPLY_LOADING) return this.readValue()
     this.at++
     const waitMs = this.next()
@@ -266,6 +269,17 @@ export class Inbox {
     throw unreadable('is no JSON; it was not written by this package and was left as it is')
   }
 
+  private readSession(): Told {
+    this.at++
+    const fate = this.next()
+    const degraded = this.next() === 1
+    const version = this.next()
+    const leftMs = this.next()
+    const unusedMs = this.next()
+    const absoluteLeftMs = this.next()
+    return { fate, degraded, version, leftMs, unusedMs, absoluteLeftMs, text: this.readValue() as string }
+  }
+
   private readDecision(): Decision {
     this.at++
     const outcome = this.next()
@@ -320,6 +334,9 @@ export class Inbox {
       case REPLY_DECISION:
         this.at--
         return this.readDecision()
+      case REPLY_SESSION:
+        this.at--
+        return this.readSession()
       case REPLY_LOADING:
         this.at += 2
         this.readValue()

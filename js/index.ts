@@ -28,6 +28,14 @@ export {
   getRateLimitBackend,
   getRateLimitStats,
 } from './rate-limiter.js'
+export {
+  sessionManager,
+  GuestSessionManager,
+  createSessionManager,
+  createGuestSession,
+  getGuestSession,
+  getSessionStats,
+} from './session-manager.js'
 export { createHoldfast } from './holdfast.js'
 export { HoldfastError } from './errors.js'
 
@@ -114,6 +122,25 @@ export type {
   RouteHandler,
   RouteLimiter,
 } from './rate-limiter.js'
+export type {
+  CookieOptions,
+  CookieSource,
+  CookieStore,
+  CookieTarget,
+  GuestSessions,
+  HeaderReader,
+  OpenOptions,
+  RequestSession,
+  SessionCookies,
+  SessionData,
+  SessionFields,
+  SessionManager,
+  SessionManagerOptions,
+  SessionOptions,
+  SessionOutageMode,
+  SessionStats,
+  SessionUpdate,
+} from './session-manager.js'
 export type { HoldfastErrorCode, HoldfastErrorFields } from './errors.js'
 export type { BackendState, HoldfastEventName, HoldfastEvents, HoldfastListener } from './events.js'
 export type { Holdfast } from './holdfast.js'

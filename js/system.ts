@@ -1,14 +1,16 @@
 // The system as a whole: opened, closed, and asked how it is. Parts that don't exist yet say so.
 
+import { flag, named } from './checks.js'
 import { describe, invalid } from './errors.js'
 import type { Holdfast } from './holdfast.js'
 import { noStats, type CacheStats } from './cache-stats.js'
 import type { RedisHealth } from './managers/client.js'
 import type { FallbackOptions, FallbackStats } from './managers/fallback.js'
 import type { FallbackSettings } from './options.js'
+import { noSessions, type SessionStats } from './sessions/manager.js'
 
 /** A part of the system that this version does not have. */
-export type AbsentPart = 'sessions' | 'pubsub' | 'healthMonitoring'
+export type AbsentPart = 'pubsub' | 'healthMonitoring'
 
 /** Options of `initializeRedisSystem`. */
 export interface InitializeOptions {
@@ -46,8 +48,7 @@ export interface InitializeResult {
 export interface SystemStatus {
   redis: { available: boolean; status?: RedisHealth }
   cache: { backend: CacheStats['backend']; stats: CacheStats }
-  /** Not in this version: `stats` is null. */
-  sessions: { backend: 'absent'; stats: Record<string, unknown> | null }
+  sessions: { backend: SessionStats['backend']; stats: SessionStats }
   /** Not in this version. */
   pubsub: { channels: number; stats: never[] }
   fallback: { active: boolean; stats: FallbackStats }
@@ -58,7 +59,7 @@ export interface SystemStatus {
 }
 
 const PARTS = 5
-const absent = (): AbsentPart[] => ['sessions', 'pubsub', 'healthMonitoring']
+const absent = (): AbsentPart[] => ['pubsub', 'healthMonitoring']
 
 /** @internal */
 export async function initialize(instance: Holdfast, options: InitializeOptions = {}): Promise<InitializeResult> {
@@ -68,7 +69,7 @@ export async function initialize(instance: Holdfast, options: InitializeOptions 
   const redis = await redisClient.verdict(operation).catch(() => false)
   const { memoryOnly, fallbackEnabled } = connection.view(operation)
   const fallback = memoryOnly || fallbackEnabled
-  const components = { redis, cache: redis || fallback, sessions: false, pubsub: false, fallback }
+  const components = { redis, cache: redis || fallback, sessions: redis || fallback, pubsub: false, fallback }
   const active = Object.values(components).filter(Boolean).length
   const without = redis
     ? ''
@@ -101,10 +102,11 @@ export async function status(instance: Holdfast): Promise<SystemStatus> {
     const cache = instance.cacheManager.getStats()
     const fallback = instance.fallbackManager.getStats()
     const active = fallback.isUsingFallback
+    const sessions = await instance.sessionManager.getStats()
     return {
       redis: { available, status: health },
       cache: { backend: cache.backend, stats: cache },
-      sessions: { backend: 'absent', stats: null },
+      sessions: { backend: sessions.backend, stats: sessions },
       pubsub: { channels: 0, stats: [] },
       fallback: { active, stats: fallback },
       overall: available ? health.status : memoryOnly ? 'healthy' : active ? 'degraded' : 'unhealthy',
@@ -121,7 +123,7 @@ function nothing(): SystemStatus {
   return {
     redis: { available: false },
     cache: { backend, stats: noStats(backend) },
-    sessions: { backend: 'absent', stats: null },
+    sessions: { backend, stats: noSessions(backend) },
     pubsub: { channels: 0, stats: [] },
     fallback: {
       active: false,
@@ -160,9 +162,9 @@ function settingsOf(options: InitializeOptions, journalPath: string, operation: 
     ['enableHealthMonitoring', 'healthCheckInterval', 'enableFallback', 'fallbackOptions'],
     operation,
   )
-  boolean(given['enableHealthMonitoring'], 'options.enableHealthMonitoring', operation)
+  flag(given['enableHealthMonitoring'], 'options.enableHealthMonitoring', operation)
   positive(given['healthCheckInterval'], 'options.healthCheckInterval', operation)
-  const enabled = boolean(given['enableFallback'], 'options.enableFallback', operation)
+  const enabled = flag(given['enableFallback'], 'options.enableFallback', operation)
   const path = 'options.fallbackOptions'
   const fallback = named(
     given['fallbackOptions'] ?? {},
@@ -170,10 +172,10 @@ function settingsOf(options: InitializeOptions, journalPath: string, operation: 
     ['enableAutoSync', 'maxMemorySize', 'syncInterval', 'persistentFallback'],
     operation,
   )
-  const autoSync = boolean(fallback['enableAutoSync'], `${path}.enableAutoSync`, operation)
+  const autoSync = flag(fallback['enableAutoSync'], `${path}.enableAutoSync`, operation)
   const maxMemoryMb = megabytes(fallback['maxMemorySize'], `${path}.maxMemorySize`, operation)
   positive(fallback['syncInterval'], `${path}.syncInterval`, operation)
-  const persistent = boolean(fallback['persistentFallback'], `${path}.persistentFallback`, operation)
+  const persistent = flag(fallback['persistentFallback'], `${path}.persistentFallback`, operation)
   if (persistent === true && journalPath === '') {
     throw invalid(
       `${path}.persistentFallback`,
@@ -186,22 +188,6 @@ function settingsOf(options: InitializeOptions, journalPath: string, operation: 
     ...(autoSync === undefined ? {} : { autoSync }),
     ...(maxMemoryMb === undefined ? {} : { maxMemoryMb }),
   }
-}
-
-function named(value: unknown, path: string, names: readonly string[], operation: string): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw invalid(path, `${path} is ${describe(value)}; allowed: an object`, operation)
-  }
-  for (const name of Object.keys(value)) {
-    if (!names.includes(name))
-      throw invalid(`${path}.${name}`, `${path}.${name} is no option; allowed: ${names.join(', ')}`, operation)
-  }
-  return value as Record<string, unknown>
-}
-
-function boolean(value: unknown, path: string, operation: string): boolean | undefined {
-  if (value === undefined || typeof value === 'boolean') return value
-  throw invalid(path, `${path} is ${describe(value)}; allowed: true or false`, operation)
 }
 
 function megabytes(value: unknown, path: string, operation: string): number | undefined {

@@ -31,6 +31,9 @@ const groups = [
   ['REPLY', 'reply', 'what a value of a reply is', list.replies],
   ['SOURCE', 'source', 'who answered', list.sources],
   ['VERB', 'verb', 'what is asked of a limiter', list.verbs],
+  ['DEED', 'deed', 'what is asked of sessions', list.deeds],
+  ['OUTAGE', 'outage', 'what sessions may do while no server answers', list.outages],
+  ['FATE', 'fate', 'what became of a session', list.fates],
   ['OUTCOME', 'outcome', 'what it came to', list.outcomes],
   ['DECIDER', 'decider', 'who decided a limit', list.deciders],
 ]

@@ -19,6 +19,7 @@ use crate::config::{self, Config, Target};
 use crate::managers::cache::Cache;
 use crate::managers::holds::Held;
 use crate::managers::rate_limit::RateLimits;
+use crate::managers::sessions::Sessions;
 use crate::managers::stats::Stats;
 use crate::resilience::fallback::Fallback;
 
@@ -64,6 +65,7 @@ pub struct Core {
     pub backend: Arc<Fallback>,
     pub cache: Cache,
     pub rates: RateLimits,
+    pub sessions: Sessions,
     pub stats: Stats,
     pub clock: Arc<dyn Clock>,
     listeners: Listeners,
@@ -103,8 +105,9 @@ impl Core {
             tell(&heard, &serde_json::json!({ "type": "hold-lost", "id": format!("{id:016x}") }));
         });
         let rates = RateLimits::new(cache.keys.clone(), clock.clone(), lost);
+        let sessions = Sessions { keys: cache.keys.clone(), stamps: cache.stamps.clone() };
         let stats = Stats::default();
-        Ok(Self { config, backend, cache, rates, stats, clock, listeners, fingerprint })
+        Ok(Self { config, backend, cache, rates, sessions, stats, clock, listeners, fingerprint })
     }
 
     /// Renews what is held from now on.
@@ -205,6 +208,7 @@ async fn adopt(backend: Weak<Fallback>) {
 fn sweep_some(backend: &Fallback, now: u64, step: usize) -> usize {
     let mut local = backend.local.lock();
     local.store.rates.sweep(now, step);
+    local.store.sessions.sweep(&backend.stamps, step);
     local.store.sweep(now, step)
 }
 

@@ -21,9 +21,11 @@ export const OPCODE_TAG_INVALIDATE = 10
 export const OPCODE_COMMAND = 11
 export const OPCODE_PIPELINE = 12
 export const OPCODE_RATE = 13
-export const OPCODE_VERDICT = 14
-export const OPCODE_RECONNECT = 15
-export const OPCODE_RESYNC = 16
+export const OPCODE_SESSION = 14
+export const OPCODE_SESSIONS = 15
+export const OPCODE_VERDICT = 16
+export const OPCODE_RECONNECT = 17
+export const OPCODE_RESYNC = 18
 
 // bits of a `flags` field
 export const FLAG_NO_MEMORY = 1
@@ -60,6 +62,7 @@ export const REPLY_ENTRY = 9
 export const REPLY_EVENT = 10
 export const REPLY_LOADING = 11
 export const REPLY_DECISION = 12
+export const REPLY_SESSION = 13
 
 // who answered
 export const SOURCE_REDIS = 0
@@ -74,6 +77,29 @@ export const VERB_RENEW = 3
 export const VERB_REFUND = 4
 export const VERB_RESET = 5
 export const VERB_PEEK = 6
+
+// what is asked of sessions
+export const DEED_READ = 0
+export const DEED_CREATE = 1
+export const DEED_CHANGE = 2
+export const DEED_TOUCH = 3
+export const DEED_END = 4
+export const DEED_END_ALL = 5
+export const DEED_LIST = 6
+export const DEED_SWEEP = 7
+export const DEED_COUNT = 8
+
+// what sessions may do while no server answers
+export const OUTAGE_LOCAL = 0
+export const OUTAGE_READ_ONLY = 1
+export const OUTAGE_FAIL = 2
+export const OUTAGE_LOGINS = 4
+
+// what became of a session
+export const FATE_DONE = 0
+export const FATE_ABSENT = 1
+export const FATE_MOVED = 2
+export const FATE_CONFLICT = 3
 
 // what it came to
 export const OUTCOME_DONE = 0
@@ -102,6 +128,8 @@ export const OPERATIONS: readonly (readonly [name: string, fields: readonly stri
   ['command', ['args', 'number']],
   ['pipeline', ['argsList', 'number']],
   ['rate', ['number', 'number', 'text', 'text', 'number', 'number', 'args']],
+  ['session', ['number', 'text', 'text', 'text', 'number', 'number', 'number', 'number', 'number', 'args']],
+  ['sessions', ['number', 'text', 'text', 'text', 'number', 'number', 'number', 'number', 'number', 'args']],
   ['verdict', []],
   ['reconnect', []],
   ['resync', []],
@@ -303,6 +331,46 @@ export function encodeRate(to: Outbox, id: number, limiter: number, verb: number
   to.used = at + 8
   to.text += key + holdId
   to.writeArguments(costs)
+}
+
+/** asks something of a session. */
+export function encodeSession(to: Outbox, id: number, deed: number, family: string, sessionId: string, other: string, ms: number, version: number, most: number, knownMs: number, outage: number, fields: readonly RawArgument[]): void {
+  const at = to.reserve(12)
+  const meta = to.meta
+  meta[at] = OPCODE_SESSION
+  meta[at + 1] = id
+  meta[at + 2] = deed
+  meta[at + 3] = family.length
+  meta[at + 4] = sessionId.length
+  meta[at + 5] = other.length
+  meta[at + 6] = ms
+  meta[at + 7] = version
+  meta[at + 8] = most
+  meta[at + 9] = knownMs
+  meta[at + 10] = outage
+  to.used = at + 11
+  to.text += family + sessionId + other
+  to.writeArguments(fields)
+}
+
+/** asks something of a user's sessions, or of all. */
+export function encodeSessions(to: Outbox, id: number, deed: number, family: string, user: string, keep: string, list: number, from: number, count: number, ms: number, outage: number, handles: readonly RawArgument[]): void {
+  const at = to.reserve(12)
+  const meta = to.meta
+  meta[at] = OPCODE_SESSIONS
+  meta[at + 1] = id
+  meta[at + 2] = deed
+  meta[at + 3] = family.length
+  meta[at + 4] = user.length
+  meta[at + 5] = keep.length
+  meta[at + 6] = list
+  meta[at + 7] = from
+  meta[at + 8] = count
+  meta[at + 9] = ms
+  meta[at + 10] = outage
+  to.used = at + 11
+  to.text += family + user + keep
+  to.writeArguments(handles)
 }
 
 /** waits until it is known whether Redis answers. */

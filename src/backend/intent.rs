@@ -3,6 +3,7 @@ use bytes::Bytes;
 
 use super::change::Changes;
 use super::rate::Owed;
+use super::session::Delta;
 use super::{Removal, Value};
 use crate::base::stamp::Stamp;
 
@@ -36,12 +37,24 @@ pub enum Wish {
     Change(Changes),
     /// Charges a key of a limiter what it was charged already, each once.
     Rate(Owed),
+    /// Changes a session, or makes it.
+    Session(Box<Delta>),
+    /// Ends a session.
+    End,
+    /// Ends all sessions of a user; the key is that of the moment. For so many ms at least it is known.
+    EndAll(u64),
 }
 
 impl Intent {
     /// The key of which others may hold copies that it makes old.
     pub fn changes(&self) -> Option<&Bytes> {
-        (!matches!(self.wish, Wish::Change(_) | Wish::Rate(_))).then_some(&self.key)
+        let managed = match self.wish {
+            Wish::Delete | Wish::Expire | Wish::Set { .. } | Wish::Invalidate(_) => true,
+            Wish::Change(_) | Wish::Rate(_) | Wish::Session(_) | Wish::End | Wish::EndAll(_) => {
+                false
+            }
+        };
+        managed.then_some(&self.key)
     }
 
     /// The same with other stamps; changes keep theirs.
@@ -55,6 +68,7 @@ impl Intent {
                 Wish::Set { value, expires_at, fresh_until, since, expired }
             }
             Wish::Rate(owed) => Wish::Rate(owed.moved(moved, &|at| at)),
+            Wish::Session(delta) => Wish::Session(Box::new(delta.moved(moved))),
             wish => wish,
         };
         Self { key: self.key, stamp: moved(self.stamp), wish }

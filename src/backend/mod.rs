@@ -12,6 +12,7 @@ pub mod rate;
 pub mod redis;
 pub mod scope;
 pub mod scopes;
+pub mod session;
 
 use std::sync::Arc;
 
@@ -98,6 +99,9 @@ pub enum Operation {
     /// Decides or changes what a key of a limiter is charged, for all its policies at once. Atomic. Sent twice it
     /// counts once.
     Rate { key: Bytes, limiter: Arc<Limiter>, act: Act },
+    /// Asks something of a session, or of what is known of its user or of all. Atomic, but for a read of a user's: what
+    /// ended all of these is read after it. What it changes merges, so that it may be sent twice.
+    Session { key: Bytes, ask: Box<session::Ask> },
     /// One raw command, keys not yet prefixed. Nothing is promised beyond Redis' own word.
     Command { args: Vec<Bytes> },
     /// Raw commands in one pipeline; not atomic. A failed one is an error in its place.
@@ -118,6 +122,7 @@ impl Operation {
             | Self::Hold { key, .. }
             | Self::Invalidate { key, .. }
             | Self::Rate { key, .. }
+            | Self::Session { key, .. }
             | Self::Fill { key, .. } => Some(key),
             Self::Clear { .. } | Self::Command { .. } | Self::Pipeline { .. } => None,
         }
@@ -133,6 +138,7 @@ impl Operation {
             | Self::Clear { stamp, .. }
             | Self::Change { stamp, .. } => Some(*stamp),
             Self::Fill { lease, .. } => Some(lease.start),
+            Self::Session { ask, .. } => ask.deed.stamp(),
             Self::Get { .. }
             | Self::Exists { .. }
             | Self::Load { .. }
@@ -190,6 +196,10 @@ impl Operation {
             }
             Self::Command { args } | Self::Change { args, .. } => args.iter().map(Bytes::len).sum(),
             Self::Pipeline { commands } => commands.iter().flatten().map(Bytes::len).sum(),
+            Self::Session { ask, .. } => match &ask.deed {
+                session::Deed::Write { delta, .. } => delta.bytes(),
+                _ => 0,
+            },
             _ => 0,
         };
         64 + payload + self.key().map_or(0, Bytes::len)
@@ -250,6 +260,7 @@ pub enum Reply {
     Count(u64),
     Loading(Loading),
     Decision(Box<Decision>),
+    Session(Box<session::Told>),
     Raw(Raw),
 }
 

@@ -9,10 +9,16 @@
 //!
 //! A tag's marker lives at `{prefix}h:tag:{NN}:{tag}`, with the number of its shard in literal braces, and
 //! what is known of all tags of a shard at `{prefix}h:tags:{NN}`.
+//!
+//! What belongs to a user's sessions lies in one slot; see `sessions.rs`.
 use bytes::{BufMut, Bytes, BytesMut};
 use sha2::{Digest, Sha256};
 
 use super::slot;
+
+mod sessions;
+
+pub use self::sessions::{PART as SESSION_PART, SessionKeys, TAIL as SESSION_TAIL};
 
 const PERCENT: u8 = b'%';
 /// Ends a namespace's name in a family.

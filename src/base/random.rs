@@ -11,6 +11,13 @@ pub fn bits() -> u64 {
     u64::from_le_bytes(bytes)
 }
 
+/// Bytes that nobody guesses, or nothing at all.
+pub fn secret<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    #[expect(clippy::disallowed_methods, reason = "this is the injected source itself")]
+    getrandom::fill(&mut bytes).ok().map(|()| bytes)
+}
+
 /// A number in `0..=limit`, for jitter.
 pub fn up_to(limit: u64) -> u64 {
     if limit == u64::MAX { bits() } else { bits() % (limit + 1) }

@@ -2,4 +2,5 @@
 pub mod cache;
 pub mod holds;
 pub mod rate_limit;
+pub mod sessions;
 pub mod stats;

@@ -6,15 +6,17 @@ use bytes::Bytes;
 use napi::bindgen_prelude::{Array, Uint8Array};
 
 use super::Handle;
-use super::operations::{OPERATIONS, flag, opcode, verb};
+use super::operations::{OPERATIONS, deed, flag, opcode, outage, verb};
 use super::reply::{Row, Writer};
 use super::ring::{ID_MASK, Ring, tagged};
+use crate::backend::session::Outage;
 use crate::backend::{
     Answer, Ask, Backend, Call, Early, Operation, Raw, Reach, Removal, Reply, Settler, Sink, Tags,
 };
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::managers::cache::{Cache, Keep, whole_ms};
-use crate::managers::rate_limit::{Asked, Question};
+use crate::managers::rate_limit;
+use crate::managers::sessions::{Asked, AskedOfMany, List, Lists, Question};
 use crate::managers::stats::Counted;
 use crate::resilience::fallback::neutral;
 
@@ -329,8 +331,80 @@ impl<'a> Reader<'a> {
                 let costs = self.args("cost", 0)?;
                 let costs = costs.iter().map(|cost| number(cost)).collect();
                 let rates = &handle.ok_or_else(Error::closed)?.core.rates;
-                let question = Question { limiter, asked, key, id, hold_ms, cost, costs };
+                let question =
+                    rate_limit::Question { limiter, asked, key, id, hold_ms, cost, costs };
                 Ok(wished(rates.operation(&question)?, Counted::Not, 0))
+            }
+            opcode::SESSION => {
+                let code = self.next() as u32;
+                let (family, id, other) = (self.text(), self.text(), self.text());
+                let (ms, version, most) = (self.next(), self.next(), self.next());
+                let (known_ms, outage) = (self.next(), self.next() as u32);
+                let fields = self.args("data", 0);
+                let sessions = &handle.ok_or_else(Error::closed)?.core.sessions;
+                let deed = match code {
+                    deed::CREATE => Asked::Create,
+                    deed::CHANGE => Asked::Change,
+                    deed::TOUCH => Asked::Touch,
+                    deed::END => Asked::End,
+                    _ => Asked::Read,
+                };
+                let (logins, outage) = (outage & outage::LOGINS != 0, outage_of(outage));
+                let fields = fields?;
+                Ok(wished(
+                    sessions.operation(Question {
+                        deed,
+                        family,
+                        id,
+                        other,
+                        ms,
+                        version,
+                        most,
+                        known_ms,
+                        outage,
+                        logins,
+                        fields,
+                    })?,
+                    Counted::Not,
+                    0,
+                ))
+            }
+            opcode::SESSIONS => {
+                let code = self.next() as u32;
+                let (family, user, keep) = (self.text(), self.text(), self.text());
+                let (list, from, count) = (self.next(), self.next(), self.next());
+                let (ms, outage) = (self.next(), outage_of(self.next() as u32));
+                let tails = self.args("handles", 0);
+                let sessions = &handle.ok_or_else(Error::closed)?.core.sessions;
+                let deed = match code {
+                    deed::END_ALL => AskedOfMany::EndAll,
+                    deed::SWEEP => AskedOfMany::Sweep,
+                    deed::COUNT => AskedOfMany::Count,
+                    _ => AskedOfMany::List,
+                };
+                // 0 is the user's own; those of all users and of all guests take turns.
+                let list = match list as u32 {
+                    0 => List::User,
+                    list if list % 2 == 1 => List::Users((list - 1) / 2),
+                    list => List::Guests((list - 1) / 2),
+                };
+                let tails = tails?;
+                Ok(wished(
+                    sessions.of_many(Lists {
+                        deed,
+                        family,
+                        user,
+                        keep,
+                        list,
+                        from,
+                        count,
+                        ms,
+                        outage,
+                        tails,
+                    })?,
+                    Counted::Not,
+                    0,
+                ))
             }
             opcode::VERDICT => Ok(Wish::Verdict),
             opcode::RECONNECT => Ok(Wish::Reconnect),
@@ -410,7 +484,8 @@ fn wished(operation: Operation, counted: Counted, flags: u32) -> Wish {
     Wish::Operation { operation, reach, counted, owner: owner_of(flags) }
 }
 
-fn asked(code: f64) -> Asked {
+fn asked(code: f64) -> rate_limit::Asked {
+    use rate_limit::Asked;
     match code as u32 {
         verb::TAKE => Asked::Take,
         verb::SETTLE => Asked::Settle,
@@ -419,6 +494,14 @@ fn asked(code: f64) -> Asked {
         verb::REFUND => Asked::Refund,
         verb::RESET => Asked::Reset,
         _ => Asked::Peek,
+    }
+}
+
+fn outage_of(code: u32) -> Outage {
+    match code & 3 {
+        outage::READ_ONLY => Outage::ReadOnly,
+        outage::FAIL => Outage::Fail,
+        _ => Outage::Local,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::backend::redis::State;
 use crate::base::error::{Error, Result};
 use crate::base::stamp::Stamp;
 use crate::managers::rate_limit::id_of_text;
+use crate::managers::sessions::Sessions;
 
 pub fn answer(
     ring: &Arc<Ring>,
@@ -62,6 +63,7 @@ pub fn answer(
             Value::Null
         }
         "namespace" => core.stats.owner(argument).into(),
+        "sessionId" => Sessions::id(argument)?.into(),
         "limiter" => core.rates.define(argument)?.into(),
         "keepHold" => {
             let sink: Arc<dyn Send + Sync> = handle.ok_or_else(Error::closed)?.sink.clone();

@@ -34,6 +34,8 @@ pub const OPERATIONS: &[(&str, &[Field])] = &[
     ("command", &[Field::Args, Field::Number]),
     ("pipeline", &[Field::ArgsList, Field::Number]),
     ("rate", &[Field::Number, Field::Number, Field::Text, Field::Text, Field::Number, Field::Number, Field::Args]),
+    ("session", &[Field::Number, Field::Text, Field::Text, Field::Text, Field::Number, Field::Number, Field::Number, Field::Number, Field::Number, Field::Args]),
+    ("sessions", &[Field::Number, Field::Text, Field::Text, Field::Text, Field::Number, Field::Number, Field::Number, Field::Number, Field::Number, Field::Args]),
     ("verdict", &[]),
     ("reconnect", &[]),
     ("resync", &[]),
@@ -69,12 +71,16 @@ pub mod opcode {
     pub const PIPELINE: u32 = 12;
     /// Decides or changes what a key of a limiter is charged.
     pub const RATE: u32 = 13;
+    /// Asks something of a session.
+    pub const SESSION: u32 = 14;
+    /// Asks something of a user's sessions, or of all.
+    pub const SESSIONS: u32 = 15;
     /// Waits until it is known whether Redis answers.
-    pub const VERDICT: u32 = 14;
+    pub const VERDICT: u32 = 16;
     /// Drops the connections and dials anew.
-    pub const RECONNECT: u32 = 15;
+    pub const RECONNECT: u32 = 17;
     /// Replays the journal now.
-    pub const RESYNC: u32 = 16;
+    pub const RESYNC: u32 = 18;
 }
 
 /// Bits of a `flags` field.
@@ -117,6 +123,7 @@ pub mod reply {
     pub const EVENT: u32 = 10;
     pub const LOADING: u32 = 11;
     pub const DECISION: u32 = 12;
+    pub const SESSION: u32 = 13;
 }
 
 /// Who answered.
@@ -135,6 +142,35 @@ pub mod verb {
     pub const REFUND: u32 = 4;
     pub const RESET: u32 = 5;
     pub const PEEK: u32 = 6;
+}
+
+/// What is asked of sessions.
+pub mod deed {
+    pub const READ: u32 = 0;
+    pub const CREATE: u32 = 1;
+    pub const CHANGE: u32 = 2;
+    pub const TOUCH: u32 = 3;
+    pub const END: u32 = 4;
+    pub const END_ALL: u32 = 5;
+    pub const LIST: u32 = 6;
+    pub const SWEEP: u32 = 7;
+    pub const COUNT: u32 = 8;
+}
+
+/// What sessions may do while no server answers.
+pub mod outage {
+    pub const LOCAL: u32 = 0;
+    pub const READ_ONLY: u32 = 1;
+    pub const FAIL: u32 = 2;
+    pub const LOGINS: u32 = 4;
+}
+
+/// What became of a session.
+pub mod fate {
+    pub const DONE: u32 = 0;
+    pub const ABSENT: u32 = 1;
+    pub const MOVED: u32 = 2;
+    pub const CONFLICT: u32 = 3;
 }
 
 /// What it came to.

@@ -92,7 +92,10 @@ impl Fallback {
             if let Wish::Rate(_) = intent.wish {
                 continue;
             }
-            if matches!(intent.wish, Wish::Expire | Wish::Invalidate(_)) {
+            if matches!(
+                intent.wish,
+                Wish::Expire | Wish::Invalidate(_) | Wish::Session(_) | Wish::End | Wish::EndAll(_)
+            ) {
                 let intent = intent.clone().moved(&|stamp| self.stamps.settle(stamp));
                 rows.invalidations.push(in_hex(&Record::Intent(&intent)));
                 continue;
@@ -254,6 +257,7 @@ impl Fallback {
                             local.store.raise_marker(&intent.key, marker);
                         }
                     }
+                    Wish::Session(_) | Wish::End | Wish::EndAll(_) => {}
                     _ => return Err(wrong()),
                 }
                 match intent.wish {

@@ -186,7 +186,9 @@ impl Fallback {
         }
         if !self.config.fallback_enabled {
             return match operation {
-                Operation::Change { .. } => Err(error.cloned().unwrap_or_else(|| self.why())),
+                Operation::Change { .. } | Operation::Session { .. } => {
+                    Err(error.cloned().unwrap_or_else(|| self.why()))
+                }
                 operation => neutral(operation),
             };
         }
@@ -206,6 +208,7 @@ impl Fallback {
                     self.tell_unshared();
                     local.apply_rate(operation, sent, &moment)
                 }
+                Operation::Session { key, ask } => local.apply_session(key, ask, &moment),
                 operation => local.apply_journalled(operation, &moment),
             };
             if let Some(plant) = self.config.planted {
@@ -581,8 +584,9 @@ pub fn neutral(operation: &Operation) -> Answer {
         | Operation::Invalidate { .. }
         | Operation::Exists { .. } => Reply::Flag(false),
         Operation::Rate { limiter, .. } => Reply::Decision(Box::new(Decision::without(limiter))),
-        // Of what was loaded, "no" would say that something newer came first.
+        // Of what was loaded, "no" would say that something newer came first; of a session, that it was ended.
         Operation::Fill { .. }
+        | Operation::Session { .. }
         | Operation::Command { .. }
         | Operation::Pipeline { .. }
         | Operation::Change { .. } => {

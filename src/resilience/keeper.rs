@@ -13,6 +13,7 @@ use crate::backend::intent::{Intent, Outcome, Wish};
 use crate::backend::memory::store::{Data, Entry, Marks, Standing};
 use crate::backend::rate::Told;
 use crate::backend::redis::{Change, Failure, Identity, Keeper, Owed, Passing, Replayer, State};
+use crate::backend::session::Seen;
 use crate::backend::{Answer, Call, Marker, Operation, Reply, Scope, Tags};
 use crate::base::error::Result;
 use crate::base::plant::Plant;
@@ -271,6 +272,15 @@ impl Keeper for Fallback {
         }
     }
 
+    fn sessions(&self, seen: Vec<Seen>) {
+        let moment = self.moment();
+        let mut local = self.local.lock();
+        if local.on_memory() || !self.config.fallback_enabled {
+            return;
+        }
+        seen.into_iter().for_each(|seen| local.store.sessions.learn(seen, &moment));
+    }
+
     fn unanswered(&self, calls: Vec<(Call, Failure)>) {
         self.settle_unanswered(calls);
     }
@@ -394,10 +404,18 @@ impl Keeper for Fallback {
                     local.journal.settle(&intent);
                     local.store.mark_clean(&intent.key, intent.stamp);
                     let_go_of(&mut local, &intent, now);
+                    if let Wish::Session(_) = intent.wish
+                        && !local.journal.holds(&intent.key)
+                    {
+                        local.store.sessions.settled(&intent.key, now);
+                    }
                 }
                 Some(Outcome::Superseded | Outcome::Conflict) => {
                     local.journal.settle(&intent);
                     let_go_of(&mut local, &intent, now);
+                    if let Wish::Session(_) = intent.wish {
+                        local.store.sessions.forget(&intent.key);
+                    }
                     if local.store.peek(&intent.key, now).is_some_and(|e| e.stamp == intent.stamp) {
                         local.store.remove(&intent.key, now);
                     }
@@ -462,7 +480,12 @@ impl Keeper for Fallback {
 
     fn may_write_absent(&self, intent: &Intent) -> bool {
         let since = match &intent.wish {
-            Wish::Delete | Wish::Expire | Wish::Rate(_) => return true,
+            Wish::Delete
+            | Wish::Expire
+            | Wish::Rate(_)
+            | Wish::Session(_)
+            | Wish::End
+            | Wish::EndAll(_) => return true,
             Wish::Invalidate(removals) => {
                 let oldest = removals.iter().map(|&(_, stamp)| self.since(stamp)).min();
                 oldest.unwrap_or_default()

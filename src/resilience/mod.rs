@@ -9,4 +9,5 @@ pub mod journal;
 mod keeper;
 pub mod local;
 mod near;
+mod sessions;
 mod telling;

@@ -9,6 +9,7 @@ mod markers;
 mod marks;
 mod outcome;
 pub mod rates;
+pub mod sessions;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -127,6 +128,9 @@ pub fn apply(
         Operation::Rate { key, limiter, act } => {
             let decision = store.rates.apply(key, limiter, &act.verb, now, journalled);
             Reply::Decision(Box::new(decision))
+        }
+        Operation::Session { key, ask } => {
+            return store.sessions.apply(key, ask, moment, journalled);
         }
         Operation::Command { args } | Operation::Change { args, .. } => {
             Reply::Raw(commands::run(store, args, moment, evicted)?)

@@ -20,6 +20,7 @@ pub use super::markers::Markers;
 pub use super::marks::Marks;
 pub use super::outcome::{Evicted, Full, Owned, Stats};
 use super::rates::Rates;
+use super::sessions::Sessions;
 use crate::backend::policy::{Marker, Verdict};
 use crate::backend::scope::Scope;
 use crate::base::keys::Keys;
@@ -27,6 +28,8 @@ use crate::base::stamp::Stamp;
 
 /// How much limits may take, of as much as the store may take besides.
 const RATES_PERCENT: usize = 40;
+/// How much sessions may.
+const SESSIONS_PERCENT: usize = 50;
 
 /// An entry with its place in the expiry order.
 struct Slot {
@@ -48,6 +51,8 @@ pub struct Store {
     pub marks: Arc<Marks>,
     /// What limits are charged; bounded by itself.
     pub rates: Rates,
+    /// The sessions; bounded by themselves.
+    pub sessions: Sessions,
     owned: Vec<Owned>,
     /// A marker's name, while it is looked for.
     scratch: BytesMut,
@@ -68,6 +73,7 @@ impl Store {
             markers: Markers::default(),
             marks: Arc::new(Marks::default()),
             rates: Rates::new(limit_bytes / 100 * RATES_PERCENT),
+            sessions: Sessions::new(limit_bytes / 100 * SESSIONS_PERCENT),
             owned: Vec::new(),
             scratch: BytesMut::new(),
             bytes: 0,

@@ -9,6 +9,7 @@ use super::wire::Read;
 use super::{Keeper, Passing, Wire, failure};
 use crate::backend::intent::Outcome;
 use crate::backend::rate::Told;
+use crate::backend::session::Seen;
 use crate::backend::{
     Answer, Call, Found, Loading, Meta, Operation, Reply, Source, Verdict, settle_all,
 };
@@ -34,6 +35,8 @@ pub(super) struct Landing {
     later: HashMap<Bytes, usize>,
     /// What the server said of limits.
     pub limited: Vec<Told>,
+    /// What it said of sessions.
+    pub sessions: Vec<Seen>,
     pub failed: Option<Error>,
     pub reopen: bool,
     /// The server has no room for what is replayed.
@@ -95,6 +98,7 @@ impl Landing {
             fenced: Vec::new(),
             later: HashMap::new(),
             limited: Vec::new(),
+            sessions: Vec::new(),
             failed: None,
             reopen: false,
             full: false,
@@ -160,7 +164,7 @@ impl Landing {
 
     /// Hands the answers out, and their values to whoever keeps copies. Gives back what is to be unfolded.
     pub fn settle(self, keeper: Option<&dyn Keeper>, wire: &Wire) -> Vec<Arrived> {
-        let Self { answers, kept, missed, folded, late, limited, .. } = self;
+        let Self { answers, kept, missed, folded, late, limited, sessions, .. } = self;
         if let Some(keeper) = keeper {
             // Before it is unfolded, only what it replaces is known.
             let metas: Vec<Meta> = folded.iter().map(|arrived| wire.meta(&arrived.read)).collect();
@@ -177,6 +181,9 @@ impl Landing {
             keeper.keep(&mut whole.chain(announced).chain(gone));
             if !limited.is_empty() {
                 keeper.limited(limited);
+            }
+            if !sessions.is_empty() {
+                keeper.sessions(sessions);
             }
         }
         settle_all(answers.into_iter().map(|(call, answer)| (call.settler, answer)));

@@ -189,6 +189,15 @@ impl Hub {
             return self.land_read(call, step, seen, replies, out);
         }
         let wire = &self.shared.wire;
+        if let Operation::Session { key, ask } = &call.operation {
+            return match wire.session_answer(key, ask, replies) {
+                Ok((reply, seen)) => {
+                    out.sessions.extend(seen);
+                    out.answers.push((call, Ok(reply)));
+                }
+                Err(error) => self.refuse(call, seen, error, out),
+            };
+        }
         let repeated = call.attempts > 0;
         // What is written from now on is not covered by it.
         if let (Operation::Invalidate { .. }, [Resp::Int(micros)]) =

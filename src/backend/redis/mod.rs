@@ -45,6 +45,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use super::intent::{Intent, Outcome};
 use super::limits::Limits;
 use super::rate::Told;
+use super::session::Seen;
 use super::{Answer, Backend, Call, Early, Marker, Meta, Operation, Reach, Scope, Settler, Tags};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
@@ -120,6 +121,8 @@ pub trait Keeper: Send + Sync {
     fn keep(&self, values: &mut dyn Iterator<Item = Passing<'_>>);
     /// States of limits as the server has them.
     fn limited(&self, told: Vec<Told>);
+    /// Sessions as the server has them.
+    fn sessions(&self, seen: Vec<Seen>);
     /// Calls that no server answered.
     fn unanswered(&self, calls: Vec<(Call, Failure)>);
     fn changed(&self, change: &Change);

@@ -32,8 +32,11 @@ script!(REPLAY_DELETE, "replay_delete.lua");
 script!(CHANGE, "change.lua");
 script!(NOTE_CLEAR, "note_clear.lua");
 script!(RATE, "rate.lua");
+script!(SESSION_WRITE, "session_write.lua");
+script!(SESSION_END, "session_end.lua");
+script!(SESSION_END_ALL, "session_end_all.lua");
 
-pub static ALL: [&Script; 12] = [
+pub static ALL: [&Script; 15] = [
     &LEASE,
     &FILL,
     &HOLD,
@@ -46,6 +49,9 @@ pub static ALL: [&Script; 12] = [
     &CHANGE,
     &NOTE_CLEAR,
     &RATE,
+    &SESSION_WRITE,
+    &SESSION_END,
+    &SESSION_END_ALL,
 ];
 
 impl Script {

@@ -68,7 +68,7 @@ fn parts<T, All: FromIterator<T>>(
     std::iter::from_fn(|| body.has_remaining().then(|| part(body))).collect()
 }
 
-fn put_text(out: &mut Vec<u8>, text: &[u8]) {
+pub fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     out.put_u32_le(u32::try_from(text.len()).unwrap_or(u32::MAX));
     out.put_slice(text);
 }

@@ -61,6 +61,20 @@ impl State {
                     removals.into_iter().for_each(|(removal, stamp)| add(all, removal, stamp));
                 }
             }
+            // All that waits for a session is one; an end is final.
+            Read::Intent(Intent { key, stamp, wish: Wish::Session(delta) }) => {
+                match self.intents.get_mut(&key) {
+                    Some(Intent { wish: Wish::Session(known), stamp: newest, .. }) => {
+                        known.fold(*delta);
+                        *newest = stamp.max(*newest);
+                    }
+                    Some(_) => {}
+                    None => {
+                        let wish = Wish::Session(delta);
+                        self.intents.insert(key.clone(), Intent { key, stamp, wish });
+                    }
+                }
+            }
             // Of a set that it finds there it is a part, as in the journal.
             Read::Intent(Intent { key, stamp, wish: Wish::Expire })
                 if self.intents.get(&key).is_some_and(|old| is_older_set(old, stamp)) =>
@@ -155,7 +169,13 @@ impl State {
             );
             !scope.covers(key, tagged)
                 || match &mut intent.wish {
-                    Wish::Delete | Wish::Expire | Wish::Invalidate(_) | Wish::Rate(_) => true,
+                    Wish::Delete
+                    | Wish::Expire
+                    | Wish::Invalidate(_)
+                    | Wish::Rate(_)
+                    | Wish::Session(_)
+                    | Wish::End
+                    | Wish::EndAll(_) => true,
                     Wish::Set { .. } => intent.stamp > stamp,
                     Wish::Change(changes) => {
                         changes.forget(&|entry| entry.stamp <= stamp);

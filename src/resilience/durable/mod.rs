@@ -10,6 +10,7 @@ mod log;
 mod orphans;
 mod rates;
 pub mod record;
+mod sessions;
 #[cfg(test)]
 mod tests;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut, Bytes};
 
 use super::super::journal::Invalidation;
-use super::{changes, rates};
+use super::{changes, rates, sessions};
 use crate::backend::change::Entry;
 use crate::backend::intent::{Intent, Wish};
 use crate::backend::rate::{Due, Limiter};
@@ -192,6 +192,22 @@ impl Record<'_> {
                 out.put_slice(key);
             }
             Self::Intent(Intent { wish: Wish::Change(_) | Wish::Rate(_), .. }) => {}
+            Self::Intent(Intent { key, stamp, wish: Wish::Session(delta) }) => {
+                out.put_u8(16);
+                put_stamp(out, *stamp);
+                out.put_u32_le(u32::try_from(key.len()).unwrap_or(u32::MAX));
+                out.put_slice(key);
+                sessions::put(out, delta);
+            }
+            Self::Intent(Intent { key, stamp, wish: Wish::End }) => {
+                put_stamped(out, 17, *stamp, key);
+            }
+            Self::Intent(Intent { key, stamp, wish: Wish::EndAll(ms) }) => {
+                out.put_u8(18);
+                put_stamp(out, *stamp);
+                out.put_u64_le(*ms);
+                out.put_slice(key);
+            }
             Self::Charge { key, limiter, due } => {
                 out.put_u8(15);
                 out.put_u32_le(u32::try_from(key.len()).unwrap_or(u32::MAX));
@@ -343,6 +359,21 @@ fn read(mut body: Bytes) -> Option<Read> {
             let key = changes::get_text(&mut body)?;
             let (limiter, due) = rates::get(&mut body)?;
             Read::Charge { key, limiter, due }
+        }
+        16 => {
+            let stamp = get_stamp(&mut body)?;
+            let key = changes::get_text(&mut body)?;
+            let wish = Wish::Session(Box::new(sessions::get(&mut body)?));
+            Read::Intent(Intent { key, stamp, wish })
+        }
+        17 => {
+            let stamp = get_stamp(&mut body)?;
+            Read::Intent(Intent { key: body, stamp, wish: Wish::End })
+        }
+        18 => {
+            let stamp = get_stamp(&mut body)?;
+            let wish = Wish::EndAll(body.try_get_u64_le().ok()?);
+            Read::Intent(Intent { key: body, stamp, wish })
         }
         _ => return None,
     })

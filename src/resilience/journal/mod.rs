@@ -10,6 +10,7 @@
 mod changes;
 mod rates;
 pub mod removals;
+mod sessions;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use lru::LruCache;
 use super::durable::{Log, Record, Snapshot};
 use crate::backend::intent::{Intent, Wish};
 use crate::backend::scopes::Scopes;
+use crate::backend::session::Delta;
 use crate::backend::{Scope, Value};
 use crate::base::plant::Plant;
 use crate::base::stamp::Stamp;
@@ -58,6 +60,10 @@ pub struct Journal {
     /// What keys of limiters were charged, and its bytes, which `bytes` does not count.
     rates: Shelf,
     rate_bytes: usize,
+    /// Changes of sessions.
+    sessions: Shelf,
+    /// What ended sessions; they are neither dropped nor collapsed.
+    revocations: Shelf,
     invalidations: Scopes<Stamp>,
     /// Those that are being carried out.
     under_way: Scopes<Stamp>,
@@ -84,6 +90,8 @@ impl Journal {
             changes: LruCache::unbounded(),
             rates: LruCache::unbounded(),
             rate_bytes: 0,
+            sessions: LruCache::unbounded(),
+            revocations: LruCache::unbounded(),
             invalidations: Scopes::default(),
             under_way: Scopes::default(),
             dropped: 0,
@@ -116,8 +124,7 @@ impl Journal {
 
     /// Intents that wait.
     pub fn owed(&self) -> usize {
-        let shelves = [&self.deletes, &self.sets, &self.changes, &self.rates];
-        shelves.into_iter().map(LruCache::len).sum::<usize>() + self.invalidations.len()
+        self.shelves().map(LruCache::len).into_iter().sum::<usize>() + self.invalidations.len()
     }
 
     pub fn bytes(&self) -> usize {
@@ -141,7 +148,8 @@ impl Journal {
         let changed =
             self.changes.peek_lru().and_then(|(_, intent)| changes::of(intent)?.entries().first());
         let changed = changed.map(|entry| entry.stamp);
-        let first = [&self.deletes, &self.sets, &self.rates].into_iter().filter_map(first);
+        let others = [&self.deletes, &self.sets, &self.rates, &self.sessions, &self.revocations];
+        let first = others.into_iter().filter_map(first);
         cleared.chain(first).chain(changed).min()
     }
 
@@ -152,14 +160,17 @@ impl Journal {
 
     /// Whether anything waits for this key.
     pub fn holds(&self, key: &[u8]) -> bool {
-        self.peek(key).is_some() || self.changes.contains(key) || self.rates.contains(key)
+        self.shelves().iter().any(|shelf| shelf.contains(key))
     }
 
-    /// The intents that wait, in the order in which they came, deletes first.
+    /// The intents that wait: what removes first, of each kind in the order in which they came.
     pub fn intents(&self) -> impl Iterator<Item = &Intent> {
-        let managed = self.deletes.iter().rev().chain(self.sets.iter().rev());
-        let others = self.changes.iter().rev().chain(self.rates.iter().rev());
-        managed.chain(others).map(|(_, intent)| intent)
+        self.shelves().into_iter().flat_map(|shelf| shelf.iter().rev()).map(|(_, intent)| intent)
+    }
+
+    /// In the order in which they are replayed.
+    fn shelves(&self) -> [&Shelf; 6] {
+        [&self.revocations, &self.deletes, &self.sets, &self.sessions, &self.changes, &self.rates]
     }
 
     /// Those that wait, the oldest first.
@@ -223,8 +234,7 @@ impl Journal {
     }
 
     pub fn take(&mut self, key: &[u8]) -> Option<Intent> {
-        let managed = self.sets.pop(key).or_else(|| self.deletes.pop(key));
-        let intent = managed.or_else(|| self.changes.pop(key)).or_else(|| self.rates.pop(key))?;
+        let intent = self.pop(key)?;
         self.take_out(&intent);
         Some(intent)
     }
@@ -232,18 +242,22 @@ impl Journal {
     /// Some intents, deletes before sets and these before changes, of each kind those first that came
     /// first; bounded by number and by bytes, but at least one, if there is one.
     pub fn take_some(&mut self, at_most: usize, bytes: usize) -> Vec<Intent> {
-        let shelves = [&self.deletes, &self.sets, &self.changes, &self.rates];
-        let kind = shelves.iter().position(|shelf| !shelf.is_empty());
+        let kind = self.shelves().iter().position(|shelf| !shelf.is_empty());
         match kind {
-            Some(0) => self.take_deletes(at_most),
-            Some(1) => self.take_from(|journal| &mut journal.sets, at_most, bytes),
-            Some(2) => self.take_from(|journal| &mut journal.changes, at_most, bytes),
+            Some(0 | 1) => self.take_deletes(at_most),
+            Some(2) => self.take_from(|journal| &mut journal.sets, at_most, bytes),
+            Some(3) => self.take_from(|journal| &mut journal.sessions, at_most, bytes),
+            Some(4) => self.take_from(|journal| &mut journal.changes, at_most, bytes),
             Some(_) => self.take_from(|journal| &mut journal.rates, at_most, bytes),
             None => Vec::new(),
         }
     }
 
+    /// What removes: ends of sessions, then deletes.
     pub fn take_deletes(&mut self, at_most: usize) -> Vec<Intent> {
+        if !self.revocations.is_empty() {
+            return self.take_ends(at_most);
+        }
         self.take_from(|journal| &mut journal.deletes, at_most, usize::MAX)
     }
 
@@ -297,6 +311,11 @@ impl Journal {
             owed.mark_sent();
             return self.put_charges(intent);
         }
+        match intent.wish {
+            Wish::Session(_) => return self.put_session(intent),
+            Wish::End | Wish::EndAll(_) => return self.put_end(intent),
+            _ => {}
+        }
         let mut intent = self.expired_meanwhile(intent);
         if self.is_outdated(&intent) {
             match self.left_of(&intent) {
@@ -323,6 +342,11 @@ impl Journal {
                 self.write(|| Record::Intent(&intent));
                 return self.put_removals(intent);
             }
+            Wish::Session(_) => {
+                self.write(|| Record::Intent(&intent));
+                return self.put_session(intent);
+            }
+            Wish::End | Wish::EndAll(_) => return self.end_session(intent),
             Wish::Expire
                 if self.sets.peek(&intent.key).is_some_and(|set| set.stamp < intent.stamp) =>
             {
@@ -351,8 +375,7 @@ impl Journal {
     /// Drops every intent under a prefix, on request.
     pub fn forget_prefix(&mut self, prefix: &[u8]) {
         self.write(|| Record::Forgotten { prefix });
-        let keys = self.sets.iter().chain(&self.deletes).chain(&self.changes).chain(&self.rates);
-        let keys = keys.map(|(key, _)| key.clone());
+        let keys = self.intents().map(|intent| intent.key.clone());
         let keys: Vec<Bytes> = keys.filter(|key| key.starts_with(prefix)).collect();
         for key in keys {
             self.forget(&key);
@@ -410,17 +433,29 @@ impl Journal {
             Wish::Set { .. } => &mut self.sets,
             Wish::Change(_) => &mut self.changes,
             Wish::Rate(_) => &mut self.rates,
+            Wish::Session(_) => &mut self.sessions,
+            Wish::End | Wish::EndAll(_) => &mut self.revocations,
         };
         shelf.put(intent.key.clone(), intent);
         self.most = self.most.max(self.owed());
     }
 
     fn forget(&mut self, key: &[u8]) {
-        let managed = self.sets.pop(key).or_else(|| self.deletes.pop(key));
-        let others = || self.changes.pop(key).or_else(|| self.rates.pop(key));
-        if let Some(intent) = managed.or_else(others) {
+        if let Some(intent) = self.pop(key) {
             self.unweigh(&intent);
         }
+    }
+
+    fn pop(&mut self, key: &[u8]) -> Option<Intent> {
+        let shelves = [
+            &mut self.sets,
+            &mut self.deletes,
+            &mut self.sessions,
+            &mut self.revocations,
+            &mut self.changes,
+            &mut self.rates,
+        ];
+        shelves.into_iter().find_map(|shelf| shelf.pop(key))
     }
 
     fn take_out(&mut self, intent: &Intent) {
@@ -469,15 +504,18 @@ impl Journal {
             self.deletes = LruCache::unbounded();
             self.changes = LruCache::unbounded();
             self.rates = LruCache::unbounded();
+            self.sessions = LruCache::unbounded();
+            self.revocations = LruCache::unbounded();
         }
     }
 }
 
 fn payload(intent: &Intent) -> usize {
     match &intent.wish {
-        Wish::Delete | Wish::Expire => 0,
+        Wish::Delete | Wish::Expire | Wish::End | Wish::EndAll(_) => 0,
         Wish::Set { value, .. } => value_bytes(value),
         Wish::Invalidate(_) => REMOVALS,
+        Wish::Session(delta) => size_of::<Delta>() + delta.bytes(),
         Wish::Change(changes) => changes.bytes(),
         Wish::Rate(owed) => owed.bytes(),
     }
@@ -487,7 +525,14 @@ fn payload(intent: &Intent) -> usize {
 fn sheddable(intent: &Intent) -> usize {
     match &intent.wish {
         Wish::Set { .. } => payload(intent),
-        Wish::Delete | Wish::Expire | Wish::Invalidate(_) | Wish::Change(_) | Wish::Rate(_) => 0,
+        Wish::Delete
+        | Wish::Expire
+        | Wish::Invalidate(_)
+        | Wish::Change(_)
+        | Wish::Rate(_)
+        | Wish::Session(_)
+        | Wish::End
+        | Wish::EndAll(_) => 0,
     }
 }
 

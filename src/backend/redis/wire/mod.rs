@@ -2,6 +2,7 @@
 mod answers;
 mod rates;
 mod replays;
+mod sessions;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -161,6 +162,7 @@ impl Wire {
                 out.add_command(group.command());
                 1
             }
+            Operation::Session { key, ask } => self.encode_session(key, ask, out),
             Operation::Command { args } => {
                 out.add_command(words(args));
                 1

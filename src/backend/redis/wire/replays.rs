@@ -61,6 +61,11 @@ impl Wire {
                 }
                 return count;
             }
+            Wish::Session(delta) => {
+                out.add_command(self.session_write(key, delta, None, 0, b"replay"))
+            }
+            Wish::End => out.add_command(self.session_end(key, None, b"replay")),
+            Wish::EndAll(ms) => out.add_command(self.end_all(key, *stamp, None, *ms, b"replay")),
             Wish::Expire => out.add_command(self.expire(key, *stamp, false)),
             Wish::Delete => out.add_command(self.replay_delete(key, *stamp)),
         };

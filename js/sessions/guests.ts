@@ -1,0 +1,36 @@
+// Sessions of guests, under the seed's names.
+
+import type { SessionData, SessionManager } from './manager.js'
+import type { SessionFields } from './options.js'
+
+/** Sessions of guests: what belongs to a user is not there for them. */
+export interface GuestSessions {
+  /** Makes one; `ttl` in seconds, 86400 by default. Its data has `type: 'guest'`. Resolves to its id. */
+  createGuestSession(initialData?: SessionFields, ttl?: number): Promise<string>
+  /** One by its id; null: there is none, or it is a user's. */
+  getGuestSession(sessionId: string): Promise<SessionData | null>
+  /** Sets fields of its data. False: there is none, or it is a user's. */
+  updateGuestSession(sessionId: string, data: SessionFields): Promise<boolean>
+  /**
+   * Makes it a user's, with its data, under a new id; the old one is worth nothing from then on. Resolves to the new id;
+   * null: there is none, or it is a user's already.
+   */
+  convertToAuthenticatedSession(sessionId: string, userId: string): Promise<string | null>
+}
+
+export function guestSessionsOf(manager: SessionManager): GuestSessions {
+  const getGuestSession = async (sessionId: string): Promise<SessionData | null> => {
+    const session = await manager.getSession(sessionId)
+    return session?.isGuest === true ? session : null
+  }
+  return {
+    createGuestSession: (initialData = {}, ttl) =>
+      manager.createSession(null, { ...initialData, type: 'guest' }, ttl === undefined ? undefined : { ttl }),
+    getGuestSession,
+    async updateGuestSession(sessionId, data) {
+      return (await getGuestSession(sessionId)) !== null && (await manager.updateSession(sessionId, data))
+    },
+    convertToAuthenticatedSession: (sessionId, userId) =>
+      manager.convertGuest(sessionId, userId, 'GuestSessionManager.convertToAuthenticatedSession'),
+  }
+}

@@ -1,0 +1,522 @@
+// Sessions: made, read, changed and ended, each by an id that only its owner knows.
+
+import type { Connection } from '../connection.js'
+import { lifetimeMs } from '../durations.js'
+import { HoldfastError, describe, invalid } from '../errors.js'
+import { FATE_DONE, FATE_MOVED } from '../generated/operations.js'
+import { toJson } from '../values.js'
+import { SessionCookies, type CookieSource } from './cookies.js'
+import {
+  callOptions,
+  sessionPlan,
+  shown,
+  touchMsOf,
+  type SessionFields,
+  type SessionManagerOptions,
+  type SessionOptions,
+  type SessionPlan,
+} from './options.js'
+import { RequestSession, type OpenOptions } from './request.js'
+import { LIST_USER, SHARDS, SessionStore, guestsIn, knownOf, usersIn, type Change, type Known } from './store.js'
+
+/** A session as its user sees it. */
+export interface SessionData<Data extends SessionFields = SessionFields> {
+  /** As it was asked for; in lists the handle, which names a session and opens none. */
+  id: string
+  /** By which `revoke` knows it. Not secret. */
+  handle: string
+  userId?: string
+  isGuest: boolean
+  data: Data
+  /** When it was made, ms since 1970. */
+  createdAt: number
+  /** When it was used, ms since 1970. */
+  lastAccessedAt: number
+  /** When it ends if nobody uses it, ms since 1970. */
+  expiresAt: number
+  ipAddress?: string
+  userAgent?: string
+  /** Grows with every change. */
+  version: number
+  /** Memory answered for a Redis that doesn't: what changed elsewhere since may be missing. */
+  degraded: boolean
+}
+
+/** How many sessions there are. */
+export interface SessionStats {
+  totalSessions: number
+  /** Those that have not ended. */
+  activeSessions: number
+  guestSessions: number
+  authenticatedSessions: number
+  backend: 'redis' | 'memory'
+}
+
+/** The counts of nothing. */
+export function noSessions(backend: SessionStats['backend']): SessionStats {
+  return { totalSessions: 0, activeSessions: 0, guestSessions: 0, authenticatedSessions: 0, backend }
+}
+
+/** What `update` does with the data: changed fields are written, missing ones removed. Undefined: nothing. */
+export type SessionUpdate<Data extends SessionFields> = (data: Data) => Data | undefined | Promise<Data | undefined>
+
+const ID = /^[ug][\w-]{65}$/
+const HANDLE = /^[ug][\w-]{22}\.[\w-]{43}$/
+const MOST_TRIES = 8
+const PAGE = 500
+const MOST_USER = 512
+const MOST_NAME = 256
+const MOST_DATA = 1024 * 1024
+
+export class SessionManager {
+  private decided: { readonly plan: SessionPlan; readonly store: SessionStore; readonly cookies: SessionCookies } | null = null
+
+  /** @internal */
+  constructor(
+    private readonly connection: Connection,
+    private readonly options: SessionManagerOptions = {},
+    private readonly name = 'sessionManager',
+  ) {}
+
+  /** Reads and writes the cookie that carries the id. */
+  get cookies(): SessionCookies {
+    return this.decide().cookies
+  }
+
+  /** @internal What is decided when it is used first: the environment may be wrong, and an import must not throw. */
+  decide(): { readonly plan: SessionPlan; readonly store: SessionStore; readonly cookies: SessionCookies } {
+    if (this.decided !== null) return this.decided
+    const plan = sessionPlan(this.options, this.name)
+    const store = new SessionStore(this.connection, plan)
+    this.decided = { plan, store, cookies: new SessionCookies(plan.cookie, plan.absoluteMs) }
+    return this.decided
+  }
+
+  private get plan(): SessionPlan {
+    return this.decide().plan
+  }
+
+  private get store(): SessionStore {
+    return this.decide().store
+  }
+
+  /** Makes a session: of a user, or without one of a guest. Resolves to its id, which only its owner may know. */
+  async createSession(
+    userId?: string | null,
+    initialData: SessionFields = {},
+    options?: SessionOptions,
+  ): Promise<string> {
+    const operation = `${this.name}.createSession`
+    const user = userId === undefined || userId === null ? '' : checkUser(userId, 'userId', operation)
+    return (await this.make(user, changesOf(initialData, 'initialData', operation), options, operation)).id
+  }
+
+  /** A session by its id; null: there is none, or it has ended. Reading counts as use, unless `sliding` is false. */
+  async getSession<Data extends SessionFields = SessionFields>(
+    sessionId: string,
+    options?: SessionOptions,
+  ): Promise<SessionData<Data> | null> {
+    const operation = `${this.name}.getSession`
+    const { family, sliding = this.plan.sliding } = callOptions(this.plan, options, operation)
+    if (!isId(sessionId, operation)) return null
+    return (await this.open(family, sessionId, sessionId, sliding, operation)) as SessionData<Data> | null
+  }
+
+  /**
+   * Sets fields of a session's data, each by itself: changes of other fields by others stay. A field that is undefined is
+   * removed. False: there is no such session. What is left of its time stays, unless a `ttl` is given.
+   */
+  async updateSession(sessionId: string, data: SessionFields, options?: SessionOptions): Promise<boolean> {
+    const operation = `${this.name}.updateSession`
+    const { family, ttl } = callOptions(this.plan, options, operation)
+    const changes = changesOf(data, 'data', operation)
+    if (ttl !== undefined) changes.push(['.idle', String(lifetimeMs(ttl, this.plan.idleMs, 'options.ttl', operation))])
+    if (!isId(sessionId, operation)) return false
+    if (changes.length === 0) return await this.sessionExists(sessionId, options)
+    return (await this.store.change(family, sessionId, changes, ttl !== undefined, undefined, operation)).is === 'done'
+  }
+
+  /**
+   * Changes a session's data by a function of it: if somebody else changed it meanwhile, the function is called again with
+   * what is there then, up to eight times (`E_CONFLICT`). Resolves to the session; null: there is none.
+   */
+  async update<Data extends SessionFields = SessionFields>(
+    sessionId: string,
+    change: SessionUpdate<Data>,
+    options?: SessionOptions,
+  ): Promise<SessionData<Data> | null> {
+    const operation = `${this.name}.update`
+    const { family } = callOptions(this.plan, options, operation)
+    if (typeof change !== 'function')
+      throw invalid('change', `change is ${describe(change)}; allowed: a function of the data`, operation)
+    if (!isId(sessionId, operation)) return null
+    let found = await this.store.read(family, sessionId, operation)
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      if (found.is === 'absent') return null
+      const { session, at } = found
+      const before = new Map(Object.entries(session.data).map(([name, value]) => [`:${name}`, JSON.stringify(value)]))
+      const after = await change(session.data as Data)
+      const changes = after === undefined ? [] : differences(before, changesOf(after, 'data', operation))
+      if (changes.length === 0) {
+        return sessionOf(sessionId, { ...session, data: parsed(before) }) as SessionData<Data>
+      }
+      found = await this.store.change(family, at, changes, false, session.version, operation)
+      if (found.is === 'done') return sessionOf(sessionId, found.session) as SessionData<Data>
+    }
+    if (found.is === 'absent') return null
+    throw new HoldfastError({
+      code: 'E_CONFLICT',
+      message: `others changed this session each time, ${MOST_TRIES} times; nothing was written`,
+      retryable: true,
+      operation,
+    })
+  }
+
+  /** Ends a session for good: nothing that is under way brings it back. False: there was none. */
+  async deleteSession(sessionId: string, options?: SessionOptions): Promise<boolean> {
+    const operation = `${this.name}.deleteSession`
+    const { family } = callOptions(this.plan, options, operation)
+    return isId(sessionId, operation) && (await this.end(family, sessionId, operation))
+  }
+
+  /** The same by the handle that a list shows. Takes an id, too. */
+  async revoke(handle: string, options?: SessionOptions): Promise<boolean> {
+    const operation = `${this.name}.revoke`
+    const { family } = callOptions(this.plan, options, operation)
+    const known = (typeof handle === 'string' && HANDLE.test(handle)) || isId(handle, operation, 'handle')
+    return known && (await this.end(family, handle, operation))
+  }
+
+  /** Whether a session is there. Does not count as use. */
+  async sessionExists(sessionId: string, options?: SessionOptions): Promise<boolean> {
+    const operation = `${this.name}.sessionExists`
+    const { family } = callOptions(this.plan, options, operation)
+    return isId(sessionId, operation) && (await this.store.read(family, sessionId, operation)).is === 'done'
+  }
+
+  /** A session's data; null: there is no such session. */
+  async getSessionData<Data extends SessionFields = SessionFields>(sessionId: string): Promise<Data | null> {
+    return (await this.getSession<Data>(sessionId))?.data ?? null
+  }
+
+  /** Sets one field of a session's data; undefined removes it. False: there is no such session. */
+  setSessionData(sessionId: string, key: string, value: unknown): Promise<boolean> {
+    return this.updateSession(sessionId, { [key]: value })
+  }
+
+  /**
+   * Gives a session a new id, as after a change of what its user may do; the absolute lifetime goes on. The old one leads
+   * to it for a moment still, for requests that are under way. Resolves to the new id; null: there is no such session.
+   */
+  async rotate(sessionId: string, options?: SessionOptions): Promise<string | null> {
+    const operation = `${this.name}.rotate`
+    const { family } = callOptions(this.plan, options, operation)
+    if (!isId(sessionId, operation)) return null
+    const found = await this.store.read(family, sessionId, operation)
+    if (found.is !== 'done') return null
+    return await this.move(family, found.at, found.session, found.session.user, true, [], operation)
+  }
+
+  /**
+   * Logs a user in. A guest's session goes on as theirs, with its data, under a new id, and the old id is worth nothing
+   * from then on; so does a session of their own. Without one, or from another user's, a new one begins. Resolves to
+   * the new id.
+   */
+  async authenticate(
+    sessionId: string | null | undefined,
+    userId: string,
+    data: SessionFields = {},
+    options?: SessionOptions,
+  ): Promise<string> {
+    const operation = `${this.name}.authenticate`
+    const { family } = callOptions(this.plan, options, operation)
+    const user = checkUser(userId, 'userId', operation)
+    const changes = changesOf(data, 'data', operation)
+    if (sessionId !== null && sessionId !== undefined && isId(sessionId, operation)) {
+      const found = await this.store.read(family, sessionId, operation)
+      if (found.is === 'done') {
+        const { session, at } = found
+        if (session.user === '' || session.user === user) {
+          const moved = await this.move(family, at, session, user, false, changes, operation)
+          if (moved !== null) return moved
+        } else await this.end(family, at, operation)
+      }
+    }
+    return (await this.make(user, changes, options, operation)).id
+  }
+
+  /** @internal A guest's session as a user's; null: it is no guest's, or not there. */
+  async convertGuest(sessionId: string, userId: string, operation: string): Promise<string | null> {
+    const user = checkUser(userId, 'userId', operation)
+    const { family } = this.plan
+    if (!isId(sessionId, operation)) return null
+    const found = await this.store.read(family, sessionId, operation)
+    if (found.is !== 'done' || found.session.user !== '') return null
+    return await this.move(family, found.at, found.session, user, false, [], operation)
+  }
+
+  /** A user's sessions, those first that were used last. Each has its handle for an id. */
+  async getUserSessions<Data extends SessionFields = SessionFields>(
+    userId: string,
+    options?: SessionOptions,
+  ): Promise<SessionData<Data>[]> {
+    const operation = `${this.name}.getUserSessions`
+    const { family } = callOptions(this.plan, options, operation)
+    const user = checkUser(userId, 'userId', operation)
+    const found = await this.readAll(family, user, operation)
+    return found.sort((one, other) => other.lastAccessedAt - one.lastAccessedAt) as SessionData<Data>[]
+  }
+
+  /** Ends all of a user's sessions at once, however many there are. Resolves to how many there were. */
+  async invalidateUserSessions(userId: string, options?: SessionOptions): Promise<number> {
+    const operation = `${this.name}.invalidateUserSessions`
+    const { family } = callOptions(this.plan, options, operation)
+    return await this.endAll(family, checkUser(userId, 'userId', operation), '', operation)
+  }
+
+  /** Ends all sessions of this one's user but this one. Resolves to how many there were; of a guest 0. */
+  async revokeOthers(sessionId: string, options?: SessionOptions): Promise<number> {
+    const operation = `${this.name}.revokeOthers`
+    const { family } = callOptions(this.plan, options, operation)
+    if (!isId(sessionId, operation)) return 0
+    const found = await this.store.read(family, sessionId, operation)
+    if (found.is !== 'done' || found.session.user === '') return 0
+    return await this.endAll(family, found.session.user, found.session.handle, operation)
+  }
+
+  /** How many sessions there are: counted by lists that every change keeps, not by looking at each. */
+  async getStats(options?: SessionOptions): Promise<SessionStats> {
+    const operation = `${this.name}.getStats`
+    const { family } = callOptions(this.plan, options, operation)
+    const count = async (listOf: (shard: number) => number): Promise<number> => {
+      const counts = Array.from({ length: SHARDS }, (_, shard) => this.store.count(family, listOf(shard), operation))
+      return (await Promise.all(counts)).reduce((sum, each) => sum + each, 0)
+    }
+    const [guestSessions, authenticatedSessions] = await Promise.all([count(guestsIn), count(usersIn)])
+    const totalSessions = guestSessions + authenticatedSessions
+    const { isConnected } = this.connection.look<{ isConnected: boolean }>('connection', operation)
+    const backend = isConnected ? 'redis' : 'memory'
+    return { totalSessions, activeSessions: totalSessions, guestSessions, authenticatedSessions, backend }
+  }
+
+  /** Ends every session. While Redis does not answer, every one that this process knows. */
+  async clearAllSessions(options?: SessionOptions): Promise<void> {
+    const operation = `${this.name}.clearAllSessions`
+    const { family } = callOptions(this.plan, options, operation)
+    for (let shard = 0; shard < SHARDS; shard++) {
+      for (const list of [usersIn(shard), guestsIn(shard)]) await this.endListed(family, list, operation)
+    }
+  }
+
+  /** The session that a request carries: read when it is asked for, and made when it has something to keep. */
+  openSession<Data extends SessionFields = SessionFields>(
+    source: CookieSource,
+    options: OpenOptions = {},
+  ): Promise<RequestSession<Data>> {
+    return RequestSession.open<Data>(this, source, options)
+  }
+
+  /** Lets what is in flight finish. Sessions stay; the instance closes with `close()`. */
+  async shutdown(): Promise<void> {
+    await Promise.resolve()
+  }
+
+  private async make(
+    user: string,
+    changes: Change[],
+    options: SessionOptions | undefined,
+    operation: string,
+  ): Promise<{ id: string; session: Known }> {
+    const { family, ttl, absoluteTtl, ipAddress, userAgent } = callOptions(this.plan, options, operation)
+    const idleMs = lifetimeMs(ttl, this.plan.idleMs, 'options.ttl', operation)
+    const absoluteMs = Math.max(lifetimeMs(absoluteTtl, this.plan.absoluteMs, 'options.absoluteTtl', operation), 1)
+    const all: Change[] = [...changes, ['.idle', String(idleMs)], ['.created', String(Date.now())]]
+    if (ipAddress !== undefined) all.push(['.ip', shown(ipAddress)])
+    if (userAgent !== undefined) all.push(['.agent', shown(userAgent)])
+    return await this.begin(family, user, absoluteMs, all, false, operation)
+  }
+
+  private async begin(
+    family: string,
+    user: string,
+    absoluteMs: number,
+    changes: readonly Change[],
+    logins: boolean,
+    operation: string,
+  ): Promise<{ id: string; session: Known }> {
+    const id = this.store.newId(user, operation)
+    const made = await this.store.create(family, id, user, absoluteMs, changes, logins, operation)
+    if (made.is === 'absent')
+      throw new HoldfastError({ code: 'E_CONFLICT', message: 'the session was ended while it was made', operation })
+    const { spare } = made.session
+    // Those of a shard share a list.
+    void this.store.sweep(family, spare, operation).catch(ignore)
+    return { id, session: made.session }
+  }
+
+  /** Goes on as another session. Null: it was ended meanwhile, which counts for more. */
+  private async move(
+    family: string,
+    at: string,
+    session: Known,
+    user: string,
+    leads: boolean,
+    changes: readonly Change[],
+    operation: string,
+  ): Promise<string | null> {
+    const absoluteMs = Math.max(1, session.absoluteLeftMs)
+    const all = [...fieldsOf(session), ...changes]
+    // Whoever is logged in already does not log in.
+    const { id, session: made } = await this.begin(family, user, absoluteMs, all, session.user !== '', operation)
+    const ended = await this.store.end(family, at, leads ? made.handle : '', operation)
+    if (ended.fate !== FATE_DONE) {
+      await this.store.end(family, made.handle, '', operation)
+      return null
+    }
+    const last = knownOf(ended)
+    if (last.version !== session.version) {
+      // Somebody changed it between both steps.
+      const before = new Map(fieldsOf(session).map(([name, text]) => [name, text as string]))
+      const late = differences(before, fieldsOf(last)).filter(([name]) => !changes.some(([other]) => other === name))
+      if (late.length > 0) await this.store.change(family, id, late, false, undefined, operation)
+    }
+    return id
+  }
+
+  private async open(
+    family: string,
+    at: string,
+    id: string,
+    sliding: boolean,
+    operation: string,
+  ): Promise<SessionData | null> {
+    const found = await this.store.read(family, at, operation)
+    if (found.is !== 'done') return null
+    const { session } = found
+    const idleMs = Number(session.own.idle)
+    if (!sliding || session.unusedMs < touchMsOf(this.plan, idleMs)) return sessionOf(id, session)
+    this.store.touch(family, found.at, operation)
+    const leftMs = Math.min(idleMs, session.absoluteLeftMs)
+    return sessionOf(id, { ...session, leftMs, unusedMs: 0 })
+  }
+
+  /** Ends it, and what took its place. */
+  private async end(family: string, id: string, operation: string): Promise<boolean> {
+    let at = id
+    for (let moves = 0; moves < MOST_TRIES; moves++) {
+      const { fate, text } = await this.store.end(family, at, '', operation)
+      if (fate !== FATE_MOVED) return fate === FATE_DONE
+      at = text
+    }
+    return false
+  }
+
+  private async endAll(family: string, user: string, keep: string, operation: string): Promise<number> {
+    const count = await this.store.endAll(family, user, keep, operation)
+    // Nobody can use them any more. What is left of them goes now, or of many as soon as there is time.
+    const gone = count > 0 ? this.readAll(family, user, operation).then(ignore, ignore) : null
+    if (count < PAGE) await gone
+    return count
+  }
+
+  /** Reads all of a user's sessions, and takes off the list what is no more. */
+  private async readAll(family: string, user: string, operation: string): Promise<SessionData[]> {
+    const sessions: SessionData[] = []
+    for (let from = 0; ; ) {
+      const handles = await this.store.list(family, user, LIST_USER, from, PAGE, operation)
+      const found = await Promise.all(handles.map((handle) => this.store.read(family, handle, operation)))
+      const gone: string[] = []
+      found.forEach((each, index) => {
+        const handle = handles[index] as string
+        if (each.is === 'done' && each.at === handle && each.session.user === user) {
+          sessions.push(sessionOf(handle, each.session))
+        } else if (each.is === 'absent' && !each.degraded) gone.push(handle)
+      })
+      await this.store.sweep(family, gone, operation)
+      if (handles.length < PAGE) return sessions
+      from += handles.length - gone.length
+    }
+  }
+
+  private async endListed(family: string, list: number, operation: string): Promise<void> {
+    for (;;) {
+      const handles = await this.store.list(family, '', list, 0, PAGE, operation)
+      if (handles.length === 0) return
+      const ended = await Promise.all(handles.map((handle) => this.store.end(family, handle, '', operation)))
+      const gone = handles.filter((_, index) => ended[index]?.fate !== FATE_DONE)
+      await this.store.sweep(family, gone, operation)
+    }
+  }
+}
+
+/** Whether it has the shape of an id. What has not, nobody has given out: there is no such session. */
+function isId(value: unknown, operation: string, path = 'sessionId'): value is string {
+  if (typeof value === 'string') return ID.test(value)
+  throw invalid(path, `${path} is ${describe(value)}; allowed: a text, the id of a session`, operation)
+}
+
+function checkUser(value: unknown, path: string, operation: string): string {
+  if (typeof value === 'string' && value !== '' && value.length <= MOST_USER && value.isWellFormed()) return value
+  const problem = typeof value === 'string' ? (value === '' ? 'empty' : 'too long, or no well-formed text') : describe(value)
+  throw invalid(path, `${path} is ${problem}; allowed: a text of 1 to ${MOST_USER} characters`, operation)
+}
+
+/** What is to be set and removed, as it crosses. */
+export function changesOf(data: unknown, path: string, operation: string): Change[] {
+  if (typeof data !== 'object' || data === null || Array.isArray(data))
+    throw invalid(path, `${path} is ${describe(data)}; allowed: an object, of which each field is kept by itself`, operation)
+  let size = 0
+  const changes: Change[] = []
+  for (const [name, value] of Object.entries(data)) {
+    const at = `${path}[${JSON.stringify(name)}]`
+    if (name === '' || name.length > MOST_NAME || !name.isWellFormed())
+      throw invalid(at, `a name in ${path} is empty, too long or no well-formed text; allowed: 1 to ${MOST_NAME} characters`, operation)
+    const text = value === undefined ? null : toJson(value, /^[A-Za-z_$][\w$]*$/.test(name) ? `${path}.${name}` : at, operation)
+    size += text?.length ?? 0
+    if (size > MOST_DATA)
+      throw invalid(path, `${path} has more than ${MOST_DATA} characters of JSON; a session is read with every request`, operation)
+    changes.push([`:${name}`, text])
+  }
+  return changes
+}
+
+/** What of the fields is new, and what is gone. */
+function differences(before: ReadonlyMap<string, string>, after: readonly Change[]): Change[] {
+  const set = after.filter(([, text]) => text !== null)
+  const changes = set.filter(([name, text]) => before.get(name) !== text)
+  const kept = new Set(set.map(([name]) => name))
+  for (const name of before.keys()) if (!kept.has(name)) changes.push([name, null])
+  return changes
+}
+
+/** The data that these texts were made of. */
+function parsed(texts: ReadonlyMap<string, string>): SessionFields {
+  return Object.fromEntries(Array.from(texts, ([name, text]) => [name.slice(1), JSON.parse(text) as unknown]))
+}
+
+/** All fields of a session as they cross. */
+function fieldsOf({ data, own }: Known): Change[] {
+  const users = Object.entries(data).map(([name, value]): Change => [`:${name}`, JSON.stringify(value)])
+  return [...users, ...Object.entries(own).map(([name, text]): Change => [`.${name}`, text])]
+}
+
+function sessionOf(id: string, session: Known): SessionData {
+  const { user, handle, data, own, version, degraded, leftMs, unusedMs } = session
+  const now = Date.now()
+  return {
+    id,
+    handle,
+    ...(user === '' ? {} : { userId: user }),
+    isGuest: user === '',
+    data,
+    createdAt: Number(own.created),
+    lastAccessedAt: now - unusedMs,
+    expiresAt: now + leftMs,
+    ...(own.ip === undefined ? {} : { ipAddress: own.ip }),
+    ...(own.agent === undefined ? {} : { userAgent: own.agent }),
+    version,
+    degraded,
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,117 @@
+// The session that a request carries: its cookie is read once, and nothing is made before there is something to keep.
+
+import type { CookieSource, CookieTarget } from './cookies.js'
+import type { SessionData, SessionManager, SessionUpdate } from './manager.js'
+import type { SessionFields, SessionOptions } from './options.js'
+
+/** Options of `openSession`. */
+export interface OpenOptions extends SessionOptions {}
+
+/** A request's session. What changes the id has to be given to the client: `commit(response)`. */
+export class RequestSession<Data extends SessionFields = SessionFields> {
+  private sent: string | null
+  private wasEnded = false
+
+  /** @internal */
+  static async open<Data extends SessionFields>(
+    manager: SessionManager,
+    source: CookieSource,
+    options: OpenOptions,
+  ): Promise<RequestSession<Data>> {
+    const id = manager.cookies.read(source)
+    const found = id === null ? null : await manager.getSession<Data>(id, options)
+    return new RequestSession<Data>(manager, options, id, found)
+  }
+
+  private constructor(
+    private readonly manager: SessionManager,
+    private readonly options: SessionOptions,
+    cookie: string | null,
+    private found: SessionData<Data> | null,
+  ) {
+    this.sent = cookie
+  }
+
+  /** The session; null: the client has none yet. */
+  get session(): SessionData<Data> | null {
+    return this.found
+  }
+
+  /** Its id; null: the client has none yet. */
+  get id(): string | null {
+    return this.found?.id ?? null
+  }
+
+  /** Whose it is; null: a guest's, or nobody's yet. */
+  get userId(): string | null {
+    return this.found?.userId ?? null
+  }
+
+  /** What it holds. */
+  get data(): Partial<Data> {
+    return this.found?.data ?? {}
+  }
+
+  /** Sets fields; undefined removes one. Makes a guest's session where there is none, or it has ended meanwhile. */
+  async set(data: Partial<Data>): Promise<void> {
+    const { manager, options, found } = this
+    if (found !== null && (await manager.updateSession(found.id, data, callOf(options)))) {
+      await this.look(found.id)
+      return
+    }
+    if (Object.values(data).every((value) => value === undefined)) return
+    await this.look(await manager.createSession(null, data, options))
+  }
+
+  /** Changes the data by a function of it, as `sessionManager.update`. False: there is no session. */
+  async update(change: SessionUpdate<Data>): Promise<boolean> {
+    if (this.found === null) return false
+    this.found = await this.manager.update<Data>(this.found.id, change, callOf(this.options))
+    return this.found !== null
+  }
+
+  /** Logs a user in, under a new id; what a guest has kept stays. */
+  async authenticate(userId: string, data?: SessionFields): Promise<void> {
+    await this.look(await this.manager.authenticate(this.id, userId, data, this.options))
+  }
+
+  /** Gives it a new id. False: there is no session. */
+  async rotate(): Promise<boolean> {
+    const id = this.found === null ? null : await this.manager.rotate(this.found.id, callOf(this.options))
+    if (id === null) return false
+    await this.look(id)
+    return true
+  }
+
+  /** Ends it. */
+  async destroy(): Promise<void> {
+    const { found } = this
+    this.found = null
+    this.wasEnded = true
+    if (found !== null) await this.manager.deleteSession(found.id, callOf(this.options))
+  }
+
+  /** Tells the client of its id, where it has another or none: a response, its headers, or the cookie store of Next. */
+  commit<Target extends CookieTarget>(target: Target): Target {
+    const { cookies } = this.manager
+    const { id, sent } = this
+    if (id !== null && id !== sent) {
+      cookies.set(target, id)
+      this.sent = id
+    } else if (id === null && sent !== null && this.wasEnded) {
+      cookies.clear(target)
+      this.sent = null
+    }
+    return target
+  }
+
+  private async look(id: string): Promise<void> {
+    this.wasEnded = false
+    this.found = await this.manager.getSession<Data>(id, { ...callOf(this.options), sliding: false })
+  }
+}
+
+/** What concerns a session that is there. */
+function callOf({ prefix }: SessionOptions): SessionOptions {
+  return prefix === undefined ? {} : { prefix }
+}

@@ -1,0 +1,246 @@
+// Sessions as they cross: what is asked, and what comes back.
+
+import type { Connection } from '../connection.js'
+import { HoldfastError } from '../errors.js'
+import {
+  DEED_CHANGE,
+  DEED_COUNT,
+  DEED_CREATE,
+  DEED_END,
+  DEED_END_ALL,
+  DEED_LIST,
+  DEED_READ,
+  DEED_SWEEP,
+  DEED_TOUCH,
+  FATE_ABSENT,
+  FATE_CONFLICT,
+  FATE_DONE,
+  OUTAGE_LOGINS,
+  encodeSession,
+  encodeSessions,
+} from '../generated/operations.js'
+import { DECODE_RAW } from '../inbox.js'
+import { SOFT_NEVER, type Slot } from '../slots.js'
+import type { SessionFields, SessionPlan } from './options.js'
+
+/** What the native side tells of a session. */
+export interface ToldText {
+  /** '': a guest. */
+  readonly user: string
+  readonly handle: string
+  readonly data: SessionFields
+  readonly own: { readonly idle?: string; readonly created?: string; readonly ip?: string; readonly agent?: string }
+  /** Guests beyond the bound. */
+  readonly spare: readonly string[]
+}
+
+/** An answer as it crosses. */
+export interface Told {
+  readonly fate: number
+  readonly degraded: boolean
+  readonly version: number
+  /** ms until it ends if nobody uses it. */
+  readonly leftMs: number
+  /** ms since it was used. */
+  readonly unusedMs: number
+  /** ms until it ends however much it is used. */
+  readonly absoluteLeftMs: number
+  /** Of a session that is there, its JSON; of one that moved, the handle of where it is. */
+  readonly text: string
+}
+
+/** A session that is there. */
+export interface Known extends ToldText {
+  readonly degraded: boolean
+  readonly version: number
+  readonly leftMs: number
+  readonly unusedMs: number
+  readonly absoluteLeftMs: number
+}
+
+/** A field of a change: its name with what tells users' from ours, and its JSON, or null where it goes. */
+export type Change = readonly [name: string, text: string | null]
+
+export const LIST_USER = 0
+export const SHARDS = 64
+/** The list of all users' sessions in a shard. */
+export const usersIn = (shard: number): number => 1 + 2 * shard
+/** The list of all guests' sessions in a shard. */
+export const guestsIn = (shard: number): number => 2 + 2 * shard
+
+const NO_ARGUMENTS: readonly string[] = []
+const ANY_VERSION = -1
+/** An id that was rotated leads to one that may have been rotated itself. */
+const MOST_MOVES = 8
+
+/** What became of a change. */
+export type Changed =
+  | { readonly is: 'done' | 'conflict'; readonly session: Known; readonly at: string }
+  | { readonly is: 'absent'; readonly degraded: boolean }
+
+export class SessionStore {
+  constructor(
+    private readonly connection: Connection,
+    private readonly plan: SessionPlan,
+  ) {}
+
+  /** An id for a session of this user; of a guest, ''. */
+  newId(user: string, operation: string): string {
+    return this.connection.look<string>('sessionId', operation, user)
+  }
+
+  /** A session by its id or handle, and under which of them it is; null: it is not there. */
+  async read(family: string, id: string, operation: string): Promise<Changed> {
+    return await this.follow(id, (at) => this.ask(DEED_READ, family, at, '', 0, ANY_VERSION, 0, NO_ARGUMENTS, operation))
+  }
+
+  async create(
+    family: string,
+    id: string,
+    user: string,
+    absoluteMs: number,
+    changes: readonly Change[],
+    logins: boolean,
+    operation: string,
+  ): Promise<Changed> {
+    // Each shard has its part of the guests.
+    const most = user === '' && this.plan.maxGuests > 0 ? Math.ceil(this.plan.maxGuests / SHARDS) : 0
+    const fields = argumentsOf(changes)
+    return changed(
+      await this.ask(DEED_CREATE, family, id, user, absoluteMs, ANY_VERSION, most, fields, operation, logins),
+      id,
+    )
+  }
+
+  async change(
+    family: string,
+    id: string,
+    changes: readonly Change[],
+    uses: boolean,
+    version: number | undefined,
+    operation: string,
+  ): Promise<Changed> {
+    const fields = argumentsOf(changes)
+    const expected = version ?? ANY_VERSION
+    return await this.follow(id, (at) =>
+      this.ask(DEED_CHANGE, family, at, '', uses ? 1 : 0, expected, 0, fields, operation),
+    )
+  }
+
+  /** Notes that it was used. Nobody waits for it. */
+  touch(family: string, id: string, operation: string): void {
+    const slot = this.begin(operation)
+    encodeSession(this.outbox(slot), slot.id, DEED_TOUCH, family, id, '', 0, ANY_VERSION, 0, this.plan.knownMs, this.plan.outage, NO_ARGUMENTS)
+    this.batchOf(slot).commitFor(slot, ignore)
+  }
+
+  /** Ends it, for one that takes its place or for good. Where another has its place already, that is told. */
+  async end(family: string, id: string, to: string, operation: string): Promise<Told> {
+    return await this.ask(DEED_END, family, id, to, to === '' ? 0 : this.plan.graceMs, ANY_VERSION, 0, NO_ARGUMENTS, operation)
+  }
+
+  /** Ends all of a user's but one. */
+  async endAll(family: string, user: string, keep: string, operation: string): Promise<number> {
+    return (await this.many(DEED_END_ALL, family, user, keep, LIST_USER, 0, 0, NO_ARGUMENTS, operation)) as number
+  }
+
+  async list(family: string, user: string, list: number, from: number, count: number, operation: string): Promise<string[]> {
+    return (await this.many(DEED_LIST, family, user, '', list, from, count, NO_ARGUMENTS, operation)) as string[]
+  }
+
+  async count(family: string, list: number, operation: string): Promise<number> {
+    return (await this.many(DEED_COUNT, family, '', '', list, 0, 0, NO_ARGUMENTS, operation)) as number
+  }
+
+  /** Takes off their list what is no more. */
+  async sweep(family: string, handles: readonly string[], operation: string): Promise<void> {
+    if (handles.length > 0) await this.many(DEED_SWEEP, family, '', '', LIST_USER, 0, 0, handles, operation)
+  }
+
+  private async follow(id: string, ask: (id: string) => Promise<Told>): Promise<Changed> {
+    let at = id
+    for (let moves = 0; moves < MOST_MOVES; moves++) {
+      const told = await ask(at)
+      if (told.fate === FATE_DONE || told.fate === FATE_CONFLICT || told.fate === FATE_ABSENT) return changed(told, at)
+      at = told.text
+    }
+    return { is: 'absent', degraded: false }
+  }
+
+  private ask(
+    deed: number,
+    family: string,
+    id: string,
+    other: string,
+    ms: number,
+    version: number,
+    most: number,
+    fields: readonly string[],
+    operation: string,
+    logins = false,
+  ): Promise<Told> {
+    const { knownMs, outage } = this.plan
+    const slot = this.begin(operation)
+    const mode = logins ? outage | OUTAGE_LOGINS : outage
+    encodeSession(this.outbox(slot), slot.id, deed, family, id, other, ms, version, most, knownMs, mode, fields)
+    return this.batchOf(slot).commitRead(slot) as Promise<Told>
+  }
+
+  private many(
+    deed: number,
+    family: string,
+    user: string,
+    keep: string,
+    list: number,
+    from: number,
+    count: number,
+    handles: readonly string[],
+    operation: string,
+  ): Promise<unknown> {
+    const slot = this.begin(operation)
+    const { absoluteMs, outage } = this.plan
+    encodeSessions(this.outbox(slot), slot.id, deed, family, user, keep, list, from, count, absoluteMs, outage, handles)
+    return this.batchOf(slot).commitRead(slot)
+  }
+
+  private begin(operation: string): Slot {
+    return this.connection.batch(operation).begin(DECODE_RAW, SOFT_NEVER, operation, 0)
+  }
+
+  private batchOf(slot: Slot): NonNullable<Slot['batch']> {
+    return slot.batch as NonNullable<Slot['batch']>
+  }
+
+  private outbox(slot: Slot): NonNullable<Slot['batch']>['outbox'] {
+    return this.batchOf(slot).outbox
+  }
+}
+
+function ignore(): void {}
+
+function argumentsOf(changes: readonly Change[]): string[] {
+  const out: string[] = []
+  for (const [name, text] of changes) out.push(name, text === null ? '0' : '1', text ?? '')
+  return out
+}
+
+function changed(told: Told, at: string): Changed {
+  const { fate, degraded } = told
+  if (fate !== FATE_DONE && fate !== FATE_CONFLICT) return { is: 'absent', degraded }
+  return { is: fate === FATE_DONE ? 'done' : 'conflict', session: knownOf(told), at }
+}
+
+/** What the text of an answer says. */
+export function knownOf({ text, degraded, version, leftMs, unusedMs, absoluteLeftMs }: Told): Known {
+  let session: ToldText
+  try {
+    session = JSON.parse(text) as ToldText
+  } catch (cause) {
+    throw new HoldfastError({
+      code: 'E_DATA',
+      message: 'a field of this session is no JSON; it was not written by this package and was left as it is',
+      cause,
+    })
+  }
+  return { ...session, degraded, version, leftMs, unusedMs, absoluteLeftMs }
+}

@@ -1,0 +1,471 @@
+//! The sessions of this process: all there are where memory is all there is, and otherwise copies of those that were read
+//! or written here, for the time when no server answers.
+//!
+//! Bounded by bytes. Expired ones go first, then copies, those first that were used longest ago. What waits for the
+//! server stays, and so does everything where memory is all there is: then what is new is refused.
+use std::collections::{BTreeSet, HashMap};
+
+use bytes::Bytes;
+use lru::LruCache;
+
+use super::Moment;
+use super::commands::answers::full;
+use crate::backend::session::{Ask, Deed, Delta, Outcome, Seen, Session, Told};
+use crate::backend::{Answer, Raw, Reply};
+use crate::base::keys::SessionKeys;
+use crate::base::stamp::{Stamp, Stamps};
+
+/// What a session costs beside its parts: its places in the order of use, of ends, and of its user's.
+const SEAT: usize = 640;
+/// What is not needed longer than this is let go of in one go, so that nobody waits for it.
+const STEP: usize = 64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// The server has it; when that was known last, µs of the boot clock.
+    Copy(u64),
+    /// It waits for the server, or there is none; of a copy that was changed, when it was one.
+    Own(Option<u64>),
+}
+
+enum Body {
+    Live(Session),
+    /// Another took its place; until then that is told.
+    Moved(Bytes, u64),
+}
+
+struct Seat {
+    body: Body,
+    standing: Standing,
+    /// µs of the server's clock.
+    ends: u64,
+    bytes: usize,
+}
+
+/// What of it is listed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Guest,
+    User,
+}
+
+pub struct Sessions {
+    /// Each is on one of both.
+    copies: LruCache<Bytes, Seat>,
+    own: HashMap<Bytes, Seat>,
+    /// By the part of their keys that is the user's.
+    users: HashMap<Bytes, BTreeSet<Bytes>>,
+    /// Those that end first, first. Copies among them may end later than here.
+    ends: BTreeSet<(u64, Bytes)>,
+    guests: usize,
+    bytes: usize,
+    limit: usize,
+}
+
+impl Sessions {
+    pub fn new(limit: usize) -> Self {
+        Self {
+            copies: LruCache::unbounded(),
+            own: HashMap::new(),
+            users: HashMap::new(),
+            ends: BTreeSet::new(),
+            guests: 0,
+            bytes: 0,
+            limit,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.copies.len() + self.own.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Answers what is asked. `alone`: for a server that doesn't answer, so that only what is known here counts, what
+    /// a server vouched for counts for so long, and what is changed waits for it.
+    pub fn apply(&mut self, key: &Bytes, ask: &Ask, moment: &Moment<'_>, alone: bool) -> Answer {
+        let told = |outcome| Reply::Session(Box::new(Told::new(outcome, key, moment.stamps)));
+        Ok(match &ask.deed {
+            Deed::Read => told(self.read(key, ask.known_ms, moment, alone)),
+            Deed::Write { delta, version, most } => {
+                return self.write(key, delta, *version, *most, ask.known_ms, moment, alone);
+            }
+            Deed::End { to, .. } => told(self.end(key, to.clone(), moment)),
+            Deed::EndAll { stamp, keep, .. } => {
+                let kept = keep.as_ref().and_then(|tail| SessionKeys::beside(key, tail));
+                Reply::Count(self.end_all(key, kept.as_ref(), Some(*stamp), moment))
+            }
+            Deed::List { from, count } => {
+                let mut found: Vec<(u64, Bytes)> = self.listed(key, moment);
+                found.sort_unstable();
+                let (from, count) = (usize::try_from(*from), usize::try_from(*count));
+                let page = found
+                    .into_iter()
+                    .skip(from.unwrap_or(usize::MAX))
+                    .take(count.unwrap_or(usize::MAX));
+                Reply::Raw(Raw::Array(
+                    page.map(|(_, session)| Raw::Bytes(SessionKeys::tail(&session))).collect(),
+                ))
+            }
+            Deed::Count => Reply::Count(self.listed(key, moment).len() as u64),
+            Deed::Sweep { tails } => {
+                for session in tails.iter().filter_map(|tail| SessionKeys::beside(key, tail)) {
+                    if !alone {
+                        self.remove(&session);
+                    }
+                }
+                Reply::Count(tails.len() as u64)
+            }
+        })
+    }
+
+    /// A session as it is known here.
+    pub fn peek(&self, key: &[u8]) -> Option<&Session> {
+        match self.seat(key).map(|seat| &seat.body) {
+            Some(Body::Live(session)) => Some(session),
+            _ => None,
+        }
+    }
+
+    /// Keeps what a server said.
+    pub fn learn(&mut self, seen: Seen, moment: &Moment<'_>) {
+        let Seen { key, session, all, keep } = seen;
+        if all {
+            self.end_all(&key, keep.as_ref(), None, moment);
+            return;
+        }
+        let Some(session) = session else {
+            self.remove(&key);
+            return;
+        };
+        let now = moment.now;
+        if let Some(Seat { body: Body::Live(known), standing: Standing::Copy(at), .. }) =
+            self.copies.get_mut(&key)
+            && known.version == session.version
+            && known.seen == session.seen
+            && known.born == session.born
+        {
+            *at = now;
+            return;
+        }
+        // What waits for its way to the server is newer than what was read there.
+        if self.own.contains_key(&key) {
+            return;
+        }
+        let kept = self.put(key.clone(), session, Standing::Copy(now), moment);
+        if !kept {
+            self.remove(&key);
+        }
+    }
+
+    /// What waited was written to the server, or given up.
+    pub fn settled(&mut self, key: &[u8], now: u64) {
+        if let Some((key, seat)) = self.own.remove_entry(key) {
+            self.copies.put(key, Seat { standing: Standing::Copy(now), ..seat });
+        }
+    }
+
+    /// What is known of it is worth nothing.
+    pub fn forget(&mut self, key: &[u8]) {
+        self.remove(key);
+    }
+
+    /// Lets go of what has ended, and says how many.
+    pub fn sweep(&mut self, stamps: &Stamps, at_most: usize) -> usize {
+        let now = stamps.server_micros();
+        let mut gone = 0;
+        while gone < at_most
+            && let Some((ends, key)) = self.ends.first().cloned()
+            && stamps.settle(Stamp { micros: ends, process: 0 }).micros <= now
+        {
+            self.remove(&key);
+            gone += 1;
+        }
+        gone
+    }
+
+    fn read(&mut self, key: &Bytes, known_ms: u64, moment: &Moment<'_>, alone: bool) -> Outcome {
+        match self.live(key, known_ms, moment, alone) {
+            Some(Body::Live(session)) => Outcome::Done(Box::new(session.clone())),
+            Some(Body::Moved(to, _)) => Outcome::Moved(to.clone()),
+            None => Outcome::Absent,
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are the parts of one question")]
+    fn write(
+        &mut self,
+        key: &Bytes,
+        delta: &Delta,
+        version: Option<u64>,
+        most: u64,
+        known_ms: u64,
+        moment: &Moment<'_>,
+        alone: bool,
+    ) -> Answer {
+        let told = |outcome| Ok(Reply::Session(Box::new(Told::new(outcome, key, moment.stamps))));
+        let mut session = match self.live(key, known_ms, moment, alone) {
+            Some(Body::Moved(to, _)) => return told(Outcome::Moved(to.clone())),
+            Some(Body::Live(session)) => {
+                let mut session = session.clone();
+                if version.is_some_and(|version| version != session.version) {
+                    return told(Outcome::Conflict(Box::new(session)));
+                }
+                session.apply(delta.clone());
+                session
+            }
+            None => match &delta.head {
+                Some(head) => {
+                    if head.user.is_empty() && most > 0 && !self.make_room_for_guest(most, alone) {
+                        return Err(full());
+                    }
+                    Session::begin(head.clone(), delta.clone())
+                }
+                None => return told(Outcome::Absent),
+            },
+        };
+        forget_removed(&mut session, moment);
+        let vouched = self.seat(key).and_then(Seat::vouched);
+        if !self.put(key.clone(), session.clone(), Standing::Own(vouched), moment) {
+            return Err(full());
+        }
+        told(Outcome::Done(Box::new(session)))
+    }
+
+    fn end(&mut self, key: &Bytes, to: Option<(Bytes, u64)>, moment: &Moment<'_>) -> Outcome {
+        let Some(seat) = self.remove(key) else { return Outcome::Absent };
+        let now = moment.stamps.server_micros();
+        let outcome = match seat.body {
+            Body::Live(session) if moment.settled(seat.ends) > now => {
+                Outcome::Done(Box::new(session))
+            }
+            Body::Moved(to, until) if moment.settled(until) > now => Outcome::Moved(to),
+            _ => Outcome::Absent,
+        };
+        if let (Some((to, grace_ms)), Outcome::Done(_)) = (to, &outcome) {
+            let until = now.saturating_add(grace_ms.saturating_mul(1000));
+            let bytes = SEAT + key.len() + to.len();
+            let (body, standing) = (Body::Moved(to, until), Standing::Own(None));
+            self.insert(key.clone(), Seat { body, standing, ends: until, bytes });
+        }
+        outcome
+    }
+
+    /// Ends all that are known of a user's. One that stays stands above the moment.
+    fn end_all(
+        &mut self,
+        key: &Bytes,
+        keep: Option<&Bytes>,
+        stamp: Option<Stamp>,
+        moment: &Moment<'_>,
+    ) -> u64 {
+        let Some(all) = user_of(key).and_then(|user| self.users.get(user)) else { return 0 };
+        let all: Vec<Bytes> = all.iter().filter(|one| Some(*one) != keep).cloned().collect();
+        let now = moment.stamps.server_micros();
+        let mut ended = 0;
+        for session in all {
+            let seat = self.remove(&session);
+            ended += u64::from(seat.is_some_and(|seat| {
+                matches!(seat.body, Body::Live(_)) && moment.settled(seat.ends) > now
+            }));
+        }
+        if let (Some(stamp), Some(keep)) = (stamp, keep)
+            && let Some(Seat { body: Body::Live(session), .. }) = self.seat_mut(keep)
+        {
+            session.born = session.born.max(Stamp { micros: stamp.micros + 1, ..stamp });
+        }
+        ended
+    }
+
+    /// What is there and counts still.
+    fn live(
+        &mut self,
+        key: &Bytes,
+        known_ms: u64,
+        moment: &Moment<'_>,
+        alone: bool,
+    ) -> Option<&Body> {
+        let now = moment.stamps.server_micros();
+        self.copies.promote(key);
+        let seat = self.seat(key)?;
+        let vouched = seat.vouched();
+        let too_old =
+            alone && vouched.is_some_and(|at| moment.now.saturating_sub(at) > known_ms * 1000);
+        let over = match &seat.body {
+            Body::Live(_) => moment.settled(seat.ends) <= now,
+            Body::Moved(_, until) => moment.settled(*until) <= now,
+        };
+        if too_old || over {
+            return None;
+        }
+        Some(&seat.body)
+    }
+
+    /// The live sessions of a list, by when they end.
+    fn listed(&self, key: &Bytes, moment: &Moment<'_>) -> Vec<(u64, Bytes)> {
+        let now = moment.stamps.server_micros();
+        let ends = |session: &Bytes| {
+            let seat = self.seat(session)?;
+            let live = matches!(seat.body, Body::Live(_)) && moment.settled(seat.ends) > now;
+            live.then(|| (moment.settled(seat.ends), session.clone()))
+        };
+        if let Some(user) = user_of(key) {
+            let all = self.users.get(user).into_iter().flatten();
+            return all.filter_map(ends).collect();
+        }
+        let all = self.copies.iter().map(|(session, _)| session).chain(self.own.keys());
+        let of =
+            all.filter(|session| SessionKeys::of(session).is_some_and(|keys| keys.all == *key));
+        of.filter_map(ends).collect()
+    }
+
+    /// One guest less where there are as many as may be. False: all of them wait for the server.
+    fn make_room_for_guest(&mut self, most: u64, alone: bool) -> bool {
+        // The bound is that of a shard.
+        let most = usize::try_from(most.saturating_mul(64)).unwrap_or(usize::MAX);
+        while self.guests >= most {
+            let mut soonest = self.ends.iter().map(|(_, key)| key).filter(|key| is_guest(key));
+            let may_go = |key: &&Bytes| !alone || self.copies.contains(*key);
+            let Some(key) = soonest.find(may_go).cloned() else { return false };
+            self.remove(&key);
+        }
+        true
+    }
+
+    fn put(
+        &mut self,
+        key: Bytes,
+        session: Session,
+        standing: Standing,
+        moment: &Moment<'_>,
+    ) -> bool {
+        let ends = session.ends(moment.stamps);
+        let bytes = SEAT + 2 * key.len() + session.bytes();
+        // What it replaces makes room, if there is room for it at all.
+        let before = self.seat(&key).map_or(0, |seat| seat.bytes);
+        if !self.make_room(bytes.saturating_sub(before), &key, moment) {
+            return false;
+        }
+        self.remove(&key);
+        self.insert(key, Seat { body: Body::Live(session), standing, ends, bytes });
+        true
+    }
+
+    fn make_room(&mut self, needed: usize, but: &Bytes, moment: &Moment<'_>) -> bool {
+        let Some(room) = self.limit.checked_sub(needed) else { return false };
+        if self.bytes > room {
+            self.sweep(moment.stamps, STEP);
+        }
+        while self.bytes > room {
+            let mut oldest = self.copies.iter().rev();
+            let Some(key) = oldest.find(|(key, _)| *key != but).map(|(key, _)| key.clone()) else {
+                return false;
+            };
+            self.remove(&key);
+        }
+        true
+    }
+
+    fn seat(&self, key: &[u8]) -> Option<&Seat> {
+        self.copies.peek(key).or_else(|| self.own.get(key))
+    }
+
+    fn seat_mut(&mut self, key: &[u8]) -> Option<&mut Seat> {
+        match self.own.get_mut(key) {
+            Some(seat) => Some(seat),
+            None => self.copies.peek_mut(key),
+        }
+    }
+
+    fn insert(&mut self, key: Bytes, seat: Seat) {
+        self.bytes += seat.bytes;
+        self.ends.insert((seat.ends, key.clone()));
+        match kind_of(&key) {
+            Kind::Guest => self.guests += 1,
+            Kind::User => {
+                if let Some(user) = part_of(&key) {
+                    self.users.entry(user).or_default().insert(key.clone());
+                }
+            }
+        }
+        match seat.standing {
+            Standing::Copy(_) => drop(self.copies.put(key, seat)),
+            Standing::Own(_) => drop(self.own.insert(key, seat)),
+        }
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Option<Seat> {
+        let (key, seat) = self.copies.pop_entry(key).or_else(|| self.own.remove_entry(key))?;
+        self.bytes -= seat.bytes;
+        self.ends.remove(&(seat.ends, key.clone()));
+        match kind_of(&key) {
+            Kind::Guest => self.guests -= 1,
+            Kind::User => {
+                if let Some(user) = part_of(&key)
+                    && let Some(all) = self.users.get_mut(&user)
+                {
+                    all.remove(&key);
+                    if all.is_empty() {
+                        self.users.remove(&user);
+                    }
+                }
+            }
+        }
+        Some(seat)
+    }
+}
+
+impl Seat {
+    /// When a server vouched for it last.
+    fn vouched(&self) -> Option<u64> {
+        match self.standing {
+            Standing::Copy(at) => Some(at),
+            Standing::Own(at) => at,
+        }
+    }
+}
+
+impl Moment<'_> {
+    fn settled(&self, micros: u64) -> u64 {
+        match micros {
+            u64::MAX => micros,
+            micros => self.stamps.settle(Stamp { micros, process: 0 }).micros,
+        }
+    }
+}
+
+/// That a field was removed has to be known only as long as an older value of it may come.
+fn forget_removed(session: &mut Session, moment: &Moment<'_>) {
+    const MANY: usize = 256;
+    const HOUR: u64 = 3_600_000_000;
+    if session.fields.len() > MANY {
+        let oldest = moment.stamps.server_micros().saturating_sub(HOUR);
+        session.fields.retain(|_, field| {
+            field.value.is_some() || moment.stamps.settle(field.stamp).micros > oldest
+        });
+    }
+}
+
+fn kind_of(session: &[u8]) -> Kind {
+    if is_guest(session) { Kind::Guest } else { Kind::User }
+}
+
+fn is_guest(session: &[u8]) -> bool {
+    SessionKeys::part(session).is_none_or(|part| part.first() != Some(&b'u'))
+}
+
+/// The part of a session's key that is its user's.
+fn part_of(session: &Bytes) -> Option<Bytes> {
+    SessionKeys::part(session).map(|part| session.slice_ref(part))
+}
+
+/// The same of the key of what is known of a user.
+fn user_of(key: &[u8]) -> Option<&[u8]> {
+    SessionKeys::user(key)
+}

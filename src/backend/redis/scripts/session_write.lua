@@ -1,0 +1,157 @@
+-- Makes a session, or changes it, by fields: of each the newest stamp counts. An ended one is never changed.
+-- KEYS: 1 session, 2 list of all in its shard; of a user's also 3 the moment before which all of the user's are ended,
+--       4 list of the user's (all in one slot)
+-- ARGV: 1 the session's name in the lists, 2 live | replay, 3 the version that it must have ('' = any), 4 born ('' = as it
+--       is), 5 used ('' = as it is; live: any other = now), 6 created, 7 absolute lifetime in ms ('' = it must be there),
+--       8 user, 9 how many are kept in the list (0 = all), then for each field: name, microseconds and process of its
+--       stamp, kept (1 | 0 = removed), value. Moments are microseconds of this server's clock.
+-- Returns: live: {1, names beyond those that are kept, fields and values of the hash} done, {0} it is not there,
+--          {2, {}, fields and values} it has another version, {3, name} another took its place; replay: 1 done, 0 it is
+--          ended, or not there
+-- The hash: v version, b born, s used, c created, a absolute lifetime, u user, x ended, t name of the one that took its
+-- place, g until when that is told; '.name' and ':name' fields: 'micros.process value', without a value if removed
+local live = ARGV[2] == 'live'
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local function text(number)
+  return string.format('%.0f', number)
+end
+local function answer(code, spare)
+  if not live then
+    return code == 1 and 1 or 0
+  end
+  if code == 0 then
+    return {0}
+  end
+  return {code, spare or {}, redis.call('HGETALL', KEYS[1])}
+end
+local is = redis.call('HMGET', KEYS[1], 'v', 'b', 's', 'c', 'a', 'x', 't', 'g')
+if is[6] then
+  return answer(0)
+end
+if is[7] then
+  if live and tonumber(is[8]) > now then
+    return {3, is[7]}
+  end
+  return answer(0)
+end
+local begins = not is[1]
+if begins and ARGV[7] == '' then
+  return answer(0)
+end
+local born = math.max(tonumber(is[2] or '0'), tonumber(ARGV[4] ~= '' and ARGV[4] or '0'))
+local used = tonumber(is[3] or '0')
+local created = tonumber(is[4] or ARGV[6])
+local absolute = tonumber(is[5] or ARGV[7])
+if ARGV[5] ~= '' then
+  used = math.max(used, live and now or tonumber(ARGV[5]))
+end
+if begins and live then
+  created = now
+  born = now
+end
+if KEYS[3] then
+  local epoch = tonumber(redis.call('GET', KEYS[3]) or '-1')
+  if epoch < 0 then
+    -- Nobody knows what was ended: whatever is there already is.
+    if not begins then
+      return answer(0)
+    end
+    epoch = redis.call('EXISTS', KEYS[4]) == 1 and born - 1 or 0
+    redis.call('SET', KEYS[3], text(epoch), 'PX', 86400000)
+  end
+  if begins and live then
+    born = math.max(born, epoch + 1)
+  elseif born <= epoch then
+    return answer(0)
+  end
+end
+if ARGV[3] ~= '' and ARGV[3] ~= is[1] then
+  -- Sent twice, it has been carried out already.
+  local mine = #ARGV > 9
+  for at = 10, #ARGV, 5 do
+    local known = redis.call('HGET', KEYS[1], ARGV[at])
+    local stamp = ARGV[at + 1] .. '.' .. ARGV[at + 2]
+    mine = mine and known and string.match(known, '^%d+%.%d+') == stamp
+  end
+  return answer(mine and 1 or 2)
+end
+local changed = begins
+for at = 10, #ARGV, 5 do
+  local micros, process = tonumber(ARGV[at + 1]), ARGV[at + 2]
+  local known = redis.call('HGET', KEYS[1], ARGV[at])
+  local newer = false
+  if known then
+    local other, by = string.match(known, '^(%d+)%.(%d+)')
+    other = tonumber(other)
+    newer = other > micros or (other == micros and tonumber(by) > tonumber(process))
+    if newer and live then
+      -- The last to arrive stands.
+      micros = other + 1
+      newer = false
+    end
+  end
+  if not newer then
+    local value = text(micros) .. '.' .. process
+    if ARGV[at + 3] == '1' then
+      value = value .. ' ' .. ARGV[at + 4]
+    end
+    redis.call('HSET', KEYS[1], ARGV[at], value)
+    changed = true
+  end
+end
+redis.call('HSET', KEYS[1], 'v', text(tonumber(is[1] or '0') + (changed and 1 or 0)), 'b', text(born), 's', text(used))
+if begins then
+  redis.call('HSET', KEYS[1], 'c', text(created), 'a', text(absolute), 'u', ARGV[8])
+end
+local idle = tonumber(string.match(redis.call('HGET', KEYS[1], '.idle') or '', ' (%d+)$') or '0')
+local ends = used + idle * 1000
+if absolute > 0 then
+  ends = math.min(ends, created + absolute * 1000)
+end
+if ends <= now then
+  redis.call('UNLINK', KEYS[1])
+  return answer(0)
+end
+local ends_ms = math.ceil(ends / 1000)
+local function list(key)
+  redis.call('ZADD', key, ends_ms, ARGV[1])
+  if redis.call('PTTL', key) < ends_ms - now / 1000 then
+    redis.call('PEXPIREAT', key, text(ends_ms))
+  end
+end
+redis.call('PEXPIREAT', KEYS[1], text(ends_ms))
+list(KEYS[2])
+if KEYS[3] then
+  list(KEYS[4])
+  -- It outlives all that it may end.
+  local last = math.max(ends_ms, absolute > 0 and (created / 1000 + absolute) or 0)
+  if redis.call('PTTL', KEYS[3]) < last - now / 1000 then
+    redis.call('PEXPIREAT', KEYS[3], text(last))
+  end
+end
+local spare = {}
+if begins then
+  for _, key in ipairs({KEYS[2], KEYS[4]}) do
+    local over = redis.call('ZRANGE', key, '-inf', '(' .. text(now / 1000), 'BYSCORE', 'LIMIT', 0, 16)
+    if #over > 0 then
+      redis.call('ZREM', key, unpack(over))
+    end
+  end
+  local most = tonumber(ARGV[9])
+  local beyond = most > 0 and redis.call('ZCARD', KEYS[2]) - most or 0
+  if beyond > 0 then
+    spare = redis.call('ZRANGE', KEYS[2], 0, math.min(beyond, 16) - 1)
+  end
+end
+-- That a field was removed has to be known only as long as somebody may bring an older value of it.
+if live and redis.call('HLEN', KEYS[1]) > 256 then
+  local all = redis.call('HGETALL', KEYS[1])
+  for at = 1, #all, 2 do
+    local micros = string.match(all[at + 1], '^(%d+)%.%d+$')
+    if micros and string.match(all[at], '^[.:]') and tonumber(micros) < now - 3600000000 then
+      redis.call('HDEL', KEYS[1], all[at])
+    end
+  end
+end
+return answer(1, spare)

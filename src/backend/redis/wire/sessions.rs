@@ -1,0 +1,308 @@
+//! Sessions as the server has them: a hash each, read as it is, and changed by scripts.
+use bytes::Bytes;
+use redis::{Cmd, Pipeline, Value as Resp};
+
+use super::super::failure;
+use super::{Wire, command, unexpected};
+use crate::backend::policy::CLOCK_ERROR;
+use crate::backend::redis::script::{SESSION_END, SESSION_END_ALL, SESSION_WRITE};
+use crate::backend::session::{Ask, Deed, Delta, Field, Outcome, Seen, Session, Told};
+use crate::backend::{Raw, Reply};
+use crate::base::error::{Error, Result};
+use crate::base::keys::SessionKeys;
+use crate::base::stamp::Stamp;
+
+/// What the replies to a question say: the answer, and what is known of sessions since.
+pub type Learnt = (Reply, Option<Seen>);
+
+/// A session that may be read.
+enum Stored {
+    Live(Session),
+    Ended,
+    Moved(Bytes),
+}
+
+impl Wire {
+    /// Adds a question's commands; answers how many replies it will have.
+    pub(super) fn encode_session(&self, key: &Bytes, ask: &Ask, out: &mut Pipeline) -> usize {
+        let now = self.stamps.server_micros() / 1000;
+        let live = format!("({now}");
+        match &ask.deed {
+            Deed::Read => {
+                out.add_command(command(&[b"HGETALL", key]));
+                let Some((epoch, _)) = SessionKeys::of(key).and_then(|keys| keys.user) else {
+                    return 1;
+                };
+                out.add_command(command(&[b"GET", &epoch]));
+                return 2;
+            }
+            Deed::Write { delta, version, most } => {
+                out.add_command(self.session_write(key, delta, *version, *most, b"live"));
+            }
+            Deed::End { to, .. } => {
+                out.add_command(self.session_end(key, to.as_ref(), b"live"));
+            }
+            Deed::EndAll { stamp, keep, absolute_ms } => {
+                let kept = keep.as_ref().and_then(|tail| SessionKeys::beside(key, tail));
+                out.add_command(self.end_all(key, *stamp, kept.as_ref(), *absolute_ms, b"live"));
+            }
+            Deed::List { from, count } => {
+                let (from, count) = (from.to_string(), count.to_string());
+                out.add_command(command(&[
+                    b"ZRANGE",
+                    key,
+                    live.as_bytes(),
+                    b"+inf",
+                    b"BYSCORE",
+                    b"LIMIT",
+                    from.as_bytes(),
+                    count.as_bytes(),
+                ]));
+            }
+            Deed::Count => {
+                out.add_command(command(&[b"ZCOUNT", key, live.as_bytes(), b"+inf"]));
+            }
+            Deed::Sweep { tails } => return sweep(key, tails, out),
+        }
+        1
+    }
+
+    pub(super) fn session_write(
+        &self,
+        key: &Bytes,
+        delta: &Delta,
+        version: Option<u64>,
+        most: u64,
+        mode: &[u8],
+    ) -> Cmd {
+        let Some(keys) = SessionKeys::of(key) else { return command(&[b"EXISTS", key]) };
+        let micros = |stamp: Stamp| self.stamps.settle(stamp).micros.to_string();
+        let text = |stamp: Option<Stamp>| stamp.map(micros).unwrap_or_default();
+        let head = delta.head.as_ref();
+        let tail = SessionKeys::tail(key);
+        let mut all: Vec<&[u8]> = vec![key, &keys.all];
+        if let Some((epoch, index)) = &keys.user {
+            all.extend([epoch.as_ref(), index]);
+        }
+        let mut cmd = SESSION_WRITE.call(&all, &[&tail, mode]);
+        cmd.arg(version.map(|version| version.to_string()).unwrap_or_default());
+        cmd.arg(text(delta.born)).arg(text(delta.seen));
+        cmd.arg(text(head.map(|head| head.created)));
+        cmd.arg(head.map(|head| head.absolute_ms.to_string()).unwrap_or_default());
+        cmd.arg(head.map(|head| head.user.as_ref()).unwrap_or_default()).arg(most);
+        for (name, Field { stamp, value }) in &delta.fields {
+            let stamp = self.stamps.settle(*stamp);
+            cmd.arg(name.as_ref()).arg(stamp.micros).arg(stamp.process);
+            cmd.arg(u8::from(value.is_some())).arg(value.as_deref().unwrap_or_default());
+        }
+        cmd
+    }
+
+    pub(super) fn session_end(&self, key: &Bytes, to: Option<&(Bytes, u64)>, mode: &[u8]) -> Cmd {
+        let Some(keys) = SessionKeys::of(key) else { return command(&[b"EXISTS", key]) };
+        let index = keys.user.map(|(_, index)| index);
+        let mut all: Vec<&[u8]> = vec![key, &keys.all];
+        all.extend(index.as_deref());
+        let (to, grace) = to.map(|(to, ms)| (to.as_ref(), *ms)).unwrap_or_default();
+        let known = self.config.tombstone_ttl.as_millis().to_string();
+        let (tail, grace) = (SessionKeys::tail(key), grace.to_string());
+        SESSION_END.call(&all, &[&tail, mode, to, grace.as_bytes(), known.as_bytes()])
+    }
+
+    pub(super) fn end_all(
+        &self,
+        key: &Bytes,
+        stamp: Stamp,
+        kept: Option<&Bytes>,
+        absolute_ms: u64,
+        mode: &[u8],
+    ) -> Cmd {
+        let index = SessionKeys::index_of(key).unwrap_or_default();
+        let mut all: Vec<&[u8]> = vec![key, &index];
+        all.extend(kept.map(Bytes::as_ref));
+        let micros = self.stamps.settle(stamp).micros.to_string();
+        let (keep, error) = (absolute_ms.to_string(), CLOCK_ERROR.to_string());
+        SESSION_END_ALL.call(&all, &[micros.as_bytes(), mode, keep.as_bytes(), error.as_bytes()])
+    }
+
+    /// What the replies say. `key` is the one that was asked for.
+    pub fn session_answer(&self, key: &Bytes, ask: &Ask, mut replies: Vec<Resp>) -> Result<Learnt> {
+        if let Some(Resp::ServerError(error)) =
+            replies.iter().find(|reply| matches!(reply, Resp::ServerError(_)))
+        {
+            return Err(failure::from_server(error));
+        }
+        let told = |outcome| Reply::Session(Box::new(Told::new(outcome, key, &self.stamps)));
+        let seen = |session: Option<&Session>| {
+            let session = session.cloned();
+            Some(Seen { key: key.clone(), session, all: false, keep: None })
+        };
+        match &ask.deed {
+            Deed::Read => {
+                let epoch = if replies.len() > 1 { replies.pop() } else { None };
+                let stored = self.stored(replies.pop().unwrap_or(Resp::Nil))?;
+                Ok(match stored {
+                    Stored::Live(session) if stands(&session, epoch)? => {
+                        let seen = seen(Some(&session));
+                        (told(Outcome::Done(Box::new(session))), seen)
+                    }
+                    Stored::Moved(to) => (told(Outcome::Moved(to)), seen(None)),
+                    Stored::Live(_) | Stored::Ended => (told(Outcome::Absent), seen(None)),
+                })
+            }
+            Deed::Write { .. } | Deed::End { .. } => {
+                let Some(Resp::Array(mut parts)) = replies.pop() else { return Err(unexpected()) };
+                let last = parts.pop().unwrap_or(Resp::Nil);
+                let ends = matches!(ask.deed, Deed::End { .. });
+                let code = if parts.is_empty() { &last } else { &parts[0] };
+                Ok(match code {
+                    Resp::Int(0) => (told(Outcome::Absent), seen(None)),
+                    Resp::Int(3) => (told(Outcome::Moved(text(&last)?)), seen(None)),
+                    Resp::Int(code @ (1 | 2)) => {
+                        let code = *code;
+                        let Stored::Live(session) = self.stored(last)? else {
+                            return Err(unexpected());
+                        };
+                        let seen = seen(Some(&session).filter(|_| !ends));
+                        let session = Box::new(session);
+                        let outcome = match code {
+                            1 => Outcome::Done(session),
+                            _ => Outcome::Conflict(session),
+                        };
+                        let mut told = Told::new(outcome, key, &self.stamps);
+                        if let (Some(Resp::Array(spare)), false) = (parts.get(1), ends) {
+                            told.spare = spare.iter().map(text).collect::<Result<_>>()?;
+                        }
+                        (Reply::Session(Box::new(told)), seen)
+                    }
+                    _ => return Err(unexpected()),
+                })
+            }
+            Deed::EndAll { keep, .. } => {
+                let keep = keep.as_ref().and_then(|tail| SessionKeys::beside(key, tail));
+                let seen = Seen { key: key.clone(), session: None, all: true, keep };
+                Ok((count(replies.pop())?, Some(seen)))
+            }
+            Deed::Count => Ok((count(replies.pop())?, None)),
+            Deed::List { .. } => {
+                let Some(Resp::Array(tails)) = replies.pop() else { return Err(unexpected()) };
+                let tails = tails.iter().map(|tail| text(tail).map(Raw::Bytes));
+                Ok((Reply::Raw(Raw::Array(tails.collect::<Result<_>>()?)), None))
+            }
+            Deed::Sweep { tails } => Ok((Reply::Count(tails.len() as u64), None)),
+        }
+    }
+
+    fn stored(&self, hash: Resp) -> Result<Stored> {
+        let pairs: Vec<(Resp, Resp)> = match hash {
+            Resp::Map(pairs) => pairs,
+            Resp::Array(flat) => {
+                let mut flat = flat.into_iter();
+                std::iter::from_fn(|| Some((flat.next()?, flat.next()?))).collect()
+            }
+            Resp::Nil => Vec::new(),
+            _ => return Err(unexpected()),
+        };
+        let mut session = Session::default();
+        let (mut is_whole, mut moved, mut told_until) = (false, None, 0);
+        for (name, value) in pairs {
+            let (Resp::BulkString(name), Resp::BulkString(value)) = (name, value) else {
+                return Err(unexpected());
+            };
+            let number = || number(&value).ok_or_else(damaged);
+            let moment = || number().map(|micros| Stamp { micros, process: 0 });
+            match name.as_slice() {
+                b"v" => (session.version, is_whole) = (number()?, true),
+                b"b" => session.born = moment()?,
+                b"s" => session.seen = moment()?,
+                b"c" => session.head.created = moment()?,
+                b"a" => session.head.absolute_ms = number()?,
+                b"u" => session.head.user = value.into(),
+                b"t" => moved = Some(Bytes::from(value)),
+                b"g" => told_until = number()?,
+                b"x" => return Ok(Stored::Ended),
+                _ => {
+                    let field = field(&value).ok_or_else(damaged)?;
+                    session.fields.insert(name.into(), field);
+                }
+            }
+        }
+        Ok(match moved {
+            Some(to) if told_until > self.stamps.server_micros() => Stored::Moved(to),
+            None if is_whole => {
+                self.stamps.observe(session.newest());
+                Stored::Live(session)
+            }
+            _ => Stored::Ended,
+        })
+    }
+}
+
+/// Whether all of the user's sessions were not ended since. What nobody knows is taken for ended.
+fn stands(session: &Session, epoch: Option<Resp>) -> Result<bool> {
+    match epoch {
+        None => Ok(true),
+        Some(Resp::Nil) => Ok(false),
+        Some(Resp::BulkString(epoch)) => {
+            Ok(session.born.micros > number(&epoch).ok_or_else(damaged)?)
+        }
+        Some(_) => Err(unexpected()),
+    }
+}
+
+/// Commands that take names off the lists, and what is left of their sessions.
+fn sweep(key: &Bytes, tails: &[Bytes], out: &mut Pipeline) -> usize {
+    let sessions: Vec<Bytes> =
+        tails.iter().filter_map(|tail| SessionKeys::beside(key, tail)).collect();
+    let Some(keys) = sessions.first().and_then(SessionKeys::of) else {
+        out.add_command(command(&[b"EXISTS", key]));
+        return 1;
+    };
+    let mut unlink: Vec<&[u8]> = vec![b"UNLINK"];
+    unlink.extend(sessions.iter().map(Bytes::as_ref));
+    out.add_command(command(&unlink));
+    let lists = std::iter::once(&keys.all).chain(keys.user.as_ref().map(|(_, index)| index));
+    let mut replies = 1;
+    for list in lists {
+        let mut remove: Vec<&[u8]> = vec![b"ZREM", list];
+        remove.extend(tails.iter().map(Bytes::as_ref));
+        out.add_command(command(&remove));
+        replies += 1;
+    }
+    replies
+}
+
+/// `micros.process`, and behind a space what it was set to.
+fn field(stored: &[u8]) -> Option<Field> {
+    let at = stored.iter().position(|&byte| byte == b' ');
+    let (stamp, value) = stored.split_at(at.unwrap_or(stored.len()));
+    let dot = stamp.iter().position(|&byte| byte == b'.')?;
+    let (micros, process) = (number(stamp.get(..dot)?)?, number(stamp.get(dot + 1..)?)?);
+    let value = at.and(value.get(1..)).map(Bytes::copy_from_slice);
+    Some(Field { stamp: Stamp { micros, process }, value })
+}
+
+fn number(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn text(value: &Resp) -> Result<Bytes> {
+    match value {
+        Resp::BulkString(bytes) => Ok(Bytes::copy_from_slice(bytes)),
+        _ => Err(unexpected()),
+    }
+}
+
+fn count(value: Option<Resp>) -> Result<Reply> {
+    match value {
+        Some(Resp::Int(count)) => Ok(Reply::Count(u64::try_from(count).unwrap_or(0))),
+        _ => Err(unexpected()),
+    }
+}
+
+fn damaged() -> Error {
+    Error::new(
+        crate::base::error::ErrorKind::Data,
+        "what is stored at this session's key is no session",
+    )
+}
