@@ -41,8 +41,33 @@ pub enum Wish {
     Session(Box<Delta>),
     /// Ends a session.
     End,
-    /// Ends all sessions of a user; the key is that of the moment. For so many ms at least it is known.
-    EndAll(u64),
+    /// Ends all sessions of a user but one; the key is that of the moments.
+    EndAll(EndAll),
+}
+
+/// Which sessions of a user are ended, at the moment of the intent's stamp.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndAll {
+    /// For so many ms at least it is known.
+    pub absolute_ms: u64,
+    /// What the key of the one that stays ends with.
+    pub keep: Option<Bytes>,
+    /// The last moment at which that was not the one that stayed.
+    pub others: Option<Stamp>,
+}
+
+impl EndAll {
+    /// Both as one, in whatever order they came.
+    pub fn fold(self, stamp: Stamp, other: Self, at: Stamp) -> (Stamp, Self) {
+        if at > stamp {
+            return other.fold(at, self, stamp);
+        }
+        let same = self.keep.is_some() && self.keep == other.keep;
+        let before = if same { other.others } else { Some(at) };
+        let absolute_ms = self.absolute_ms.max(other.absolute_ms);
+        let others = self.others.max(before).filter(|_| self.keep.is_some());
+        (stamp, Self { absolute_ms, others, ..self })
+    }
 }
 
 impl Intent {
@@ -69,6 +94,7 @@ impl Intent {
             }
             Wish::Rate(owed) => Wish::Rate(owed.moved(moved, &|at| at)),
             Wish::Session(delta) => Wish::Session(Box::new(delta.moved(moved))),
+            Wish::EndAll(end) => Wish::EndAll(EndAll { others: end.others.map(moved), ..end }),
             wish => wish,
         };
         Self { key: self.key, stamp: moved(self.stamp), wish }

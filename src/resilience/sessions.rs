@@ -2,13 +2,11 @@
 use bytes::Bytes;
 
 use super::local::Local;
-use crate::backend::intent::{Intent, Wish};
+use crate::backend::intent::{EndAll, Intent, Wish};
 use crate::backend::memory::{Moment, full};
 use crate::backend::session::{Ask, Deed, Delta, Outage, Outcome};
 use crate::backend::{Answer, Reply};
 use crate::base::error::{Error, Result};
-use crate::base::keys::SessionKeys;
-use crate::base::stamp::Stamp;
 
 impl Local {
     /// Answers what is asked of a session from memory, with its intent in the journal.
@@ -36,12 +34,9 @@ impl Local {
             }
             Deed::EndAll { stamp, keep, absolute_ms } => {
                 let answer = self.store.sessions.apply(key, ask, moment, true);
-                let wish = Wish::EndAll(*absolute_ms);
+                let (absolute_ms, keep) = (*absolute_ms, keep.clone());
+                let wish = Wish::EndAll(EndAll { absolute_ms, keep, others: None });
                 self.journal.end_session(Intent { key: key.clone(), stamp: *stamp, wish });
-                let kept = keep.as_ref().and_then(|tail| SessionKeys::beside(key, tail));
-                if let Some(kept) = kept {
-                    self.keep_session(kept, *stamp);
-                }
                 answer
             }
             Deed::Read => self.store.sessions.apply(key, ask, moment, true).map(degraded),
@@ -49,14 +44,6 @@ impl Local {
                 self.store.sessions.apply(key, ask, moment, true)
             }
         }
-    }
-
-    /// The one that stays stands above what ended the others; it is made anew if it is not there any more.
-    fn keep_session(&mut self, key: Bytes, stamp: Stamp) {
-        let Some(session) = self.store.sessions.peek(&key) else { return };
-        let delta = Delta::of(session);
-        let stamp = delta.stamp().unwrap_or(stamp);
-        self.journal.change_session(&key, stamp, delta);
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use holdfast::backend::{Answer, Reply};
 
 use crate::subject::Subject;
-use crate::{Kind, invalidations, loads, rates, raw, values};
+use crate::{Kind, invalidations, loads, rates, raw, sessions, values};
 
 pub type Case = for<'a> fn(&'a mut Subject) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
@@ -34,6 +34,7 @@ pub fn cases(kind: Kind) -> Cases {
         Kind::Hold => loads::hold(),
         Kind::Change => raw::change(),
         Kind::Rate => rates::rate(),
+        Kind::Session => sessions::session(),
         Kind::Command => raw::command(),
         Kind::Pipeline => raw::pipeline(),
     }

@@ -27,6 +27,7 @@ mod invalidations;
 mod loads;
 mod rates;
 mod raw;
+mod sessions;
 mod subject;
 mod values;
 
@@ -50,12 +51,13 @@ pub enum Kind {
     Clear,
     Change,
     Rate,
+    Session,
     Command,
     Pipeline,
 }
 
 impl Kind {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Get,
         Self::Set,
         Self::Delete,
@@ -68,6 +70,7 @@ impl Kind {
         Self::Clear,
         Self::Change,
         Self::Rate,
+        Self::Session,
         Self::Command,
         Self::Pipeline,
     ];
@@ -88,6 +91,7 @@ impl Kind {
             Op::Clear { .. } => Self::Clear,
             Op::Change { .. } => Self::Change,
             Op::Rate { .. } => Self::Rate,
+            Op::Session { .. } => Self::Session,
             Op::Command { .. } => Self::Command,
             Op::Pipeline { .. } => Self::Pipeline,
         }

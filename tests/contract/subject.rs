@@ -6,6 +6,7 @@ use bytes::Bytes;
 use holdfast::backend::memory::Memory;
 use holdfast::backend::rate::{Decision, Limiter, Verb};
 use holdfast::backend::redis::Redis;
+use holdfast::backend::session::{self, Deed, Outage, Outcome};
 use holdfast::backend::{
     Act, Answer, Ask, Backend, Change, Found, Lease, Loading, Operation, Policy, Raw, Removal,
     Reply, Scope, Tags, Value,
@@ -326,6 +327,27 @@ impl Subject {
         match self.run(Operation::Rate { key, limiter: limiter.clone(), act }).await.unwrap() {
             Reply::Decision(decision) => *decision,
             other => panic!("a limiter answered {other:?}"),
+        }
+    }
+
+    /// The key of a user's session, or of a guest's, whose name begins with g.
+    pub fn session(&self, name: &str) -> Bytes {
+        let kind = if name.starts_with('g') { 'g' } else { 'u' };
+        let user = name.split('-').next().unwrap_or_default();
+        let tail = format!("{kind}{user:a<22}.{name:b<43}");
+        self.keys.session(&self.place, &tail)
+    }
+
+    pub async fn ask_session(&mut self, key: &Bytes, deed: Deed) -> Reply {
+        let ask = session::Ask { deed, outage: Outage::Local, logins: true, known_ms: 60_000 };
+        let (key, ask) = (key.clone(), Box::new(ask));
+        self.run(Operation::Session { key, ask }).await.unwrap()
+    }
+
+    pub async fn in_session(&mut self, key: &Bytes, deed: Deed) -> Outcome {
+        match self.ask_session(key, deed).await {
+            Reply::Session(told) => told.outcome,
+            other => panic!("a session answered {other:?}"),
         }
     }
 

@@ -12,7 +12,7 @@ use super::Moment;
 use super::commands::answers::full;
 use crate::backend::session::{Ask, Deed, Delta, Outcome, Seen, Session, Told};
 use crate::backend::{Answer, Raw, Reply};
-use crate::base::keys::SessionKeys;
+use crate::base::keys::{SESSION_TAIL, SessionKeys};
 use crate::base::stamp::{Stamp, Stamps};
 
 /// What a session costs beside its parts: its places in the order of use, of ends, and of its user's.
@@ -53,7 +53,7 @@ pub struct Sessions {
     /// Each is on one of both.
     copies: LruCache<Bytes, Seat>,
     own: HashMap<Bytes, Seat>,
-    /// By the part of their keys that is the user's.
+    /// By what the keys of all of a user's begin with.
     users: HashMap<Bytes, BTreeSet<Bytes>>,
     /// Those that end first, first. Copies among them may end later than here.
     ends: BTreeSet<(u64, Bytes)>,
@@ -97,9 +97,9 @@ impl Sessions {
                 return self.write(key, delta, *version, *most, ask.known_ms, moment, alone);
             }
             Deed::End { to, .. } => told(self.end(key, to.clone(), moment)),
-            Deed::EndAll { stamp, keep, .. } => {
+            Deed::EndAll { keep, .. } => {
                 let kept = keep.as_ref().and_then(|tail| SessionKeys::beside(key, tail));
-                Reply::Count(self.end_all(key, kept.as_ref(), Some(*stamp), moment))
+                Reply::Count(self.end_all(key, kept.as_ref(), moment))
             }
             Deed::List { from, count } => {
                 let mut found: Vec<(u64, Bytes)> = self.listed(key, moment);
@@ -137,7 +137,7 @@ impl Sessions {
     pub fn learn(&mut self, seen: Seen, moment: &Moment<'_>) {
         let Seen { key, session, all, keep } = seen;
         if all {
-            self.end_all(&key, keep.as_ref(), None, moment);
+            self.end_all(&key, keep.as_ref(), moment);
             return;
         }
         let Some(session) = session else {
@@ -257,15 +257,9 @@ impl Sessions {
         outcome
     }
 
-    /// Ends all that are known of a user's. One that stays stands above the moment.
-    fn end_all(
-        &mut self,
-        key: &Bytes,
-        keep: Option<&Bytes>,
-        stamp: Option<Stamp>,
-        moment: &Moment<'_>,
-    ) -> u64 {
-        let Some(all) = user_of(key).and_then(|user| self.users.get(user)) else { return 0 };
+    /// Ends all that are known of a user's, but one.
+    fn end_all(&mut self, key: &Bytes, keep: Option<&Bytes>, moment: &Moment<'_>) -> u64 {
+        let Some(all) = user_of(key).and_then(|user| self.users.get(&user)) else { return 0 };
         let all: Vec<Bytes> = all.iter().filter(|one| Some(*one) != keep).cloned().collect();
         let now = moment.stamps.server_micros();
         let mut ended = 0;
@@ -274,11 +268,6 @@ impl Sessions {
             ended += u64::from(seat.is_some_and(|seat| {
                 matches!(seat.body, Body::Live(_)) && moment.settled(seat.ends) > now
             }));
-        }
-        if let (Some(stamp), Some(keep)) = (stamp, keep)
-            && let Some(Seat { body: Body::Live(session), .. }) = self.seat_mut(keep)
-        {
-            session.born = session.born.max(Stamp { micros: stamp.micros + 1, ..stamp });
         }
         ended
     }
@@ -316,7 +305,7 @@ impl Sessions {
             live.then(|| (moment.settled(seat.ends), session.clone()))
         };
         if let Some(user) = user_of(key) {
-            let all = self.users.get(user).into_iter().flatten();
+            let all = self.users.get(&user).into_iter().flatten();
             return all.filter_map(ends).collect();
         }
         let all = self.copies.iter().map(|(session, _)| session).chain(self.own.keys());
@@ -374,13 +363,6 @@ impl Sessions {
 
     fn seat(&self, key: &[u8]) -> Option<&Seat> {
         self.copies.peek(key).or_else(|| self.own.get(key))
-    }
-
-    fn seat_mut(&mut self, key: &[u8]) -> Option<&mut Seat> {
-        match self.own.get_mut(key) {
-            Some(seat) => Some(seat),
-            None => self.copies.peek_mut(key),
-        }
     }
 
     fn insert(&mut self, key: Bytes, seat: Seat) {
@@ -460,12 +442,13 @@ fn is_guest(session: &[u8]) -> bool {
     SessionKeys::part(session).is_none_or(|part| part.first() != Some(&b'u'))
 }
 
-/// The part of a session's key that is its user's.
+/// What the keys of all of its user's begin with.
 fn part_of(session: &Bytes) -> Option<Bytes> {
-    SessionKeys::part(session).map(|part| session.slice_ref(part))
+    SessionKeys::part(session)
+        .map(|part| session.slice(..session.len() - (SESSION_TAIL - part.len())))
 }
 
-/// The same of the key of what is known of a user.
-fn user_of(key: &[u8]) -> Option<&[u8]> {
-    SessionKeys::user(key)
+/// The same beside the key of what is known of a user.
+fn user_of(key: &[u8]) -> Option<Bytes> {
+    SessionKeys::beside(key, SessionKeys::user(key)?)
 }

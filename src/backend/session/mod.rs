@@ -41,7 +41,7 @@ pub struct Head {
 pub struct Delta {
     /// With it a session that is not there is made.
     pub head: Option<Head>,
-    /// Since when it stands above what ended all sessions of its user.
+    /// Since when it is there; with a head. What ended all of its user's before is not about it.
     pub born: Option<Stamp>,
     /// When it was used.
     pub seen: Option<Stamp>,
@@ -197,19 +197,9 @@ impl Delta {
     /// Both as one, in whatever order they came.
     pub fn fold(&mut self, other: Self) {
         self.head = self.head.take().or(other.head);
-        self.born = self.born.max(other.born);
+        self.born = self.born.or(other.born);
         self.seen = self.seen.max(other.seen);
         merge(&mut self.fields, other.fields);
-    }
-
-    /// All that a session is, to be made anew where it is not there.
-    pub fn of(session: &Session) -> Self {
-        Self {
-            head: Some(session.head.clone()),
-            born: Some(session.born),
-            seen: Some(session.seen),
-            fields: session.fields.clone(),
-        }
     }
 
     pub fn moved(mut self, moved: &dyn Fn(Stamp) -> Stamp) -> Self {
@@ -236,8 +226,7 @@ impl Session {
     }
 
     pub fn apply(&mut self, delta: Delta) {
-        let Delta { head: _, born, seen, fields } = delta;
-        self.born = born.map_or(self.born, |born| born.max(self.born));
+        let Delta { head: _, born: _, seen, fields } = delta;
         self.seen = seen.map_or(self.seen, |seen| seen.max(self.seen));
         self.version += u64::from(!fields.is_empty());
         merge(&mut self.fields, fields);

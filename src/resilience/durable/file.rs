@@ -75,6 +75,17 @@ impl State {
                     }
                 }
             }
+            Read::Intent(Intent { key, stamp, wish: Wish::EndAll(end) }) => {
+                match self.intents.get_mut(&key) {
+                    Some(Intent { wish: Wish::EndAll(known), stamp: at, .. }) => {
+                        (*at, *known) = end.fold(stamp, known.clone(), *at);
+                    }
+                    _ => {
+                        let wish = Wish::EndAll(end);
+                        self.intents.insert(key.clone(), Intent { key, stamp, wish });
+                    }
+                }
+            }
             // Of a set that it finds there it is a part, as in the journal.
             Read::Intent(Intent { key, stamp, wish: Wish::Expire })
                 if self.intents.get(&key).is_some_and(|old| is_older_set(old, stamp)) =>

@@ -12,7 +12,7 @@ use bytes::{Buf, BufMut, Bytes};
 use super::super::journal::Invalidation;
 use super::{changes, rates, sessions};
 use crate::backend::change::Entry;
-use crate::backend::intent::{Intent, Wish};
+use crate::backend::intent::{EndAll, Intent, Wish};
 use crate::backend::rate::{Due, Limiter};
 use crate::backend::redis::Identity;
 use crate::backend::{Policy, Removal, Scope, Tags, Value};
@@ -202,10 +202,12 @@ impl Record<'_> {
             Self::Intent(Intent { key, stamp, wish: Wish::End }) => {
                 put_stamped(out, 17, *stamp, key);
             }
-            Self::Intent(Intent { key, stamp, wish: Wish::EndAll(ms) }) => {
+            Self::Intent(Intent { key, stamp, wish: Wish::EndAll(end) }) => {
                 out.put_u8(18);
                 put_stamp(out, *stamp);
-                out.put_u64_le(*ms);
+                out.put_u64_le(end.absolute_ms);
+                put_stamp(out, end.others.unwrap_or_default());
+                changes::put_text(out, end.keep.as_deref().unwrap_or_default());
                 out.put_slice(key);
             }
             Self::Charge { key, limiter, due } => {
@@ -372,7 +374,10 @@ fn read(mut body: Bytes) -> Option<Read> {
         }
         18 => {
             let stamp = get_stamp(&mut body)?;
-            let wish = Wish::EndAll(body.try_get_u64_le().ok()?);
+            let absolute_ms = body.try_get_u64_le().ok()?;
+            let others = Some(get_stamp(&mut body)?).filter(|&at| at != Stamp::default());
+            let keep = Some(changes::get_text(&mut body)?).filter(|keep| !keep.is_empty());
+            let wish = Wish::EndAll(EndAll { absolute_ms, keep, others });
             Read::Intent(Intent { key: body, stamp, wish })
         }
         _ => return None,

@@ -48,13 +48,16 @@ impl Journal {
     }
 
     pub(super) fn put_end(&mut self, intent: Intent) {
-        if let Some(waiting) = self.revocations.peek(&intent.key)
-            && waiting.stamp >= intent.stamp
+        let Intent { key, mut stamp, mut wish } = intent;
+        let waiting = self.revocations.peek(&key);
+        if let Wish::EndAll(end) = &wish
+            && let Some(Intent { wish: Wish::EndAll(known), stamp: at, .. }) = waiting
         {
-            return;
+            let both = end.clone().fold(stamp, known.clone(), *at);
+            (stamp, wish) = (both.0, Wish::EndAll(both.1));
         }
-        self.forget(&intent.key);
-        self.put(intent);
+        self.forget(&key);
+        self.put(Intent { key, stamp, wish });
     }
 
     /// What ends sessions, those first that came first.

@@ -1,8 +1,8 @@
 -- Makes a session, or changes it, by fields: of each the newest stamp counts. An ended one is never changed.
--- KEYS: 1 session, 2 list of all in its shard; of a user's also 3 the moment before which all of the user's are ended,
+-- KEYS: 1 session, 2 list of all in its shard; of a user's also 3 the moments before which all of the user's are ended,
 --       4 list of the user's (all in one slot)
--- ARGV: 1 the session's name in the lists, 2 live | replay, 3 the version that it must have ('' = any), 4 born ('' = as it
---       is), 5 used ('' = as it is; live: any other = now), 6 created, 7 absolute lifetime in ms ('' = it must be there),
+-- ARGV: 1 the session's name in the lists, 2 live | replay, 3 the version that it must have ('' = any), 4 born, 5 used
+--       ('' = as it is; live: any other = now), 6 created, 7 absolute lifetime in ms ('' = it must be there),
 --       8 user, 9 how many are kept in the list (0 = all), then for each field: name, microseconds and process of its
 --       stamp, kept (1 | 0 = removed), value. Moments are microseconds of this server's clock.
 -- Returns: live: {1, names beyond those that are kept, fields and values of the hash} done, {0} it is not there,
@@ -20,10 +20,12 @@ local function answer(code, spare)
   if not live then
     return code == 1 and 1 or 0
   end
-  if code == 0 then
+  -- Its time may have come just now.
+  local all = code > 0 and redis.call('HGETALL', KEYS[1]) or {}
+  if #all == 0 then
     return {0}
   end
-  return {code, spare or {}, redis.call('HGETALL', KEYS[1])}
+  return {code, spare or {}, all}
 end
 local is = redis.call('HMGET', KEYS[1], 'v', 'b', 's', 'c', 'a', 'x', 't', 'g')
 if is[6] then
@@ -39,7 +41,7 @@ local begins = not is[1]
 if begins and ARGV[7] == '' then
   return answer(0)
 end
-local born = math.max(tonumber(is[2] or '0'), tonumber(ARGV[4] ~= '' and ARGV[4] or '0'))
+local born = tonumber(is[2] or ARGV[4])
 local used = tonumber(is[3] or '0')
 local created = tonumber(is[4] or ARGV[6])
 local absolute = tonumber(is[5] or ARGV[7])
@@ -51,8 +53,10 @@ if begins and live then
   born = now
 end
 if KEYS[3] then
-  local epoch = tonumber(redis.call('GET', KEYS[3]) or '-1')
-  if epoch < 0 then
+  -- As session_end_all.lua writes them.
+  local last, other, stays = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+) ?(%d*) ?(.*)$')
+  local epoch = tonumber(stays == ARGV[1] and other or last)
+  if not epoch then
     -- Nobody knows what was ended: whatever is there already is.
     if not begins then
       return answer(0)

@@ -7,7 +7,7 @@ use redis::{Cmd, Pipeline};
 use super::super::script::{CHANGE, NOTE_CLEAR, REPLAY_DELETE, REPLAY_SET};
 use super::{Group, Wire, command};
 use crate::backend::change::{Change, Entry, KNOWN_MS};
-use crate::backend::intent::{Intent, Wish};
+use crate::backend::intent::{EndAll, Intent, Wish};
 use crate::backend::{Scope, Value};
 use crate::base::keys::Keys;
 use crate::base::plant::Plant;
@@ -65,7 +65,13 @@ impl Wire {
                 out.add_command(self.session_write(key, delta, None, 0, b"replay"))
             }
             Wish::End => out.add_command(self.session_end(key, None, b"replay")),
-            Wish::EndAll(ms) => out.add_command(self.end_all(key, *stamp, None, *ms, b"replay")),
+            Wish::EndAll(EndAll { absolute_ms, keep, others }) => {
+                if let Some(at) = others {
+                    out.add_command(self.end_all(key, *at, None, *absolute_ms, b"replay"));
+                }
+                out.add_command(self.end_all(key, *stamp, keep.as_ref(), *absolute_ms, b"replay"));
+                return 1 + usize::from(others.is_some());
+            }
             Wish::Expire => out.add_command(self.expire(key, *stamp, false)),
             Wish::Delete => out.add_command(self.replay_delete(key, *stamp)),
         };

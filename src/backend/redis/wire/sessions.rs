@@ -43,8 +43,7 @@ impl Wire {
                 out.add_command(self.session_end(key, to.as_ref(), b"live"));
             }
             Deed::EndAll { stamp, keep, absolute_ms } => {
-                let kept = keep.as_ref().and_then(|tail| SessionKeys::beside(key, tail));
-                out.add_command(self.end_all(key, *stamp, kept.as_ref(), *absolute_ms, b"live"));
+                out.add_command(self.end_all(key, *stamp, keep.as_ref(), *absolute_ms, b"live"));
             }
             Deed::List { from, count } => {
                 let (from, count) = (from.to_string(), count.to_string());
@@ -113,16 +112,16 @@ impl Wire {
         &self,
         key: &Bytes,
         stamp: Stamp,
-        kept: Option<&Bytes>,
+        keep: Option<&Bytes>,
         absolute_ms: u64,
         mode: &[u8],
     ) -> Cmd {
         let index = SessionKeys::index_of(key).unwrap_or_default();
-        let mut all: Vec<&[u8]> = vec![key, &index];
-        all.extend(kept.map(Bytes::as_ref));
         let micros = self.stamps.settle(stamp).micros.to_string();
-        let (keep, error) = (absolute_ms.to_string(), CLOCK_ERROR.to_string());
-        SESSION_END_ALL.call(&all, &[micros.as_bytes(), mode, keep.as_bytes(), error.as_bytes()])
+        let (known, error) = (absolute_ms.to_string(), CLOCK_ERROR.to_string());
+        let keep = keep.map(Bytes::as_ref).unwrap_or_default();
+        let args = [micros.as_bytes(), mode, known.as_bytes(), error.as_bytes(), keep];
+        SESSION_END_ALL.call(&[key, &index], &args)
     }
 
     /// What the replies say. `key` is the one that was asked for.
@@ -142,7 +141,7 @@ impl Wire {
                 let epoch = if replies.len() > 1 { replies.pop() } else { None };
                 let stored = self.stored(replies.pop().unwrap_or(Resp::Nil))?;
                 Ok(match stored {
-                    Stored::Live(session) if stands(&session, epoch)? => {
+                    Stored::Live(session) if stands(&session, &SessionKeys::tail(key), epoch)? => {
                         let seen = seen(Some(&session));
                         (told(Outcome::Done(Box::new(session))), seen)
                     }
@@ -238,16 +237,18 @@ impl Wire {
     }
 }
 
-/// Whether all of the user's sessions were not ended since. What nobody knows is taken for ended.
-fn stands(session: &Session, epoch: Option<Resp>) -> Result<bool> {
-    match epoch {
-        None => Ok(true),
-        Some(Resp::Nil) => Ok(false),
-        Some(Resp::BulkString(epoch)) => {
-            Ok(session.born.micros > number(&epoch).ok_or_else(damaged)?)
-        }
-        Some(_) => Err(unexpected()),
-    }
+/// Whether it is not among those of its user's that were ended together. What nobody knows is taken for ended.
+fn stands(session: &Session, tail: &[u8], moments: Option<Resp>) -> Result<bool> {
+    let moments = match moments {
+        None => return Ok(true),
+        Some(Resp::Nil) => return Ok(false),
+        Some(Resp::BulkString(moments)) => moments,
+        Some(_) => return Err(unexpected()),
+    };
+    let mut parts = moments.splitn(3, |&byte| byte == b' ');
+    let (last, other, stays) = (parts.next(), parts.next(), parts.next());
+    let ended = if stays == Some(tail) { other } else { last };
+    Ok(session.born.micros > ended.and_then(number).ok_or_else(damaged)?)
 }
 
 /// Commands that take names off the lists, and what is left of their sessions.

@@ -9,6 +9,7 @@ use super::*;
 use crate::backend::Lease;
 use crate::backend::Scope;
 use crate::backend::change::Change;
+use crate::backend::session::{self, Deed, Delta, Outage};
 use crate::base::clock::ManualClock;
 use crate::base::slot::slot;
 
@@ -77,7 +78,22 @@ fn script_calls(wire: &Wire, key: &Bytes, tag: &str) -> Vec<Cmd> {
     wire.encode(&add, Sending::Live, &mut pipeline);
     pipeline.add_command(wire.note_clear(&Scope::Prefix(key.clone()), stamp));
     rates(wire, tag, &mut pipeline);
+    sessions(wire, tag, &mut pipeline);
     pipeline.cmd_iter().cloned().collect()
+}
+
+/// A user's session with all beside it, in whatever family.
+fn sessions(wire: &Wire, family: &str, out: &mut Pipeline) {
+    let tail = format!("u{}.{}", "a".repeat(22), "b".repeat(43));
+    let key = wire.keys.session(family, &tail);
+    let all = wire.keys.session_user(family, &tail[..23], ":epoch");
+    let stamp = Stamp { micros: 1, process: 1 };
+    let write = Deed::Write { delta: Delta::default(), version: None, most: 0 };
+    let end_all = Deed::EndAll { stamp, keep: Some(tail.into()), absolute_ms: 1 };
+    for (key, deed) in [(&key, write), (&key, Deed::End { stamp, to: None }), (&all, end_all)] {
+        let ask = session::Ask { deed, outage: Outage::Local, logins: true, known_ms: 1 };
+        wire.encode_session(key, &ask, out);
+    }
 }
 
 /// The call for keys of a limiter that share a shard.
@@ -121,6 +137,7 @@ proptest! {
             let count: usize = std::str::from_utf8(&words[2]).unwrap().parse().unwrap();
             prop_assert!(count >= 1);
             prop_assert!(script.name != "rate.lua" || count > 1);
+            prop_assert!(!script.name.starts_with("session") || count > 1);
             for part in &words[3..3 + count] {
                 prop_assert_eq!(slot(part), slot(&words[3]), "{}", script.name);
             }
