@@ -375,6 +375,327 @@ declare class FallbackManager {
     private reach;
 }
 
+/** A message as a handler gets it. */
+interface PubSubMessage<Data = unknown> {
+    /** Of this message alone; '' for one that something else published. */
+    id: string;
+    /** Without the prefix. */
+    channel: string;
+    /** What was published; of something else's message its JSON, or its text. */
+    data: Data;
+    /** When it was published, ms since 1970 on its publisher's clock. */
+    timestamp: number;
+    userId?: string;
+    sessionId?: string;
+    metadata?: Record<string, unknown>;
+    /** Where it stands among the messages that its channel keeps; of a persistent one. */
+    eventId?: string;
+    /** It waited for Redis to come back: it may be out of date, and come behind newer ones of other publishers. */
+    late?: true;
+    /** Redis does not answer, and only this process has it so far. */
+    degraded?: true;
+}
+/** Options of `publish`. */
+interface PublishOptions {
+    userId?: string | undefined;
+    sessionId?: string | undefined;
+    metadata?: Record<string, unknown> | undefined;
+    /** Whether the channel keeps it for those who come later. Default: false. */
+    persistent?: boolean | undefined;
+    /** For how long the channel keeps its messages, from the last one on: seconds, or `'1h'`. Default: 3600. */
+    ttl?: number | `${number}${'s' | 'm' | 'h' | 'd'}` | undefined;
+    /** About how many the channel keeps. Default: 1000. */
+    maxLength?: number | undefined;
+}
+
+/**
+ * What becomes of a message that finds the queue full: the one that waits longest goes (`'drop-oldest'`), it goes itself
+ * (`'drop-newest'`), or the subscription ends (`'disconnect'`).
+ */
+type OverflowPolicy = 'drop-oldest' | 'drop-newest' | 'disconnect';
+
+/** What a caller should do about an error; one word per kind. */
+type HoldfastErrorCode = 'E_INVALID' | 'E_UNAVAILABLE' | 'E_TIMEOUT' | 'E_OVERLOADED' | 'E_FULL' | 'E_CONFLICT' | 'E_DATA' | 'E_AUTH' | 'E_UNSUPPORTED' | 'E_CLOSED' | 'E_INTERNAL';
+/** What an error is made of. */
+interface HoldfastErrorFields {
+    code: HoldfastErrorCode;
+    message: string;
+    /** Whether the same call may succeed later. Default: false. */
+    retryable?: boolean;
+    /** Whether a write can have happened although its call failed. Default: 'no'. */
+    applied?: 'no' | 'unknown';
+    /** The public call that failed, such as `cacheManager.set`. Default: ''. */
+    operation?: string;
+    /** The field that is wrong, for `E_INVALID`. */
+    path?: string | undefined;
+    /** The error of each key that failed, of a call about many. */
+    failures?: ReadonlyMap<string, Error>;
+    cause?: unknown;
+}
+/**
+ * Every error of this package.
+ *
+ * | code | what to do |
+ * |---|---|
+ * | `E_INVALID` | fix the call; `path` names the field |
+ * | `E_UNAVAILABLE` | no server answers and memory can't; try again later |
+ * | `E_TIMEOUT` | a deadline passed or the call was aborted; read `applied` before trying again |
+ * | `E_OVERLOADED` | refused at once, nothing was sent; slow down |
+ * | `E_FULL` | no room, in Redis, in memory or on the journal's disk |
+ * | `E_CONFLICT` | somebody else was first |
+ * | `E_DATA` | what is stored is not what the call expects |
+ * | `E_AUTH` | the server refuses this user or password |
+ * | `E_UNSUPPORTED` | this server, platform or runtime can't do that |
+ * | `E_CLOSED` | the instance was closed before the call |
+ * | `E_INTERNAL` | a defect of this package; report it |
+ *
+ * No secret stands in any of its fields.
+ */
+declare class HoldfastError extends Error {
+    /** What kind of failure this is. */
+    readonly code: HoldfastErrorCode;
+    /** Whether the same call may succeed later. */
+    readonly retryable: boolean;
+    /** `'no'`: nothing was written. `'unknown'`: it was sent, and no answer came; or memory has it, and the journal's disk not. */
+    readonly applied: 'no' | 'unknown';
+    /** The public call that failed, such as `cacheManager.set`. */
+    readonly operation: string;
+    /** The field that is wrong, for `E_INVALID`; else undefined. */
+    readonly path?: string;
+    /** The error of each key that failed, of a call about many; else undefined. */
+    readonly failures?: ReadonlyMap<string, Error>;
+    constructor(fields: HoldfastErrorFields);
+    /**
+     * Whether a value is an error of this package, whichever copy of the package made it: with bundlers
+     * and hot reload `instanceof` can be false for a true one.
+     */
+    static isInstance(value: unknown): value is HoldfastError;
+    /** The fields, for logs. The stack is left out. */
+    toJSON(): Record<string, unknown>;
+}
+
+/** A serializer of one's own. Both functions answer at once, never by a promise. */
+interface CustomSerializer {
+    /** What is stored of a value: well-formed text, or bytes. What it throws is the `cause` of an `E_INVALID`. */
+    serialize(value: unknown): string | Uint8Array;
+    /**
+     * The value again: from text where `serialize` made text, from bytes where it made bytes. The bytes are its to
+     * keep. What it throws is the `cause` of an `E_DATA`.
+     */
+    deserialize(data: string | Uint8Array): unknown;
+}
+/**
+ * How values are written.
+ *
+ * - `'json'`: JSON, by its own rules. Every program can read it.
+ * - `'structured'`: what structured clone can hold, in V8's own format. Beyond JSON that is Date, Map, Set, BigInt,
+ *   RegExp, Error, ArrayBuffer, typed arrays and Buffers, undefined inside a value, NaN, Infinity, -0, holes, and
+ *   objects that stand in several places or hold themselves. Functions, symbols, promises, proxies and weak
+ *   references are `E_INVALID`.
+ *
+ *   **An instance of a class comes back as a plain object** with its own enumerable fields: without its methods,
+ *   its accessors and what is private. So a `URL` or `Headers` comes back as `{}`. An Error keeps its message, stack
+ *   and cause, and its name where that is one of JavaScript's own (AggregateError becomes Error); `code` and other
+ *   fields of its own are lost. So are fields that are named by symbols, and the `lastIndex` of a RegExp.
+ *
+ *   Only Node reads it. A newer Node reads what an older one wrote, but for an Error with a cause that Node 20
+ *   wrote: to Node 22 and later that is `E_DATA`. What a newer one wrote can be `E_DATA` to an older one. Objects
+ *   may stand in each other 1,000 deep, and an Error must not be among its own causes: V8 can write more than it
+ *   can read again.
+ * - An object with `serialize` and `deserialize`: one's own.
+ */
+type Serializer = 'json' | 'structured' | CustomSerializer;
+
+/** Who answered. */
+type Source = 'redis' | 'near' | 'memory';
+
+/** Whoever takes what comes on a channel. */
+interface Taker {
+    take(text: unknown, channel: string | null): void;
+    /** For so long nobody was told anything, or so many found no room. */
+    missed(ms: number, count: number): void;
+    /** The instance was closed. */
+    closed(): void;
+}
+
+/** Takes a message. What it answers may be a promise: the next message waits for it. */
+type MessageHandler<Data = unknown> = (message: PubSubMessage<Data>) => unknown;
+/** What a subscription may have missed. */
+interface Gap {
+    /**
+     * `'reconnected'`: the connection was gone. `'overflow'`: more came than could be taken. `'trimmed'`: the channel no
+     * longer keeps what was missed.
+     */
+    reason: 'reconnected' | 'overflow' | 'trimmed';
+    /** Since when, ms since 1970 on this host's clock. */
+    since: number;
+    /** How many messages are missing; null: nobody knows. Of a persistent channel those that it keeps come behind this. */
+    missed: number | null;
+}
+/** What happens to a subscription. */
+interface SubscriptionEvents {
+    gap: (gap: Gap) => void;
+    /** A handler threw, or what was missed could not be read yet. */
+    error: (error: unknown) => void;
+    /** It ended: left, its instance closed, or by its policy. */
+    end: () => void;
+}
+/** Counts of a subscription. */
+interface SubscriptionStats {
+    received: number;
+    delivered: number;
+    dropped: number;
+    queued: number;
+}
+declare class Subscription<Data = unknown> implements Taker, AsyncIterable<PubSubMessage<Data>> {
+    private readonly channels;
+    /** As it was asked for. */
+    readonly channel: string;
+    private readonly handler;
+    private readonly plan;
+    private readonly queue;
+    private readonly heard;
+    private received;
+    private delivered;
+    private running;
+    private isEnded;
+    private alive;
+    private dropsTold;
+    private last;
+    private lastId;
+    private catching;
+    private again;
+    private held;
+    private readonly local;
+    /** The event id of the last message that was handed on, to go on from there another time; null: none. */
+    get lastEventId(): string | null;
+    get ended(): boolean;
+    get stats(): SubscriptionStats;
+    /** Hears what happens to it. */
+    on<Name extends keyof SubscriptionEvents>(event: Name, listener: SubscriptionEvents[Name]): this;
+    off<Name extends keyof SubscriptionEvents>(event: Name, listener: SubscriptionEvents[Name]): this;
+    /** Ends it. What waits is not handed on any more. */
+    unsubscribe(): Promise<void>;
+    /** The messages one after the other, if it has no handler. Leaving the loop ends it. */
+    [Symbol.asyncIterator](): AsyncIterator<PubSubMessage<Data>, undefined>;
+    [Symbol.asyncDispose](): Promise<void>;
+    private accept;
+    /** One of a persistent channel, in its place. */
+    private hand;
+    private seen;
+    /** Where the channel stands as it begins. */
+    private findPlace;
+    /** Hands on what the channel keeps behind the last one, and then what came meanwhile. */
+    private catchUp;
+    private readBehind;
+    /** Tells whether some between the last one and this are kept no longer. */
+    private tellTrimmed;
+    private put;
+    private run;
+    /** Hands on what waits, one after the other. */
+    private runOn;
+    /** What a handler answers, if that is a promise. */
+    private call;
+    private failed;
+    private overflown;
+    private tell;
+}
+
+/** Options of `createPubSubManager`. */
+interface PubSubManagerOptions {
+    /** What channels begin with, in place of the key prefix; `''` for nothing, as other publishers may name them. */
+    channelPrefix?: string | undefined;
+    /** Whether channels are those of shards (`SPUBLISH`): in a cluster they don't reach every node. Default: false. */
+    sharded?: boolean | undefined;
+    /** How many messages of a channel wait for a Redis that does not answer. Default: 100 (`REDIS_PUBSUB_BUFFER_SIZE`). */
+    bufferSize?: number | undefined;
+    /** How many of all channels do. Default: 1000 (`REDIS_PUBSUB_MAX_BUFFER`). */
+    maxBuffer?: number | undefined;
+}
+/** Options of `subscribe`. */
+interface PubSubOptions {
+    /** Whether the channel is a pattern, as `SUBSCRIBE` of Redis takes them: `*`, `?`, `[abc]`. Default: false. */
+    pattern?: boolean | undefined;
+    /**
+     * Whether what the channel keeps is read after an interruption, so that no persistent message is missed. Default: false.
+     */
+    persistent?: boolean | undefined;
+    /** Behind which event of a persistent channel it begins: an `eventId`, or `'0-0'` for all it keeps. Default: with what comes. */
+    from?: string | undefined;
+    /** How many messages wait while a handler is busy. Default: 1000. */
+    maxQueue?: number | undefined;
+    /** What becomes of those that find no room. Default: `'drop-oldest'`. */
+    onOverflow?: OverflowPolicy | undefined;
+    /** Ends it. */
+    signal?: AbortSignal | undefined;
+    /** Hears what may have been missed. */
+    onGap?: ((gap: Gap) => void) | undefined;
+    /** Whether it keeps the process running. Default: true. */
+    keepAlive?: boolean | undefined;
+    /** Whether messages wait at all. Default: true. */
+    buffer?: boolean | undefined;
+    /** The same as `maxQueue`. */
+    maxBuffer?: number | undefined;
+    /** Accepted; how long a channel keeps messages is `publish`'s to say. */
+    ttl?: number | undefined;
+}
+/** How a channel stands in this process. */
+interface ChannelStats {
+    channel: string;
+    subscribers: number;
+    messagesPublished: number;
+    messagesReceived: number;
+    /** Those that found no room. */
+    messagesDropped: number;
+    backend: 'redis' | 'memory';
+}
+/** Who is present. */
+interface Present {
+    userId: string;
+    status: string;
+}
+declare class PubSubManager {
+    private readonly connection;
+    private readonly options;
+    private readonly name;
+    private decided;
+    private readonly subscriptions;
+    private readonly published;
+    /** Listens to a channel, and calls the handler for each message, one after the other. */
+    subscribe<Data = unknown>(channel: string, handler: MessageHandler<Data>, options?: PubSubOptions): Promise<Subscription<Data>>;
+    /** Listens to a channel; `for await` takes its messages. */
+    subscribe<Data = unknown>(channel: string, options?: PubSubOptions): Promise<Subscription<Data>>;
+    /** Ends the subscriptions of a channel: all of them, or those of this handler. */
+    unsubscribe(channel: string, handler?: MessageHandler<never>): Promise<void>;
+    /**
+     * Publishes a message. While Redis does not answer it reaches this process at once and the others when Redis is back,
+     * marked late; so many wait, and then the oldest go. True: it was taken.
+     */
+    publish(channel: string, data: unknown, options?: PublishOptions): Promise<boolean>;
+    /** What a channel keeps of its persistent messages, the newest first. */
+    getPersistentMessages<Data = unknown>(channel: string, limit?: number): Promise<PubSubMessage<Data>[]>;
+    /** How channels stand in this process: one, or all that have subscribers or were published to. */
+    getChannelStats(channel?: string): ChannelStats[];
+    /** The channels and patterns that have subscribers in this process. */
+    getActiveChannels(): string[];
+    /** How many subscribers a channel has in this process. */
+    getSubscriberCount(channel: string): number;
+    /** Ends all subscriptions. */
+    clearSubscriptions(): Promise<void>;
+    /** Ends all subscriptions. The instance closes with `close()`. */
+    shutdown(): Promise<void>;
+    /** Notes for so long that a user is in a room; `null`: no longer. */
+    setPresence(room: string, userId: string, status: string | null, ttl?: PublishOptions['ttl']): Promise<void>;
+    /** Who is in a room. While Redis does not answer: whom this process noted. */
+    getPresence(room: string): Promise<Present[]>;
+    private presence;
+    private read;
+    private topicOf;
+    private count;
+    private note;
+    private forget;
+}
+
 /** The cookie of sessions. It is always `HttpOnly` with `Path=/` and no `Domain`. */
 interface CookieOptions {
     /** Its name without the prefix. Default: `'session'`. */
@@ -509,101 +830,6 @@ declare class RequestSession<Data extends SessionFields = SessionFields> {
     commit<Target extends CookieTarget>(target: Target): Target;
     private look;
 }
-
-/** What a caller should do about an error; one word per kind. */
-type HoldfastErrorCode = 'E_INVALID' | 'E_UNAVAILABLE' | 'E_TIMEOUT' | 'E_OVERLOADED' | 'E_FULL' | 'E_CONFLICT' | 'E_DATA' | 'E_AUTH' | 'E_UNSUPPORTED' | 'E_CLOSED' | 'E_INTERNAL';
-/** What an error is made of. */
-interface HoldfastErrorFields {
-    code: HoldfastErrorCode;
-    message: string;
-    /** Whether the same call may succeed later. Default: false. */
-    retryable?: boolean;
-    /** Whether a write can have happened although its call failed. Default: 'no'. */
-    applied?: 'no' | 'unknown';
-    /** The public call that failed, such as `cacheManager.set`. Default: ''. */
-    operation?: string;
-    /** The field that is wrong, for `E_INVALID`. */
-    path?: string | undefined;
-    /** The error of each key that failed, of a call about many. */
-    failures?: ReadonlyMap<string, Error>;
-    cause?: unknown;
-}
-/**
- * Every error of this package.
- *
- * | code | what to do |
- * |---|---|
- * | `E_INVALID` | fix the call; `path` names the field |
- * | `E_UNAVAILABLE` | no server answers and memory can't; try again later |
- * | `E_TIMEOUT` | a deadline passed or the call was aborted; read `applied` before trying again |
- * | `E_OVERLOADED` | refused at once, nothing was sent; slow down |
- * | `E_FULL` | no room, in Redis, in memory or on the journal's disk |
- * | `E_CONFLICT` | somebody else was first |
- * | `E_DATA` | what is stored is not what the call expects |
- * | `E_AUTH` | the server refuses this user or password |
- * | `E_UNSUPPORTED` | this server, platform or runtime can't do that |
- * | `E_CLOSED` | the instance was closed before the call |
- * | `E_INTERNAL` | a defect of this package; report it |
- *
- * No secret stands in any of its fields.
- */
-declare class HoldfastError extends Error {
-    /** What kind of failure this is. */
-    readonly code: HoldfastErrorCode;
-    /** Whether the same call may succeed later. */
-    readonly retryable: boolean;
-    /** `'no'`: nothing was written. `'unknown'`: it was sent, and no answer came; or memory has it, and the journal's disk not. */
-    readonly applied: 'no' | 'unknown';
-    /** The public call that failed, such as `cacheManager.set`. */
-    readonly operation: string;
-    /** The field that is wrong, for `E_INVALID`; else undefined. */
-    readonly path?: string;
-    /** The error of each key that failed, of a call about many; else undefined. */
-    readonly failures?: ReadonlyMap<string, Error>;
-    constructor(fields: HoldfastErrorFields);
-    /**
-     * Whether a value is an error of this package, whichever copy of the package made it: with bundlers
-     * and hot reload `instanceof` can be false for a true one.
-     */
-    static isInstance(value: unknown): value is HoldfastError;
-    /** The fields, for logs. The stack is left out. */
-    toJSON(): Record<string, unknown>;
-}
-
-/** A serializer of one's own. Both functions answer at once, never by a promise. */
-interface CustomSerializer {
-    /** What is stored of a value: well-formed text, or bytes. What it throws is the `cause` of an `E_INVALID`. */
-    serialize(value: unknown): string | Uint8Array;
-    /**
-     * The value again: from text where `serialize` made text, from bytes where it made bytes. The bytes are its to
-     * keep. What it throws is the `cause` of an `E_DATA`.
-     */
-    deserialize(data: string | Uint8Array): unknown;
-}
-/**
- * How values are written.
- *
- * - `'json'`: JSON, by its own rules. Every program can read it.
- * - `'structured'`: what structured clone can hold, in V8's own format. Beyond JSON that is Date, Map, Set, BigInt,
- *   RegExp, Error, ArrayBuffer, typed arrays and Buffers, undefined inside a value, NaN, Infinity, -0, holes, and
- *   objects that stand in several places or hold themselves. Functions, symbols, promises, proxies and weak
- *   references are `E_INVALID`.
- *
- *   **An instance of a class comes back as a plain object** with its own enumerable fields: without its methods,
- *   its accessors and what is private. So a `URL` or `Headers` comes back as `{}`. An Error keeps its message, stack
- *   and cause, and its name where that is one of JavaScript's own (AggregateError becomes Error); `code` and other
- *   fields of its own are lost. So are fields that are named by symbols, and the `lastIndex` of a RegExp.
- *
- *   Only Node reads it. A newer Node reads what an older one wrote, but for an Error with a cause that Node 20
- *   wrote: to Node 22 and later that is `E_DATA`. What a newer one wrote can be `E_DATA` to an older one. Objects
- *   may stand in each other 1,000 deep, and an Error must not be among its own causes: V8 can write more than it
- *   can read again.
- * - An object with `serialize` and `deserialize`: one's own.
- */
-type Serializer = 'json' | 'structured' | CustomSerializer;
-
-/** Who answered. */
-type Source = 'redis' | 'near' | 'memory';
 
 /** How a TLS connection is checked. */
 interface TlsOptions {
@@ -826,7 +1052,7 @@ declare class SessionManager {
 }
 
 /** A part of the system that this version does not have. */
-type AbsentPart = 'pubsub' | 'healthMonitoring';
+type AbsentPart = 'healthMonitoring';
 /** Options of `initializeRedisSystem`. */
 interface InitializeOptions {
     /** Default: true. Accepted; see `absent` of the result. */
@@ -870,10 +1096,10 @@ interface SystemStatus {
         backend: SessionStats['backend'];
         stats: SessionStats;
     };
-    /** Not in this version. */
+    /** The channels and patterns with subscribers in this process, and how all channels stand here. */
     pubsub: {
         channels: number;
-        stats: never[];
+        stats: ChannelStats[];
     };
     fallback: {
         active: boolean;
@@ -1655,6 +1881,119 @@ declare const getGuestSession: (sessionId: string) => Promise<SessionData | null
 /** How many sessions there are. */
 declare const getSessionStats: () => Promise<SessionStats>;
 
+/** A user's status. */
+type PresenceStatus = 'online' | 'offline' | 'away';
+/** What is told of an answer of a model. */
+interface AIResponseEvent {
+    type: 'ai_response';
+    conversationId: string;
+    response: unknown;
+    timestamp: number;
+}
+/** What is told of who is typing. */
+interface TypingEvent {
+    type: 'typing';
+    conversationId: string;
+    userId: string;
+    isTyping: boolean;
+    timestamp: number;
+}
+/** What is told of who is there. */
+interface PresenceEvent {
+    type: 'presence';
+    userId: string;
+    status: PresenceStatus;
+    timestamp: number;
+}
+/** What a user is notified of. */
+interface RealTimeNotification {
+    id: string;
+    title: string;
+    message: string;
+    type: string;
+    data?: unknown;
+}
+/** The same, as it is told. */
+interface NotificationEvent extends RealTimeNotification {
+    timestamp: number;
+}
+/** Where somebody is present. */
+interface PresenceOptions {
+    /** Default: `'all'`. */
+    room?: string | undefined;
+    /** For how long it counts if it is not said again, in seconds. Default: 300. */
+    ttl?: number | undefined;
+}
+/** Messages of chat apps. */
+interface RealTime {
+    /** Persistent, for those who come back later. */
+    broadcastAIResponse(conversationId: string, response: unknown, userId?: string): Promise<void>;
+    subscribeToAIResponses(conversationId: string, handler: MessageHandler<AIResponseEvent>): Promise<Subscription<AIResponseEvent>>;
+    broadcastTyping(conversationId: string, userId: string, isTyping: boolean): Promise<void>;
+    subscribeToTyping(conversationId: string, handler: MessageHandler<TypingEvent>): Promise<Subscription<TypingEvent>>;
+    /** Tells it, and notes it for `getOnlineUsers`. */
+    broadcastPresence(userId: string, status: PresenceStatus, options?: PresenceOptions): Promise<void>;
+    subscribeToPresence(userId: string, handler: MessageHandler<PresenceEvent>): Promise<Subscription<PresenceEvent>>;
+    broadcastNotification(userId: string, notification: RealTimeNotification): Promise<void>;
+    subscribeToNotifications(userId: string, handler: MessageHandler<NotificationEvent>): Promise<Subscription<NotificationEvent>>;
+    /** Who is there, and has not been silent for longer than said. */
+    getOnlineUsers(room?: string): Promise<Present[]>;
+    /** Keeps a user present until the signal, and then tells that they have gone. */
+    keepPresent(userId: string, signal: AbortSignal, options?: PresenceOptions): Promise<void>;
+}
+
+/** Options of `createEventStream`. */
+interface EventStreamOptions {
+    /**
+     * Whether the channel's persistent messages are told from where the client has left off: the browser says so by itself
+     * when it comes back (`Last-Event-ID`). Of one channel. Default: false.
+     */
+    persistent?: boolean | undefined;
+    /** Behind which event it begins where the client says nothing. Default: with what comes. */
+    from?: string | undefined;
+    /** What of a message is sent, as JSON; undefined: nothing. Default: the whole message. */
+    map?: ((message: PubSubMessage) => unknown) | undefined;
+    /** The name of the event. Default: none, so that `onmessage` hears it. */
+    event?: string | ((message: PubSubMessage) => string | undefined) | undefined;
+    /** How often a comment is sent, so that nobody in between closes the connection. Default: 15 s. */
+    heartbeat?: number | `${number}${'s' | 'm'}` | undefined;
+    /** How long the browser waits before it comes back, ms. Default: its own. */
+    retryMs?: number | undefined;
+    /** How many messages wait for a slow client. Default: 256. */
+    maxQueue?: number | undefined;
+    /** What becomes of those that find no room. Default: `'disconnect'`: the client comes back, and goes on where it was. */
+    onOverflow?: OverflowPolicy | undefined;
+    /** Further headers of the response. */
+    headers?: Record<string, string> | undefined;
+    /** Called when the stream begins, and with what ends it. */
+    onStart?: (() => void) | undefined;
+    onEnd?: (() => void) | undefined;
+}
+/** A request, as far as it is needed. */
+interface EventStreamRequest {
+    readonly headers: {
+        get(name: string): string | null;
+    };
+    readonly signal?: AbortSignal | undefined;
+}
+
+/** Messages between processes. */
+declare const pubSubManager: PubSubManager;
+/** What chat apps tell each other at once. */
+declare const RealTimeManager: RealTime;
+/** Makes a manager with options of its own. */
+declare const createPubSubManager: (options: PubSubManagerOptions) => PubSubManager;
+/** Messages as server-sent events: a Response for a route handler. */
+declare const createEventStream: (request: EventStreamRequest, channels: string | readonly string[], options?: EventStreamOptions) => Response;
+/** Listens to a channel. */
+declare const subscribe: PubSubManager['subscribe'];
+/** Ends the subscriptions of a channel. */
+declare const unsubscribe: (channel: string, handler?: MessageHandler<never>) => Promise<void>;
+/** Publishes a message. */
+declare const publish: (channel: string, data: unknown, options?: PublishOptions) => Promise<boolean>;
+/** How channels stand in this process. */
+declare const getChannelStats: (channel?: string) => ChannelStats[];
+
 /**
  * An instance: a connection, a memory store and the managers over them. Instances with the same settings
  * share their connection and memory within the process. Functions are bound, so they can be taken apart.
@@ -1674,6 +2013,12 @@ declare class Holdfast {
     readonly sessionManager: SessionManager;
     /** Sessions of guests. */
     readonly GuestSessionManager: GuestSessions;
+    /** Messages between processes. */
+    readonly pubSubManager: PubSubManager;
+    /** What chat apps tell each other at once. */
+    readonly RealTimeManager: RealTime;
+    /** Listens to a channel; see `pubSubManager.subscribe`. */
+    readonly subscribe: PubSubManager['subscribe'];
     /** The limiters that are ready to use. */
     readonly rateLimiters: RateLimiters;
     private readonly limits;
@@ -1701,6 +2046,16 @@ declare class Holdfast {
     readonly getGuestSession: (sessionId: string) => Promise<SessionData | null>;
     /** How many sessions there are. */
     readonly getSessionStats: () => Promise<SessionStats>;
+    /** Makes a manager of messages with options of its own. Wrong ones throw `E_INVALID` at once; nothing connects. */
+    readonly createPubSubManager: (options: PubSubManagerOptions) => PubSubManager;
+    /** Ends the subscriptions of a channel: all of them, or those of this handler. */
+    readonly unsubscribe: (channel: string, handler?: MessageHandler<never>) => Promise<void>;
+    /** Publishes a message; see `pubSubManager.publish`. */
+    readonly publish: (channel: string, data: unknown, options?: PublishOptions) => Promise<boolean>;
+    /** How channels stand in this process. */
+    readonly getChannelStats: (channel?: string) => ChannelStats[];
+    /** What comes on channels as server-sent events: a Response for a route handler, until the client goes. */
+    readonly createEventStream: (request: EventStreamRequest, channels: string | readonly string[], options?: EventStreamOptions) => Response;
     /** Limits a request: 200 with the headers, 429, or 503. */
     readonly rateLimit: <Incoming extends LimitedRequest>(request: Incoming, options?: RateLimitOptions<Incoming>) => Promise<Response>;
     /** Makes a limiter: for routes, and for anything else that has a key. Nothing connects before it is asked. */
@@ -1748,5 +2103,5 @@ declare const shutdownRedisSystem: () => Promise<void>;
 /** How every part of the shared instance is. Never rejects. */
 declare const getSystemStatus: () => Promise<SystemStatus>;
 
-export { AICacheManager, FallbackCache, GuestSessionManager, HoldfastError, applyRateLimit, cacheManager, clearAllCache, clearFallback, createGuestSession, createHoldfast, createRateLimiter, createSessionManager, fallbackManager, getCacheInfo, getCacheStats, getFallbackStats, getGuestSession, getRateLimitBackend, getRateLimitStats, getRedisHealth, getSessionStats, getSystemStatus, initializeRedisSystem, isRedisAvailable, rateLimit, rateLimiters, redisClient, sessionManager, shutdownRedisSystem, syncWithRedis };
-export type { AIConversationOptions, AIKeyOptions, AIParameters, AIPrompt, AIResponseOptions, AIScope, AbsentPart, AddressOptions, AddressPreset, AddressedRequest, BackendState, BatchOptions, BreakerSettings, CacheCounts, CacheEntry, CacheInfo, CacheItem, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CachedStream, CheckOptions, CommandArgument, CookieOptions, CookieSource, CookieStore, CookieTarget, CustomSerializer, Duration, EmbeddingEntry, EmbeddingOptions, FallbackData, FallbackDataChange, FallbackDataEntry, FallbackDataRemoval, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, GuestSessions, HeaderOptions, HeaderReader, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, LimitedRequest, LimiterOptions, LoadContext, LoadMany, LoadOptions, LoadedMany, LooseFallbackData, MemoizeOptions, OpenOptions, PipelineCommand, RateLimitAlgorithm, RateLimitCost, RateLimitEntry, RateLimitFailureMode, RateLimitOptions, RateLimitReason, RateLimitResult, RateLimitRule, RateLimitSource, RateLimitState, RateLimitStats, RateLimiter, RateLimiters, RawClient, RedisClient, RedisConnectionState, RedisHealth, RequestSession, Reservation, ReserveOptions, RouteHandler, RouteLimiter, Serializer, SessionCookies, SessionData, SessionFields, SessionManager, SessionManagerOptions, SessionOptions, SessionOutageMode, SessionStats, SessionUpdate, StaleEntry, StreamOptions, StreamSource, SystemComponents, SystemStatus, TlsOptions, Vector, WarmEntries, WarmEntry, WarmOptions, WarmProgress, WarmResult };
+export { AICacheManager, FallbackCache, GuestSessionManager, HoldfastError, RealTimeManager, applyRateLimit, cacheManager, clearAllCache, clearFallback, createEventStream, createGuestSession, createHoldfast, createPubSubManager, createRateLimiter, createSessionManager, fallbackManager, getCacheInfo, getCacheStats, getChannelStats, getFallbackStats, getGuestSession, getRateLimitBackend, getRateLimitStats, getRedisHealth, getSessionStats, getSystemStatus, initializeRedisSystem, isRedisAvailable, pubSubManager, publish, rateLimit, rateLimiters, redisClient, sessionManager, shutdownRedisSystem, subscribe, syncWithRedis, unsubscribe };
+export type { AIConversationOptions, AIKeyOptions, AIParameters, AIPrompt, AIResponseEvent, AIResponseOptions, AIScope, AbsentPart, AddressOptions, AddressPreset, AddressedRequest, BackendState, BatchOptions, BreakerSettings, CacheCounts, CacheEntry, CacheInfo, CacheItem, CacheManager, CacheOptions, CacheStats, CachedAIResponse, CachedEntry, CachedStream, ChannelStats, CheckOptions, CommandArgument, CookieOptions, CookieSource, CookieStore, CookieTarget, CustomSerializer, Duration, EmbeddingEntry, EmbeddingOptions, EventStreamOptions, EventStreamRequest, FallbackData, FallbackDataChange, FallbackDataEntry, FallbackDataRemoval, FallbackEventName, FallbackManager, FallbackOptions, FallbackSettings, FallbackStats, Gap, GuestSessions, HeaderOptions, HeaderReader, Holdfast, HoldfastErrorCode, HoldfastErrorFields, HoldfastEventName, HoldfastEvents, HoldfastListener, HoldfastOptions, InitializeOptions, InitializeResult, LimitedRequest, LimiterOptions, LoadContext, LoadMany, LoadOptions, LoadedMany, LooseFallbackData, MemoizeOptions, MessageHandler, NotificationEvent, OpenOptions, OverflowPolicy, PipelineCommand, PresenceEvent, PresenceOptions, PresenceStatus, Present, PubSubManager, PubSubManagerOptions, PubSubMessage, PubSubOptions, PublishOptions, RateLimitAlgorithm, RateLimitCost, RateLimitEntry, RateLimitFailureMode, RateLimitOptions, RateLimitReason, RateLimitResult, RateLimitRule, RateLimitSource, RateLimitState, RateLimitStats, RateLimiter, RateLimiters, RawClient, RealTime, RealTimeNotification, RedisClient, RedisConnectionState, RedisHealth, RequestSession, Reservation, ReserveOptions, RouteHandler, RouteLimiter, Serializer, SessionCookies, SessionData, SessionFields, SessionManager, SessionManagerOptions, SessionOptions, SessionOutageMode, SessionStats, SessionUpdate, StaleEntry, StreamOptions, StreamSource, Subscription, SubscriptionEvents, SubscriptionStats, SystemComponents, SystemStatus, TlsOptions, TypingEvent, Vector, WarmEntries, WarmEntry, WarmOptions, WarmProgress, WarmResult };

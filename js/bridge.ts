@@ -8,8 +8,8 @@
 import type { Batch } from './batch.js'
 import { HoldfastError } from './errors.js'
 import { HotRoom } from './hot.js'
-import { DECODE_RAW, Inbox } from './inbox.js'
-import { REPLY_EVENT } from './generated/operations.js'
+import { DECODE_RAW, Inbox, type Heard, type Missed } from './inbox.js'
+import { REPLY_EVENT, REPLY_MESSAGE, REPLY_MISSED } from './generated/operations.js'
 import { Seats } from './limits/seats.js'
 import type { NativeEnvironment, NativeModule } from './native-module.js'
 import type { Outbox } from './outbox.js'
@@ -27,7 +27,7 @@ export interface NativeEvent {
 
 /** Who takes the events of an instance. */
 export interface EventReceiver {
-  receive(event: NativeEvent): void
+  receive(event: NativeEvent | Heard | Missed): void
 }
 
 export class Bridge {
@@ -41,7 +41,7 @@ export class Bridge {
   private readonly slots: Slot[] = []
   private readonly unused: Slot[] = []
   private readonly receivers = new Map<number, WeakRef<EventReceiver>>()
-  private events: [handle: number, event: NativeEvent][] = []
+  private events: [handle: number, event: NativeEvent | Heard | Missed][] = []
   /** Whether answers are being handed out. */
   private isReading = false
 
@@ -134,6 +134,7 @@ export class Bridge {
     while (inbox.hasRow) {
       const id = inbox.next()
       if (inbox.kind === REPLY_EVENT) this.keep(id, inbox.readEvent())
+      else if (inbox.kind === REPLY_MESSAGE || inbox.kind === REPLY_MISSED) this.keep(id, inbox.readHeard())
       else this.settle(inbox, id)
     }
     inbox.end()
@@ -150,7 +151,7 @@ export class Bridge {
   }
 
   // Listeners are users' code, which may call in again: they run when the inbox is done with.
-  private keep(handle: number, event: NativeEvent): void {
+  private keep(handle: number, event: NativeEvent | Heard | Missed): void {
     if (this.events.push([handle, event]) === 1) queueMicrotask(this.deliver)
   }
 

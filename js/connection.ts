@@ -9,10 +9,12 @@ import { nativeModule } from './native-module.js'
 import { configText, journalPathOf, type ConfigView, type FallbackSettings, type HoldfastOptions } from './options.js'
 import { Flights, LONGEST_LOAD_MS } from './flights.js'
 import { Hot } from './hot.js'
+import type { Heard, Missed } from './inbox.js'
 import { Leases } from './leases.js'
 import { Holds } from './limits/holds.js'
 import { warnUnshared } from './limits/warnings.js'
 import { LoadLimits } from './load-limits.js'
+import { Channels } from './messages/channels.js'
 import { Tally } from './tally.js'
 
 /** What is open. */
@@ -58,6 +60,8 @@ export class Connection implements EventReceiver {
   // Hidden from inspection, not only from the types: both hold the password.
   #open: Open | null = null
   readonly #options: HoldfastOptions
+  /** What is listened to. */
+  readonly channels = new Channels(this)
   private isClosed = false
   private systemFallback: FallbackSettings = {}
 
@@ -118,7 +122,10 @@ export class Connection implements EventReceiver {
       const next = this.connect(config, operation)
       this.tally.flush()
       this.#open = next
-      if (before !== null) void this.leave(before)
+      if (before !== null) {
+        this.channels.rejoin(operation)
+        void this.leave(before)
+      }
     }
     this.systemFallback = fallback
     this.isClosed = false
@@ -127,6 +134,7 @@ export class Connection implements EventReceiver {
 
   /** Lets what is in flight finish, then closes. Everything called from now on gets `E_CLOSED`. */
   async close(): Promise<void> {
+    this.channels.close()
     this.isClosed = true
     this.tally.flush()
     const open = this.#open
@@ -134,7 +142,9 @@ export class Connection implements EventReceiver {
     if (open !== null) await this.leave(open)
   }
 
-  receive(event: NativeEvent): void {
+  receive(event: NativeEvent | Heard | Missed): void {
+    if (isHeard(event)) return this.channels.take(event.number, event.channel, event.text)
+    if (isMissed(event)) return this.channels.missed(event.number, event.ms, event.count)
     if (event.type === 'instances-unset') return warnUnshared()
     if (event.type === 'hold-lost') return this.holds.lose((event as NativeEvent & { id: string }).id)
     if (event.type === 'state-change' && !ON_MEMORY.has((event as StateChange).to)) this.limits.letAllIn()
@@ -143,12 +153,18 @@ export class Connection implements EventReceiver {
 
   on(name: string, listener: unknown, operation: string): void {
     this.events.on(name, listener, operation)
-    heard.add(this)
+    this.heed()
   }
 
   off(name: string, listener: unknown, operation: string): void {
     this.events.off(name, listener, operation)
-    if (!this.events.isHeard) heard.delete(this)
+    this.heed()
+  }
+
+  /** Lives as long as somebody wants to hear from it. */
+  heed(): void {
+    if (this.events.isHeard || this.channels.isUsed) heard.add(this)
+    else heard.delete(this)
   }
 
   /** Hands over what this side counted. What is counted after the end counts for nobody. */
@@ -193,6 +209,14 @@ export class Connection implements EventReceiver {
     bridge.forget(batch.handle)
     bridge.native.close(batch.handle)
   }
+}
+
+function isHeard(event: NativeEvent | Heard | Missed): event is Heard {
+  return event.type === 'message'
+}
+
+function isMissed(event: NativeEvent | Heard | Missed): event is Missed {
+  return event.type === 'missed'
 }
 
 function ask<Answer>(bridge: Bridge, handle: number, what: string, argument: string, operation: string): Answer {

@@ -10,6 +10,11 @@ import { fallbackCacheOf, type MemoizingCache } from './managers/fallback-cache.
 import { FallbackManager, type FallbackStats } from './managers/fallback.js'
 import type { LimitedRequest, RateLimitOptions, RouteLimiter } from './limits/http.js'
 import { RateLimitManager, type RateLimitStats, type RateLimiters } from './limits/presets.js'
+import { PubSubManager, type ChannelStats, type PubSubManagerOptions } from './messages/manager.js'
+import type { PublishOptions } from './messages/message.js'
+import { realTimeOf, type RealTime } from './messages/realtime.js'
+import { eventStream, type EventStreamOptions, type EventStreamRequest } from './messages/sse.js'
+import type { MessageHandler } from './messages/subscription.js'
 import type { HoldfastOptions } from './options.js'
 import { guestSessionsOf, type GuestSessions } from './sessions/guests.js'
 import { SessionManager, type SessionData, type SessionStats } from './sessions/manager.js'
@@ -44,6 +49,12 @@ export class Holdfast {
   readonly sessionManager: SessionManager
   /** Sessions of guests. */
   readonly GuestSessionManager: GuestSessions
+  /** Messages between processes. */
+  readonly pubSubManager: PubSubManager
+  /** What chat apps tell each other at once. */
+  readonly RealTimeManager: RealTime
+  /** Listens to a channel; see `pubSubManager.subscribe`. */
+  readonly subscribe: PubSubManager['subscribe']
   /** The limiters that are ready to use. */
   readonly rateLimiters: RateLimiters
   private readonly limits: RateLimitManager
@@ -58,6 +69,9 @@ export class Holdfast {
     this.FallbackCache = fallbackCacheOf(this.fallbackManager)
     this.sessionManager = new SessionManager(this.connection)
     this.GuestSessionManager = guestSessionsOf(this.sessionManager)
+    this.pubSubManager = new PubSubManager(this.connection)
+    this.RealTimeManager = realTimeOf(this.pubSubManager)
+    this.subscribe = this.pubSubManager.subscribe.bind(this.pubSubManager)
     this.limits = new RateLimitManager(this.connection)
     this.rateLimiters = this.limits.rateLimiters
   }
@@ -92,6 +106,27 @@ export class Holdfast {
     this.GuestSessionManager.getGuestSession(sessionId)
   /** How many sessions there are. */
   readonly getSessionStats = (): Promise<SessionStats> => this.sessionManager.getStats()
+
+  /** Makes a manager of messages with options of its own. Wrong ones throw `E_INVALID` at once; nothing connects. */
+  readonly createPubSubManager = (options: PubSubManagerOptions): PubSubManager => {
+    const manager = new PubSubManager(this.connection, options, 'createPubSubManager')
+    manager.decide()
+    return manager
+  }
+  /** Ends the subscriptions of a channel: all of them, or those of this handler. */
+  readonly unsubscribe = (channel: string, handler?: MessageHandler<never>): Promise<void> =>
+    this.pubSubManager.unsubscribe(channel, handler)
+  /** Publishes a message; see `pubSubManager.publish`. */
+  readonly publish = (channel: string, data: unknown, options?: PublishOptions): Promise<boolean> =>
+    this.pubSubManager.publish(channel, data, options)
+  /** How channels stand in this process. */
+  readonly getChannelStats = (channel?: string): ChannelStats[] => this.pubSubManager.getChannelStats(channel)
+  /** What comes on channels as server-sent events: a Response for a route handler, until the client goes. */
+  readonly createEventStream = (
+    request: EventStreamRequest,
+    channels: string | readonly string[],
+    options: EventStreamOptions = {},
+  ): Response => eventStream(this.pubSubManager, request, channels, options, 'createEventStream')
 
   /** Limits a request: 200 with the headers, 429, or 503. */
   readonly rateLimit = <Incoming extends LimitedRequest>(

@@ -16,6 +16,7 @@ import {
   REPLY_INTEGER,
   REPLY_LOADING,
   REPLY_MAP,
+  REPLY_MESSAGE,
   REPLY_NULL,
   REPLY_SESSION,
   REPLY_TEXT,
@@ -37,6 +38,24 @@ export const DECODE_VALUE = 1
 export const DECODE_FOUND = 2
 /** Added to one of the above: text that is no JSON is a value, not an error. */
 export const DECODE_LENIENT = 8
+
+/** A message for a subscription. */
+export interface Heard {
+  readonly type: 'message'
+  readonly number: number
+  /** Where it is another than what was listened to. */
+  readonly channel: string | null
+  /** Bytes where it is no UTF-8. */
+  readonly text: unknown
+}
+
+/** A subscription was told nothing for so long, or so many found no room. */
+export interface Missed {
+  readonly type: 'missed'
+  readonly number: number
+  readonly ms: number
+  readonly count: number
+}
 
 /** Who answered. */
 export type Source = 'redis' | 'near' | 'memory'
@@ -267,6 +286,16 @@ export class Inbox {
       return stored
     }
     throw unreadable('is no JSON; it was not written by this package and was left as it is')
+  }
+
+  /** A message, or that some were missed: for which subscription, and what. */
+  readHeard(): Heard | Missed {
+    const isMessage = this.kind === REPLY_MESSAGE
+    this.at++
+    const number = this.next()
+    if (!isMessage) return { type: 'missed', number, ms: this.next(), count: this.next() }
+    const channel = this.readValue() as string | null
+    return { type: 'message', number, channel, text: this.readValue() }
   }
 
   private readSession(): Told {

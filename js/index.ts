@@ -36,6 +36,16 @@ export {
   getGuestSession,
   getSessionStats,
 } from './session-manager.js'
+export {
+  pubSubManager,
+  RealTimeManager,
+  createPubSubManager,
+  createEventStream,
+  subscribe,
+  unsubscribe,
+  publish,
+  getChannelStats,
+} from './pubsub-manager.js'
 export { createHoldfast } from './holdfast.js'
 export { HoldfastError } from './errors.js'
 
@@ -141,6 +151,31 @@ export type {
   SessionStats,
   SessionUpdate,
 } from './session-manager.js'
+export type {
+  AIResponseEvent,
+  ChannelStats,
+  EventStreamOptions,
+  EventStreamRequest,
+  Gap,
+  MessageHandler,
+  NotificationEvent,
+  OverflowPolicy,
+  PresenceEvent,
+  PresenceOptions,
+  PresenceStatus,
+  Present,
+  PubSubManager,
+  PubSubManagerOptions,
+  PubSubMessage,
+  PubSubOptions,
+  PublishOptions,
+  RealTime,
+  RealTimeNotification,
+  Subscription,
+  SubscriptionEvents,
+  SubscriptionStats,
+  TypingEvent,
+} from './pubsub-manager.js'
 export type { HoldfastErrorCode, HoldfastErrorFields } from './errors.js'
 export type { BackendState, HoldfastEventName, HoldfastEvents, HoldfastListener } from './events.js'
 export type { Holdfast } from './holdfast.js'

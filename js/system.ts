@@ -6,11 +6,12 @@ import type { Holdfast } from './holdfast.js'
 import { noStats, type CacheStats } from './cache-stats.js'
 import type { RedisHealth } from './managers/client.js'
 import type { FallbackOptions, FallbackStats } from './managers/fallback.js'
+import type { ChannelStats } from './messages/manager.js'
 import type { FallbackSettings } from './options.js'
 import { noSessions, type SessionStats } from './sessions/manager.js'
 
 /** A part of the system that this version does not have. */
-export type AbsentPart = 'pubsub' | 'healthMonitoring'
+export type AbsentPart = 'healthMonitoring'
 
 /** Options of `initializeRedisSystem`. */
 export interface InitializeOptions {
@@ -49,8 +50,8 @@ export interface SystemStatus {
   redis: { available: boolean; status?: RedisHealth }
   cache: { backend: CacheStats['backend']; stats: CacheStats }
   sessions: { backend: SessionStats['backend']; stats: SessionStats }
-  /** Not in this version. */
-  pubsub: { channels: number; stats: never[] }
+  /** The channels and patterns with subscribers in this process, and how all channels stand here. */
+  pubsub: { channels: number; stats: ChannelStats[] }
   fallback: { active: boolean; stats: FallbackStats }
   /** Redis down with memory answering is `degraded`, without it `unhealthy`; else how Redis is. Memory for good is `healthy`. */
   overall: 'healthy' | 'degraded' | 'unhealthy'
@@ -59,7 +60,7 @@ export interface SystemStatus {
 }
 
 const PARTS = 5
-const absent = (): AbsentPart[] => ['pubsub', 'healthMonitoring']
+const absent = (): AbsentPart[] => ['healthMonitoring']
 
 /** @internal */
 export async function initialize(instance: Holdfast, options: InitializeOptions = {}): Promise<InitializeResult> {
@@ -69,7 +70,7 @@ export async function initialize(instance: Holdfast, options: InitializeOptions 
   const redis = await redisClient.verdict(operation).catch(() => false)
   const { memoryOnly, fallbackEnabled } = connection.view(operation)
   const fallback = memoryOnly || fallbackEnabled
-  const components = { redis, cache: redis || fallback, sessions: redis || fallback, pubsub: false, fallback }
+  const components = { redis, cache: redis || fallback, sessions: redis || fallback, pubsub: redis || fallback, fallback }
   const active = Object.values(components).filter(Boolean).length
   const without = redis
     ? ''
@@ -107,7 +108,7 @@ export async function status(instance: Holdfast): Promise<SystemStatus> {
       redis: { available, status: health },
       cache: { backend: cache.backend, stats: cache },
       sessions: { backend: sessions.backend, stats: sessions },
-      pubsub: { channels: 0, stats: [] },
+      pubsub: { channels: instance.pubSubManager.getActiveChannels().length, stats: instance.getChannelStats() },
       fallback: { active, stats: fallback },
       overall: available ? health.status : memoryOnly ? 'healthy' : active ? 'degraded' : 'unhealthy',
       absent: absent(),

@@ -17,7 +17,7 @@ const check = process.argv.includes('--check')
 const require = createRequire(import.meta.url)
 
 /** The subpaths that `exports` of package.json names, with their default export if they have one. */
-const SUBPATHS = { 'redis-client': 'redisClient', 'cache-manager': null, 'fallback-manager': null, 'rate-limiter': null, 'session-manager': null }
+const SUBPATHS = { 'redis-client': 'redisClient', 'cache-manager': null, 'fallback-manager': null, 'rate-limiter': null, 'session-manager': null, 'pubsub-manager': null }
 /** What stands in for all entries where nothing native runs. */
 const EDGE = 'edge'
 

@@ -33,6 +33,7 @@ const groups = [
   ['VERB', 'verb', 'what is asked of a limiter', list.verbs],
   ['DEED', 'deed', 'what is asked of sessions', list.deeds],
   ['OUTAGE', 'outage', 'what sessions may do while no server answers', list.outages],
+  ['KIND', 'kind', 'what is listened to', list.kinds],
   ['FATE', 'fate', 'what became of a session', list.fates],
   ['OUTCOME', 'outcome', 'what it came to', list.outcomes],
   ['DECIDER', 'decider', 'who decided a limit', list.deciders],

@@ -18,6 +18,7 @@ use crate::base::stamp::Stamps;
 use crate::config::{self, Config, Target};
 use crate::managers::cache::Cache;
 use crate::managers::holds::Held;
+use crate::managers::messages::Messages;
 use crate::managers::rate_limit::RateLimits;
 use crate::managers::sessions::Sessions;
 use crate::managers::stats::Stats;
@@ -66,6 +67,7 @@ pub struct Core {
     pub cache: Cache,
     pub rates: RateLimits,
     pub sessions: Sessions,
+    pub messages: Arc<Messages>,
     pub stats: Stats,
     pub clock: Arc<dyn Clock>,
     listeners: Listeners,
@@ -106,8 +108,21 @@ impl Core {
         });
         let rates = RateLimits::new(cache.keys.clone(), clock.clone(), lost);
         let sessions = Sessions { keys: cache.keys.clone(), stamps: cache.stamps.clone() };
+        let patience = u64::try_from(config.command_timeout.as_micros()).unwrap_or(u64::MAX);
+        let messages = Messages::new(&backend, patience);
         let stats = Stats::default();
-        Ok(Self { config, backend, cache, rates, sessions, stats, clock, listeners, fingerprint })
+        Ok(Self {
+            config,
+            backend,
+            cache,
+            rates,
+            sessions,
+            messages,
+            stats,
+            clock,
+            listeners,
+            fingerprint,
+        })
     }
 
     /// Renews what is held from now on.

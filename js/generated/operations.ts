@@ -23,9 +23,13 @@ export const OPCODE_PIPELINE = 12
 export const OPCODE_RATE = 13
 export const OPCODE_SESSION = 14
 export const OPCODE_SESSIONS = 15
-export const OPCODE_VERDICT = 16
-export const OPCODE_RECONNECT = 17
-export const OPCODE_RESYNC = 18
+export const OPCODE_LISTEN = 16
+export const OPCODE_PUBLISH = 17
+export const OPCODE_STREAM = 18
+export const OPCODE_PRESENCE = 19
+export const OPCODE_VERDICT = 20
+export const OPCODE_RECONNECT = 21
+export const OPCODE_RESYNC = 22
 
 // bits of a `flags` field
 export const FLAG_NO_MEMORY = 1
@@ -63,6 +67,8 @@ export const REPLY_EVENT = 10
 export const REPLY_LOADING = 11
 export const REPLY_DECISION = 12
 export const REPLY_SESSION = 13
+export const REPLY_MESSAGE = 14
+export const REPLY_MISSED = 15
 
 // who answered
 export const SOURCE_REDIS = 0
@@ -94,6 +100,11 @@ export const OUTAGE_LOCAL = 0
 export const OUTAGE_READ_ONLY = 1
 export const OUTAGE_FAIL = 2
 export const OUTAGE_LOGINS = 4
+
+// what is listened to
+export const KIND_CHANNEL = 0
+export const KIND_PATTERN = 1
+export const KIND_SHARD = 2
 
 // what became of a session
 export const FATE_DONE = 0
@@ -130,6 +141,10 @@ export const OPERATIONS: readonly (readonly [name: string, fields: readonly stri
   ['rate', ['number', 'number', 'text', 'text', 'number', 'number', 'args']],
   ['session', ['number', 'text', 'text', 'text', 'number', 'number', 'number', 'number', 'number', 'args']],
   ['sessions', ['number', 'text', 'text', 'text', 'number', 'number', 'number', 'number', 'number', 'args']],
+  ['listen', ['number', 'number', 'number', 'text']],
+  ['publish', ['number', 'number', 'number', 'number', 'number', 'number', 'text', 'value']],
+  ['stream', ['text', 'text', 'number']],
+  ['presence', ['text', 'text', 'text', 'number']],
   ['verdict', []],
   ['reconnect', []],
   ['resync', []],
@@ -371,6 +386,65 @@ export function encodeSessions(to: Outbox, id: number, deed: number, family: str
   to.used = at + 11
   to.text += family + user + keep
   to.writeArguments(handles)
+}
+
+/** listens to a channel or a pattern. */
+export function encodeListen(to: Outbox, id: number, kind: number, whole: number, subscription: number, channel: string): void {
+  const at = to.reserve(6)
+  const meta = to.meta
+  meta[at] = OPCODE_LISTEN
+  meta[at + 1] = id
+  meta[at + 2] = kind
+  meta[at + 3] = whole
+  meta[at + 4] = subscription
+  meta[at + 5] = channel.length
+  to.used = at + 6
+  to.text += channel
+}
+
+/** publishes a message. */
+export function encodePublish(to: Outbox, id: number, whole: number, sharded: number, lastsMs: number, most: number, ofOne: number, ofAll: number, channel: string, rest: RawArgument): void {
+  const at = to.reserve(10)
+  const meta = to.meta
+  meta[at] = OPCODE_PUBLISH
+  meta[at + 1] = id
+  meta[at + 2] = whole
+  meta[at + 3] = sharded
+  meta[at + 4] = lastsMs
+  meta[at + 5] = most
+  meta[at + 6] = ofOne
+  meta[at + 7] = ofAll
+  meta[at + 8] = channel.length
+  to.used = at + 9
+  to.text += channel
+  to.writeValue(rest)
+}
+
+/** reads what a channel keeps. */
+export function encodeStream(to: Outbox, id: number, channel: string, after: string, count: number): void {
+  const at = to.reserve(5)
+  const meta = to.meta
+  meta[at] = OPCODE_STREAM
+  meta[at + 1] = id
+  meta[at + 2] = channel.length
+  meta[at + 3] = after.length
+  meta[at + 4] = count
+  to.used = at + 5
+  to.text += channel + after
+}
+
+/** notes who is present in a room, or tells who is. */
+export function encodePresence(to: Outbox, id: number, room: string, user: string, status: string, ms: number): void {
+  const at = to.reserve(6)
+  const meta = to.meta
+  meta[at] = OPCODE_PRESENCE
+  meta[at + 1] = id
+  meta[at + 2] = room.length
+  meta[at + 3] = user.length
+  meta[at + 4] = status.length
+  meta[at + 5] = ms
+  to.used = at + 6
+  to.text += room + user + status
 }
 
 /** waits until it is known whether Redis answers. */

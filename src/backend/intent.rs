@@ -2,6 +2,7 @@
 use bytes::Bytes;
 
 use super::change::Changes;
+use super::message::Waiting;
 use super::rate::Owed;
 use super::session::Delta;
 use super::{Removal, Value};
@@ -43,6 +44,8 @@ pub enum Wish {
     End,
     /// Ends all sessions of a user but one; the key is that of the moments.
     EndAll(EndAll),
+    /// Publishes messages on the channel with this name.
+    Publish(Waiting),
 }
 
 /// Which sessions of a user are ended, at the moment of the intent's stamp.
@@ -75,9 +78,12 @@ impl Intent {
     pub fn changes(&self) -> Option<&Bytes> {
         let managed = match self.wish {
             Wish::Delete | Wish::Expire | Wish::Set { .. } | Wish::Invalidate(_) => true,
-            Wish::Change(_) | Wish::Rate(_) | Wish::Session(_) | Wish::End | Wish::EndAll(_) => {
-                false
-            }
+            Wish::Change(_)
+            | Wish::Rate(_)
+            | Wish::Session(_)
+            | Wish::End
+            | Wish::EndAll(_)
+            | Wish::Publish(_) => false,
         };
         managed.then_some(&self.key)
     }

@@ -7,6 +7,7 @@ pub mod change;
 pub mod intent;
 pub mod limits;
 pub mod memory;
+pub mod message;
 pub mod policy;
 pub mod rate;
 pub mod redis;
@@ -102,6 +103,13 @@ pub enum Operation {
     /// Asks something of a session, or of what is known of its user or of all. Atomic, but for a read of a user's: what
     /// ended all of these is read after it. What it changes merges, so that it may be sent twice.
     Session { key: Bytes, ask: Box<session::Ask> },
+    /// Publishes a message on a channel, whose name is the key. Those of a channel arrive in the order in which one
+    /// process handed them over. Sent twice it may arrive twice; whoever listens knows it by its id.
+    Publish { key: Bytes, message: message::Message, bounds: message::Bounds },
+    /// Reads what a channel's stream keeps: behind an entry, the oldest first, or without one the newest first.
+    Stream { key: Bytes, after: Option<Bytes>, count: u64 },
+    /// Notes for so many ms that a user is in a room, with a status, or, without one, no longer; or tells who is.
+    Presence { key: Bytes, user: Bytes, status: Bytes, ms: u64 },
     /// One raw command, keys not yet prefixed. Nothing is promised beyond Redis' own word.
     Command { args: Vec<Bytes> },
     /// Raw commands in one pipeline; not atomic. A failed one is an error in its place.
@@ -123,6 +131,9 @@ impl Operation {
             | Self::Invalidate { key, .. }
             | Self::Rate { key, .. }
             | Self::Session { key, .. }
+            | Self::Publish { key, .. }
+            | Self::Stream { key, .. }
+            | Self::Presence { key, .. }
             | Self::Fill { key, .. } => Some(key),
             Self::Clear { .. } | Self::Command { .. } | Self::Pipeline { .. } => None,
         }
@@ -144,6 +155,9 @@ impl Operation {
             | Self::Load { .. }
             | Self::Hold { .. }
             | Self::Rate { .. }
+            | Self::Publish { .. }
+            | Self::Stream { .. }
+            | Self::Presence { .. }
             | Self::Command { .. }
             | Self::Pipeline { .. } => None,
         }
@@ -196,6 +210,7 @@ impl Operation {
             }
             Self::Command { args } | Self::Change { args, .. } => args.iter().map(Bytes::len).sum(),
             Self::Pipeline { commands } => commands.iter().flatten().map(Bytes::len).sum(),
+            Self::Publish { message, .. } => message.bytes(),
             Self::Session { ask, .. } => match &ask.deed {
                 session::Deed::Write { delta, .. } => delta.bytes(),
                 _ => 0,

@@ -6,15 +6,17 @@ use bytes::Bytes;
 use napi::bindgen_prelude::{Array, Uint8Array};
 
 use super::Handle;
-use super::operations::{OPERATIONS, deed, flag, opcode, outage, verb};
+use super::operations::{OPERATIONS, deed, flag, kind, opcode, outage, verb};
 use super::reply::{Row, Writer};
 use super::ring::{ID_MASK, Ring, tagged};
+use crate::backend::message::{Bounds, Kept, Kind, Message, Topic};
 use crate::backend::session::Outage;
 use crate::backend::{
     Answer, Ask, Backend, Call, Early, Operation, Raw, Reach, Removal, Reply, Settler, Sink, Tags,
 };
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::managers::cache::{Cache, Keep, whole_ms};
+use crate::managers::messages::Hearer;
 use crate::managers::rate_limit;
 use crate::managers::sessions::{Asked, AskedOfMany, List, Lists, Question};
 use crate::managers::stats::Counted;
@@ -31,6 +33,8 @@ enum Wish {
     },
     /// The cache is switched off: nothing is there and nothing is kept.
     Off(Operation),
+    /// What is heard of the topic goes to the subscription with this number.
+    Listen(Topic, u32),
     Verdict,
     Reconnect,
     Resync,
@@ -140,6 +144,11 @@ fn start(
             }
         }
         Wish::Off(operation) => Some(neutral(&operation)),
+        Wish::Listen(topic, number) => {
+            let hearer: Arc<dyn Hearer> = handle.sink.clone();
+            core.messages.listen(topic, &hearer, number, Settler::new(sink(), id));
+            None
+        }
         Wish::Verdict => match &core.backend.redis {
             Some(redis) => {
                 redis.verdict(Settler::new(sink(), id));
@@ -405,6 +414,46 @@ impl<'a> Reader<'a> {
                     Counted::Not,
                     0,
                 ))
+            }
+            opcode::LISTEN => {
+                let kind = match self.next() as u32 {
+                    kind::PATTERN => Kind::Pattern,
+                    kind::SHARD => Kind::Shard,
+                    _ => Kind::Channel,
+                };
+                let (whole, number) = (self.next() > 0.0, self.next() as u32);
+                let channel = self.text();
+                let messages = &handle.ok_or_else(Error::closed)?.core.messages;
+                let name = messages.channel(channel, whole, kind == Kind::Pattern)?;
+                Ok(Wish::Listen(Topic { kind, name }, number))
+            }
+            opcode::PUBLISH => {
+                let (whole, sharded) = (self.next() > 0.0, self.next() > 0.0);
+                let (ms, most) = (whole_ms(self.next()), self.next() as u64);
+                let bounds = Bounds { of_one: self.next() as usize, of_all: self.next() as usize };
+                let channel = self.text();
+                let rest = self.value();
+                let messages = &handle.ok_or_else(Error::closed)?.core.messages;
+                let key = messages.channel(channel, whole, false)?;
+                let kept = (ms > 0).then(|| Kept { stream: messages.stream(channel), ms, most });
+                let message = Message { rest: rest?, kept, sharded };
+                Ok(wished(Operation::Publish { key, message, bounds }, Counted::Not, 0))
+            }
+            opcode::STREAM => {
+                let (channel, after) = (self.text(), self.text());
+                let count = self.next() as u64;
+                let messages = &handle.ok_or_else(Error::closed)?.core.messages;
+                let after = (!after.is_empty()).then(|| Bytes::copy_from_slice(after.as_bytes()));
+                let operation = Operation::Stream { key: messages.stream(channel), after, count };
+                Ok(wished(operation, Counted::Not, 0))
+            }
+            opcode::PRESENCE => {
+                let (room, user, status) = (self.text(), self.text(), self.text());
+                let ms = whole_ms(self.next());
+                let messages = &handle.ok_or_else(Error::closed)?.core.messages;
+                let text = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+                let (key, user, status) = (messages.room(room), text(user), text(status));
+                Ok(wished(Operation::Presence { key, user, status, ms }, Counted::Not, 0))
             }
             opcode::VERDICT => Ok(Wish::Verdict),
             opcode::RECONNECT => Ok(Wish::Reconnect),

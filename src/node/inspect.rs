@@ -11,6 +11,7 @@ use crate::backend::memory::store::Owned;
 use crate::backend::redis::State;
 use crate::base::error::{Error, Result};
 use crate::base::stamp::Stamp;
+use crate::managers::messages::Hearer;
 use crate::managers::rate_limit::id_of_text;
 use crate::managers::sessions::Sessions;
 
@@ -63,6 +64,16 @@ pub fn answer(
             Value::Null
         }
         "namespace" => core.stats.owner(argument).into(),
+        "unlisten" => {
+            let handle = handle.ok_or_else(Error::closed)?;
+            let hearer: Arc<dyn Hearer> = handle.sink.clone();
+            core.messages.unlisten(argument, &hearer)?;
+            Value::Null
+        }
+        "listening" => {
+            let (topics, told) = core.messages.stats();
+            json!({ "topics": topics, "told": told })
+        }
         "sessionId" => Sessions::id(argument)?.into(),
         "limiter" => core.rates.define(argument)?.into(),
         "keepHold" => {

@@ -36,6 +36,10 @@ pub const OPERATIONS: &[(&str, &[Field])] = &[
     ("rate", &[Field::Number, Field::Number, Field::Text, Field::Text, Field::Number, Field::Number, Field::Args]),
     ("session", &[Field::Number, Field::Text, Field::Text, Field::Text, Field::Number, Field::Number, Field::Number, Field::Number, Field::Number, Field::Args]),
     ("sessions", &[Field::Number, Field::Text, Field::Text, Field::Text, Field::Number, Field::Number, Field::Number, Field::Number, Field::Number, Field::Args]),
+    ("listen", &[Field::Number, Field::Number, Field::Number, Field::Text]),
+    ("publish", &[Field::Number, Field::Number, Field::Number, Field::Number, Field::Number, Field::Number, Field::Text, Field::Value]),
+    ("stream", &[Field::Text, Field::Text, Field::Number]),
+    ("presence", &[Field::Text, Field::Text, Field::Text, Field::Number]),
     ("verdict", &[]),
     ("reconnect", &[]),
     ("resync", &[]),
@@ -75,12 +79,20 @@ pub mod opcode {
     pub const SESSION: u32 = 14;
     /// Asks something of a user's sessions, or of all.
     pub const SESSIONS: u32 = 15;
+    /// Listens to a channel or a pattern.
+    pub const LISTEN: u32 = 16;
+    /// Publishes a message.
+    pub const PUBLISH: u32 = 17;
+    /// Reads what a channel keeps.
+    pub const STREAM: u32 = 18;
+    /// Notes who is present in a room, or tells who is.
+    pub const PRESENCE: u32 = 19;
     /// Waits until it is known whether Redis answers.
-    pub const VERDICT: u32 = 16;
+    pub const VERDICT: u32 = 20;
     /// Drops the connections and dials anew.
-    pub const RECONNECT: u32 = 17;
+    pub const RECONNECT: u32 = 21;
     /// Replays the journal now.
-    pub const RESYNC: u32 = 18;
+    pub const RESYNC: u32 = 22;
 }
 
 /// Bits of a `flags` field.
@@ -124,6 +136,8 @@ pub mod reply {
     pub const LOADING: u32 = 11;
     pub const DECISION: u32 = 12;
     pub const SESSION: u32 = 13;
+    pub const MESSAGE: u32 = 14;
+    pub const MISSED: u32 = 15;
 }
 
 /// Who answered.
@@ -163,6 +177,13 @@ pub mod outage {
     pub const READ_ONLY: u32 = 1;
     pub const FAIL: u32 = 2;
     pub const LOGINS: u32 = 4;
+}
+
+/// What is listened to.
+pub mod kind {
+    pub const CHANNEL: u32 = 0;
+    pub const PATTERN: u32 = 1;
+    pub const SHARD: u32 = 2;
 }
 
 /// What became of a session.

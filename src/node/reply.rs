@@ -8,6 +8,7 @@ use crate::backend::session::{Outcome as Ended, Session, Told};
 use crate::backend::{Answer, Decision, Found, Loading, Raw, Reply, Source};
 use crate::base::error::Error;
 use crate::managers::cache::lease_text;
+use crate::managers::messages::Heard;
 
 /// Numbers before the first row: used, has extras, wanted, pending.
 const HEAD: usize = 4;
@@ -25,6 +26,10 @@ const ENTRY: usize = 13;
 pub enum Row {
     Answer(u32, Answer),
     Event(u32, String),
+    /// A message for a subscription of an instance.
+    Message(u32, Heard),
+    /// A subscription of an instance was told nothing for so long, ms, or so many were too many for it.
+    Missed(u32, u32, u64, u64),
 }
 
 impl Row {
@@ -33,6 +38,8 @@ impl Row {
         HEAD + 1
             + match self {
                 Self::Event(..) | Self::Answer(_, Err(_)) => 2,
+                Self::Message(..) => 6,
+                Self::Missed(..) => 4,
                 Self::Answer(_, Ok(reply)) => match reply {
                     Reply::Entry(_) => ENTRY,
                     Reply::Loading(loading) => 8 + loading.stale.as_ref().map_or(0, |_| ENTRY),
@@ -127,6 +134,21 @@ impl<'a> Writer<'a> {
             Row::Event(handle, event) => {
                 self.number(f64::from(handle));
                 self.extra(kind::EVENT, Extra::Text(event));
+            }
+            Row::Message(handle, Heard { number, channel, text }) => {
+                self.number(f64::from(handle));
+                self.pair(kind::MESSAGE, f64::from(number));
+                match channel {
+                    Some(channel) => self.bytes(channel),
+                    None => self.number(f64::from(kind::NULL)),
+                }
+                self.bytes(text);
+            }
+            Row::Missed(handle, number, ms, count) => {
+                self.number(f64::from(handle));
+                self.pair(kind::MISSED, f64::from(number));
+                self.number(ms as f64);
+                self.number(count as f64);
             }
             Row::Answer(id, answer) => {
                 self.number(f64::from(id));

@@ -1,5 +1,5 @@
 //! Where answers wait for JS: one queue per environment, and one wake for many answers.
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -10,6 +10,7 @@ use super::reply::{Row, Writer};
 use super::waker::Waker;
 use crate::backend::{Answer, Sink};
 use crate::engine::{Core, Listener};
+use crate::managers::messages::{Heard, Hearer};
 use crate::managers::stats::Counted;
 
 /// How an id says in which way its answer is counted.
@@ -39,8 +40,19 @@ fn counted(id: u32) -> Counted {
     }
 }
 
+/// So many bytes of messages wait for JS at most: what comes while it is busy for longer is counted and dropped.
+const MOST_HEARD: usize = 64 * 1024 * 1024;
+
+/// Messages that wait, and those that found no room, by instance and subscription.
+#[derive(Default)]
+struct Heap {
+    bytes: usize,
+    dropped: HashMap<(u32, u32), u64>,
+}
+
 pub struct Ring {
     rows: Mutex<VecDeque<Row>>,
+    heap: Mutex<Heap>,
     /// A wake is on its way, so another would be one too many.
     woken: AtomicBool,
     waker: Waker,
@@ -56,6 +68,7 @@ impl Ring {
     pub fn new(waker: Waker) -> Self {
         Self {
             rows: Mutex::default(),
+            heap: Mutex::default(),
             woken: AtomicBool::new(false),
             waker,
             pending: AtomicU32::new(0),
@@ -68,6 +81,34 @@ impl Ring {
 
     pub fn push(&self, row: Row) {
         self.rows.lock().push_back(row);
+    }
+
+    /// Takes messages for an instance, as many as there is room for.
+    fn push_heard(&self, handle: u32, messages: Vec<Heard>) {
+        let mut heap = self.heap.lock();
+        let mut rows = self.rows.lock();
+        for heard in messages {
+            let bytes = weight(&heard);
+            if heap.bytes + bytes > MOST_HEARD {
+                *heap.dropped.entry((handle, heard.number)).or_default() += 1;
+                continue;
+            }
+            heap.bytes += bytes;
+            rows.push_back(Row::Message(handle, heard));
+        }
+    }
+
+    /// Messages were handed to JS; those that found no room are told of.
+    fn let_go(&self, bytes: usize) {
+        let mut heap = self.heap.lock();
+        heap.bytes -= bytes;
+        if heap.bytes > MOST_HEARD / 2 {
+            return;
+        }
+        let dropped: Vec<_> = heap.dropped.drain().collect();
+        for ((handle, number), count) in dropped {
+            self.push(Row::Missed(handle, number, 0, count));
+        }
     }
 
     /// Wakes JS, unless it is awake already and has not drained yet.
@@ -84,11 +125,15 @@ impl Ring {
     pub fn drain(&self, writer: &mut Writer<'_>) -> u32 {
         self.woken.store(false, Ordering::Release);
         let mut rows = std::mem::take(&mut *self.rows.lock());
-        let mut settled = 0;
+        let (mut settled, mut heard) = (0, 0);
         while let Some(row) = rows.pop_front() {
             let operation = matches!(row, Row::Answer(..));
+            let bytes = if let Row::Message(_, message) = &row { weight(message) } else { 0 };
             match writer.write(row) {
-                Ok(()) => settled += u32::from(operation),
+                Ok(()) => {
+                    settled += u32::from(operation);
+                    heard += bytes;
+                }
                 Err(row) => {
                     rows.push_front(row);
                     break;
@@ -99,6 +144,9 @@ impl Ring {
             let mut newer = self.rows.lock();
             rows.append(&mut newer);
             *newer = rows;
+        }
+        if heard > 0 {
+            self.let_go(heard);
         }
         settled
     }
@@ -161,6 +209,23 @@ impl Sink for HandleSink {
     }
 
     fn wake(&self) {
+        self.ring.wake();
+    }
+}
+
+/// What a message costs while it waits.
+fn weight(heard: &Heard) -> usize {
+    128 + heard.text.len()
+}
+
+impl Hearer for HandleSink {
+    fn heard(&self, messages: Vec<Heard>) {
+        self.ring.push_heard(self.handle, messages);
+        self.ring.wake();
+    }
+
+    fn missed(&self, number: u32, ms: u64) {
+        self.ring.push(Row::Missed(self.handle, number, ms, 0));
         self.ring.wake();
     }
 }

@@ -88,8 +88,8 @@ impl Fallback {
                 }));
                 continue;
             }
-            // This process charges it itself.
-            if let Wish::Rate(_) = intent.wish {
+            // This process charges it itself, and publishes it.
+            if let Wish::Rate(_) | Wish::Publish(_) = intent.wish {
                 continue;
             }
             if matches!(

@@ -19,6 +19,7 @@ use crate::backend::change;
 use crate::backend::memory::rates::Spent;
 use crate::backend::memory::store::Marks;
 use crate::backend::memory::{self, Moment};
+use crate::backend::message::{LOCAL, Mail};
 use crate::backend::rate::{Limiter, Verb};
 use crate::backend::redis::{Failure, Redis, State};
 use crate::backend::{
@@ -80,6 +81,8 @@ pub struct Fallback {
     returning: AtomicBool,
     /// It was told that nobody said among how many processes limits are shared.
     told_unshared: AtomicBool,
+    /// Who listens to channels.
+    mail: Mutex<Option<Weak<dyn Mail>>>,
     pub(super) uncertain: Mutex<Fate>,
     /// Sets that were replayed since the list of clears was read, and whether they have tags.
     pub(super) replayed_sets: Mutex<HashMap<Bytes, (Stamp, bool)>>,
@@ -114,6 +117,7 @@ impl Fallback {
             events,
             by_hand: AtomicBool::new(false),
             away: AtomicBool::new(true),
+            mail: Mutex::new(None),
             uncertain: Mutex::new(Fate::default()),
             replayed_sets: Mutex::default(),
             directory: OnceLock::new(),
@@ -126,6 +130,20 @@ impl Fallback {
             redis.keep_with(keeper);
         }
         fallback
+    }
+
+    /// Messages that no server sees go to whoever listens.
+    pub fn mail_to(&self, mail: Weak<dyn Mail>) {
+        *self.mail.lock() = Some(mail);
+    }
+
+    pub(super) fn mail(&self) -> Option<Arc<dyn Mail>> {
+        self.mail.lock().as_ref().and_then(Weak::upgrade)
+    }
+
+    /// Whether memory answers now.
+    pub fn is_on_memory(&self) -> bool {
+        self.on_memory.load(Ordering::Acquire)
     }
 
     /// The marks of all keys, which can be read without any lock.
@@ -153,7 +171,11 @@ impl Fallback {
             local.state = State::Degraded;
         }
         self.on_memory.store(local.on_memory(), Ordering::Release);
+        let on_memory = local.on_memory();
         drop(local);
+        if let Some(mail) = self.mail() {
+            mail.turned(on_memory);
+        }
         redis.force(forced);
     }
 
@@ -186,13 +208,21 @@ impl Fallback {
         }
         if !self.config.fallback_enabled {
             return match operation {
-                Operation::Change { .. } | Operation::Session { .. } => {
-                    Err(error.cloned().unwrap_or_else(|| self.why()))
-                }
+                Operation::Change { .. }
+                | Operation::Session { .. }
+                | Operation::Publish { .. }
+                | Operation::Stream { .. }
+                | Operation::Presence { .. } => Err(error.cloned().unwrap_or_else(|| self.why())),
                 operation => neutral(operation),
             };
         }
         let moment = self.moment();
+        if let Operation::Publish { key, message, .. } = operation
+            && let Some(mail) = self.mail()
+        {
+            let mark = if self.journals() { LOCAL } else { b"" };
+            mail.deliver(key, message.text(mark), message.sharded);
+        }
         if self.journals() {
             let dropped = local.journal.dropped();
             let answer = match operation {
@@ -209,6 +239,11 @@ impl Fallback {
                     local.apply_rate(operation, sent, &moment)
                 }
                 Operation::Session { key, ask } => local.apply_session(key, ask, &moment),
+                Operation::Publish { key, message, bounds } => {
+                    let taken =
+                        local.journal.publish(key, self.stamps.next(), message.clone(), *bounds);
+                    if taken { Ok(Reply::Flag(true)) } else { Err(memory::full()) }
+                }
                 operation => local.apply_journalled(operation, &moment),
             };
             if let Some(plant) = self.config.planted {
@@ -587,6 +622,9 @@ pub fn neutral(operation: &Operation) -> Answer {
         // Of what was loaded, "no" would say that something newer came first; of a session, that it was ended.
         Operation::Fill { .. }
         | Operation::Session { .. }
+        | Operation::Publish { .. }
+        | Operation::Stream { .. }
+        | Operation::Presence { .. }
         | Operation::Command { .. }
         | Operation::Pipeline { .. }
         | Operation::Change { .. } => {

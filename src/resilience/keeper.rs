@@ -1,4 +1,5 @@
 //! What the supervisor asks of the fallback layer: copies for an outage, and the replay after it.
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use super::near::seconds;
 use crate::backend::change::{Changes, KNOWN_MS};
 use crate::backend::intent::{Intent, Outcome, Wish};
 use crate::backend::memory::store::{Data, Entry, Marks, Standing};
+use crate::backend::message::Mail;
 use crate::backend::rate::Told;
 use crate::backend::redis::{Change, Failure, Identity, Keeper, Owed, Passing, Replayer, State};
 use crate::backend::session::Seen;
@@ -272,6 +274,10 @@ impl Keeper for Fallback {
         }
     }
 
+    fn mail(&self) -> Option<Arc<dyn Mail>> {
+        Self::mail(self)
+    }
+
     fn sessions(&self, seen: Vec<Seen>) {
         let moment = self.moment();
         let mut local = self.local.lock();
@@ -296,8 +302,11 @@ impl Keeper for Fallback {
             false => None,
         };
         self.on_memory.store(local.on_memory(), Ordering::Release);
-        let depth = local.journal.depth();
+        let (depth, on_memory) = (local.journal.depth(), local.on_memory());
         drop(local);
+        if let Some(mail) = Self::mail(self) {
+            mail.turned(on_memory);
+        }
         self.tell(change, depth);
     }
 
@@ -485,7 +494,8 @@ impl Keeper for Fallback {
             | Wish::Rate(_)
             | Wish::Session(_)
             | Wish::End
-            | Wish::EndAll(_) => return true,
+            | Wish::EndAll(_)
+            | Wish::Publish(_) => return true,
             Wish::Invalidate(removals) => {
                 let oldest = removals.iter().map(|&(_, stamp)| self.since(stamp)).min();
                 oldest.unwrap_or_default()

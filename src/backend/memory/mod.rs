@@ -7,6 +7,7 @@ mod expiry;
 mod leases;
 mod markers;
 mod marks;
+pub mod messages;
 mod outcome;
 pub mod rates;
 pub mod sessions;
@@ -128,6 +129,22 @@ pub fn apply(
         Operation::Rate { key, limiter, act } => {
             let decision = store.rates.apply(key, limiter, &act.verb, now, journalled);
             Reply::Decision(Box::new(decision))
+        }
+        Operation::Publish { message, .. } => {
+            if let Some(kept) = message.kept.as_ref().filter(|_| !journalled) {
+                store.messages.keep(message, kept, now);
+            }
+            Reply::Flag(true)
+        }
+        Operation::Stream { key, after, count } => {
+            Reply::Raw(super::Raw::Array(store.messages.read(key, after.as_deref(), *count, now)))
+        }
+        Operation::Presence { key, user, status, ms } => {
+            if !user.is_empty() {
+                store.messages.note(key, user, status, *ms, now);
+                return Ok(Reply::Raw(super::Raw::Array(Vec::new())));
+            }
+            Reply::Raw(super::Raw::Array(store.messages.present(key, now)))
         }
         Operation::Session { key, ask } => {
             return store.sessions.apply(key, ask, moment, journalled);

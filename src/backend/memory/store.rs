@@ -18,6 +18,7 @@ use super::leases::Leases;
 pub use super::leases::{MAX_LEASE_BYTES, MAX_LEASES, Taken};
 pub use super::markers::Markers;
 pub use super::marks::Marks;
+use super::messages::Messages;
 pub use super::outcome::{Evicted, Full, Owned, Stats};
 use super::rates::Rates;
 use super::sessions::Sessions;
@@ -30,6 +31,8 @@ use crate::base::stamp::Stamp;
 const RATES_PERCENT: usize = 40;
 /// How much sessions may.
 const SESSIONS_PERCENT: usize = 50;
+/// How much streams of messages may.
+const MESSAGES_PERCENT: usize = 20;
 
 /// An entry with its place in the expiry order.
 struct Slot {
@@ -53,6 +56,8 @@ pub struct Store {
     pub rates: Rates,
     /// The sessions; bounded by themselves.
     pub sessions: Sessions,
+    /// Streams of messages; bounded by themselves.
+    pub messages: Messages,
     owned: Vec<Owned>,
     /// A marker's name, while it is looked for.
     scratch: BytesMut,
@@ -74,6 +79,7 @@ impl Store {
             marks: Arc::new(Marks::default()),
             rates: Rates::new(limit_bytes / 100 * RATES_PERCENT),
             sessions: Sessions::new(limit_bytes / 100 * SESSIONS_PERCENT),
+            messages: Messages::new(limit_bytes / 100 * MESSAGES_PERCENT),
             owned: Vec::new(),
             scratch: BytesMut::new(),
             bytes: 0,

@@ -18,6 +18,7 @@ mod key_table;
 mod landing;
 mod lane;
 mod link;
+mod listener;
 mod near;
 mod outage;
 mod raw;
@@ -44,6 +45,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::intent::{Intent, Outcome};
 use super::limits::Limits;
+use super::message::Mail;
 use super::rate::Told;
 use super::session::Seen;
 use super::{Answer, Backend, Call, Early, Marker, Meta, Operation, Reach, Scope, Settler, Tags};
@@ -121,6 +123,8 @@ pub trait Keeper: Send + Sync {
     fn keep(&self, values: &mut dyn Iterator<Item = Passing<'_>>);
     /// States of limits as the server has them.
     fn limited(&self, told: Vec<Told>);
+    /// Who listens to channels.
+    fn mail(&self) -> Option<Arc<dyn Mail>>;
     /// Sessions as the server has them.
     fn sessions(&self, seen: Vec<Seen>);
     /// Calls that no server answered.
@@ -188,6 +192,8 @@ pub(crate) struct Shared {
     pub limits: Arc<Limits>,
     /// Copies are wanted of what is not watched yet.
     pub watch_more: Notify,
+    /// Others are listened to than before.
+    pub listen_anew: Notify,
 }
 
 impl Shared {
@@ -241,11 +247,13 @@ impl Redis {
             view: Mutex::new(ConnectionView::default()),
             limits,
             watch_more: Notify::new(),
+            listen_anew: Notify::new(),
         });
         let hub = hub::Hub::new(shared.clone(), dialer.clone(), lost_receiver);
         if shared.config.near_cache != NearCache::Off {
-            runtime.spawn(near::run(shared.clone(), dialer, hub.live.subscribe()));
+            runtime.spawn(near::run(shared.clone(), dialer.clone(), hub.live.subscribe()));
         }
+        runtime.spawn(listener::run(shared.clone(), dialer, hub.live.subscribe()));
         runtime.spawn(hub.run(receiver));
         Self { sender, shared }
     }
@@ -266,6 +274,11 @@ impl Redis {
     /// For tests.
     pub fn gates(&self) -> &gates::Gates {
         &self.shared.wire.gates
+    }
+
+    /// Others are listened to than before.
+    pub fn listen_anew(&self) {
+        self.shared.listen_anew.notify_one();
     }
 
     /// Copies are wanted of what is not watched yet.

@@ -35,8 +35,10 @@ script!(RATE, "rate.lua");
 script!(SESSION_WRITE, "session_write.lua");
 script!(SESSION_END, "session_end.lua");
 script!(SESSION_END_ALL, "session_end_all.lua");
+script!(PUBLISH, "publish.lua");
+script!(PRESENCE, "presence.lua");
 
-pub static ALL: [&Script; 15] = [
+pub static ALL: [&Script; 17] = [
     &LEASE,
     &FILL,
     &HOLD,
@@ -52,6 +54,8 @@ pub static ALL: [&Script; 15] = [
     &SESSION_WRITE,
     &SESSION_END,
     &SESSION_END_ALL,
+    &PUBLISH,
+    &PRESENCE,
 ];
 
 impl Script {

@@ -9,6 +9,7 @@ use super::record::{self, Begin, Clocks, Read};
 use crate::backend::Scope;
 use crate::backend::change::Entry;
 use crate::backend::intent::{Intent, Wish};
+use crate::backend::message::Waiting;
 use crate::backend::rate::Owed;
 use crate::base::stamp::Stamp;
 
@@ -130,6 +131,16 @@ impl State {
                     }
                 }
             }
+            Read::Message { channel, stamp, message } => {
+                let intent = self.intents.entry(channel.clone()).or_insert_with(|| {
+                    let wish = Wish::Publish(Waiting::default());
+                    Intent { key: channel, stamp, wish }
+                });
+                intent.stamp = stamp.max(intent.stamp);
+                if let Wish::Publish(waiting) = &mut intent.wish {
+                    waiting.0.push_back(message);
+                }
+            }
             Read::Sent { key } => {
                 if let Some(Intent { wish: Wish::Change(changes), .. }) = self.intents.get_mut(&key)
                 {
@@ -186,7 +197,8 @@ impl State {
                     | Wish::Rate(_)
                     | Wish::Session(_)
                     | Wish::End
-                    | Wish::EndAll(_) => true,
+                    | Wish::EndAll(_)
+                    | Wish::Publish(_) => true,
                     Wish::Set { .. } => intent.stamp > stamp,
                     Wish::Change(changes) => {
                         changes.forget(&|entry| entry.stamp <= stamp);

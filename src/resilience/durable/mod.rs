@@ -7,6 +7,7 @@ pub mod changes;
 mod disk;
 mod file;
 mod log;
+mod messages;
 mod orphans;
 mod rates;
 pub mod record;

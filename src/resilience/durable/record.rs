@@ -10,9 +10,10 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut, Bytes};
 
 use super::super::journal::Invalidation;
-use super::{changes, rates, sessions};
+use super::{changes, messages, rates, sessions};
 use crate::backend::change::Entry;
 use crate::backend::intent::{EndAll, Intent, Wish};
+use crate::backend::message::Message;
 use crate::backend::rate::{Due, Limiter};
 use crate::backend::redis::Identity;
 use crate::backend::{Policy, Removal, Scope, Tags, Value};
@@ -34,6 +35,12 @@ pub enum Record<'a> {
         key: &'a Bytes,
         limiter: &'a Limiter,
         due: &'a Due,
+    },
+    /// A message was published.
+    Message {
+        channel: &'a Bytes,
+        stamp: Stamp,
+        message: &'a Message,
     },
     Invalidation {
         scope: &'a Scope,
@@ -78,6 +85,7 @@ pub enum Read {
     Intent(Intent),
     Change { key: Bytes, entry: Entry },
     Charge { key: Bytes, limiter: Arc<Limiter>, due: Due },
+    Message { channel: Bytes, stamp: Stamp, message: Message },
     Sent { key: Bytes },
     Done { key: Bytes, id: (u64, u64) },
     Invalidation(Invalidation),
@@ -119,6 +127,12 @@ impl Record<'_> {
         if let Self::Intent(Intent { key, wish: Wish::Change(changes), .. }) = self {
             let entries = changes.entries().iter();
             return entries.for_each(|entry| Record::Change { key, entry }.encode(out));
+        }
+        if let Self::Intent(Intent { key: channel, stamp, wish: Wish::Publish(waiting) }) = self {
+            let stamp = *stamp;
+            return waiting.0.iter().for_each(|message| {
+                Record::Message { channel, stamp, message }.encode(out);
+            });
         }
         if let Self::Intent(Intent { key, wish: Wish::Rate(owed), .. }) = self {
             let limiter = &owed.limiter;
@@ -191,7 +205,16 @@ impl Record<'_> {
                 }
                 out.put_slice(key);
             }
-            Self::Intent(Intent { wish: Wish::Change(_) | Wish::Rate(_), .. }) => {}
+            Self::Intent(Intent {
+                wish: Wish::Change(_) | Wish::Rate(_) | Wish::Publish(_),
+                ..
+            }) => {}
+            Self::Message { channel, stamp, message } => {
+                out.put_u8(19);
+                put_stamp(out, *stamp);
+                changes::put_text(out, channel);
+                messages::put(out, message);
+            }
             Self::Intent(Intent { key, stamp, wish: Wish::Session(delta) }) => {
                 out.put_u8(16);
                 put_stamp(out, *stamp);
@@ -379,6 +402,11 @@ fn read(mut body: Bytes) -> Option<Read> {
             let keep = Some(changes::get_text(&mut body)?).filter(|keep| !keep.is_empty());
             let wish = Wish::EndAll(EndAll { absolute_ms, keep, others });
             Read::Intent(Intent { key: body, stamp, wish })
+        }
+        19 => {
+            let stamp = get_stamp(&mut body)?;
+            let channel = changes::get_text(&mut body)?;
+            Read::Message { channel, stamp, message: messages::get(&mut body)? }
         }
         _ => return None,
     })

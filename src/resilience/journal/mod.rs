@@ -8,6 +8,7 @@
 //!
 //! Long, because every step weighs what it moves, and writes it down, by the same few private ones.
 mod changes;
+mod messages;
 mod rates;
 pub mod removals;
 mod sessions;
@@ -21,6 +22,7 @@ use lru::LruCache;
 
 use super::durable::{Log, Record, Snapshot};
 use crate::backend::intent::{Intent, Wish};
+use crate::backend::message::Waiting;
 use crate::backend::scopes::Scopes;
 use crate::backend::session::Delta;
 use crate::backend::{Scope, Value};
@@ -64,6 +66,9 @@ pub struct Journal {
     sessions: Shelf,
     /// What ended sessions; they are neither dropped nor collapsed.
     revocations: Shelf,
+    /// Messages, by their channels, and how many of them may be given up.
+    messages: Shelf,
+    plain: usize,
     invalidations: Scopes<Stamp>,
     /// Those that are being carried out.
     under_way: Scopes<Stamp>,
@@ -92,6 +97,8 @@ impl Journal {
             rate_bytes: 0,
             sessions: LruCache::unbounded(),
             revocations: LruCache::unbounded(),
+            messages: LruCache::unbounded(),
+            plain: 0,
             invalidations: Scopes::default(),
             under_way: Scopes::default(),
             dropped: 0,
@@ -148,7 +155,14 @@ impl Journal {
         let changed =
             self.changes.peek_lru().and_then(|(_, intent)| changes::of(intent)?.entries().first());
         let changed = changed.map(|entry| entry.stamp);
-        let others = [&self.deletes, &self.sets, &self.rates, &self.sessions, &self.revocations];
+        let others = [
+            &self.deletes,
+            &self.sets,
+            &self.rates,
+            &self.sessions,
+            &self.revocations,
+            &self.messages,
+        ];
         let first = others.into_iter().filter_map(first);
         cleared.chain(first).chain(changed).min()
     }
@@ -169,8 +183,16 @@ impl Journal {
     }
 
     /// In the order in which they are replayed.
-    fn shelves(&self) -> [&Shelf; 6] {
-        [&self.revocations, &self.deletes, &self.sets, &self.sessions, &self.changes, &self.rates]
+    fn shelves(&self) -> [&Shelf; 7] {
+        [
+            &self.revocations,
+            &self.deletes,
+            &self.sets,
+            &self.sessions,
+            &self.changes,
+            &self.messages,
+            &self.rates,
+        ]
     }
 
     /// Those that wait, the oldest first.
@@ -248,6 +270,7 @@ impl Journal {
             Some(2) => self.take_from(|journal| &mut journal.sets, at_most, bytes),
             Some(3) => self.take_from(|journal| &mut journal.sessions, at_most, bytes),
             Some(4) => self.take_from(|journal| &mut journal.changes, at_most, bytes),
+            Some(5) => self.take_from(|journal| &mut journal.messages, at_most, bytes),
             Some(_) => self.take_from(|journal| &mut journal.rates, at_most, bytes),
             None => Vec::new(),
         }
@@ -314,6 +337,7 @@ impl Journal {
         match intent.wish {
             Wish::Session(_) => return self.put_session(intent),
             Wish::End | Wish::EndAll(_) => return self.put_end(intent),
+            Wish::Publish(_) => return self.put_messages(intent),
             _ => {}
         }
         let mut intent = self.expired_meanwhile(intent);
@@ -347,6 +371,10 @@ impl Journal {
                 return self.put_session(intent);
             }
             Wish::End | Wish::EndAll(_) => return self.end_session(intent),
+            Wish::Publish(_) => {
+                self.write(|| Record::Intent(&intent));
+                return self.put_messages(intent);
+            }
             Wish::Expire
                 if self.sets.peek(&intent.key).is_some_and(|set| set.stamp < intent.stamp) =>
             {
@@ -428,6 +456,7 @@ impl Journal {
             _ => self.bytes += weight(&intent),
         }
         self.payloads += sheddable(&intent);
+        self.plain += messages::waiting(&intent).map_or(0, Waiting::plain);
         let shelf = match intent.wish {
             Wish::Delete | Wish::Expire | Wish::Invalidate(_) => &mut self.deletes,
             Wish::Set { .. } => &mut self.sets,
@@ -435,6 +464,7 @@ impl Journal {
             Wish::Rate(_) => &mut self.rates,
             Wish::Session(_) => &mut self.sessions,
             Wish::End | Wish::EndAll(_) => &mut self.revocations,
+            Wish::Publish(_) => &mut self.messages,
         };
         shelf.put(intent.key.clone(), intent);
         self.most = self.most.max(self.owed());
@@ -453,6 +483,7 @@ impl Journal {
             &mut self.sessions,
             &mut self.revocations,
             &mut self.changes,
+            &mut self.messages,
             &mut self.rates,
         ];
         shelves.into_iter().find_map(|shelf| shelf.pop(key))
@@ -483,6 +514,7 @@ impl Journal {
             _ => self.bytes -= weight(intent),
         }
         self.payloads -= sheddable(intent);
+        self.plain -= messages::waiting(intent).map_or(0, Waiting::plain);
     }
 
     fn write<'a>(&self, record: impl FnOnce() -> Record<'a>) {
@@ -506,6 +538,7 @@ impl Journal {
             self.rates = LruCache::unbounded();
             self.sessions = LruCache::unbounded();
             self.revocations = LruCache::unbounded();
+            self.messages = LruCache::unbounded();
         }
     }
 }
@@ -515,6 +548,7 @@ fn payload(intent: &Intent) -> usize {
         Wish::Delete | Wish::Expire | Wish::End | Wish::EndAll(_) => 0,
         Wish::Set { value, .. } => value_bytes(value),
         Wish::Invalidate(_) => REMOVALS,
+        Wish::Publish(waiting) => waiting.bytes(),
         Wish::Session(delta) => size_of::<Delta>() + delta.bytes(),
         Wish::Change(changes) => changes.bytes(),
         Wish::Rate(owed) => owed.bytes(),
@@ -532,7 +566,8 @@ fn sheddable(intent: &Intent) -> usize {
         | Wish::Rate(_)
         | Wish::Session(_)
         | Wish::End
-        | Wish::EndAll(_) => 0,
+        | Wish::EndAll(_)
+        | Wish::Publish(_) => 0,
     }
 }
 

@@ -3,6 +3,7 @@ use bytes::Bytes;
 use redis::Value as Resp;
 
 use super::super::failure;
+use super::messages::message_answer;
 use crate::backend::intent::{Intent, Outcome, Wish};
 use crate::backend::{Answer, Lease, Marker, Operation, Raw, Reply, Scope};
 use crate::base::error::{Error, ErrorKind, Result};
@@ -83,6 +84,9 @@ pub fn marker(value: &Resp) -> Result<Option<Marker>> {
 
 /// The answer to an operation without a value to read.
 pub fn simple_answer(operation: &Operation, repeated: bool, mut replies: Vec<Resp>) -> Answer {
+    if let Some(answer) = message_answer(operation, replies.last()) {
+        return answer;
+    }
     match operation {
         Operation::Pipeline { .. } => {
             return Ok(Reply::Raw(Raw::Array(replies.into_iter().map(raw).collect())));
@@ -147,6 +151,13 @@ fn tags_of(operation: &Operation) -> Option<usize> {
 
 /// How the replay of an intent of this stamp ended.
 pub fn outcome(intent: &Intent, stamp: Stamp, replies: &[Resp]) -> Result<Outcome> {
+    if let Wish::Publish(_) = intent.wish {
+        let error = replies.iter().find(|reply| matches!(reply, Resp::ServerError(_)));
+        return match error {
+            Some(Resp::ServerError(error)) => Err(failure::from_server(error)),
+            _ => Ok(Outcome::Applied),
+        };
+    }
     let Some((mut last, mut before)) = replies.split_last() else { return Err(unexpected()) };
     if let (Wish::Set { expired: Some(_), .. }, Some((set, marks))) =
         (&intent.wish, before.split_last())

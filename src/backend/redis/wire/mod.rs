@@ -1,5 +1,6 @@
 //! Operations as Redis commands; in `replays.rs` what is replayed, in `answers.rs` Redis' answers as replies.
 mod answers;
+mod messages;
 mod rates;
 mod replays;
 mod sessions;
@@ -10,10 +11,12 @@ use bytes::Bytes;
 use redis::{Cmd, Pipeline, Value as Resp};
 
 pub use self::answers::*;
+use self::messages::publish;
 pub use self::rates::{Group, MOST_IN_GROUP, Said, decision, said};
 use super::gates::Gates;
-use super::script::{EXPIRE, FILL, HOLD, INVALIDATE, LEASE, LIVE_SET, MARK};
+use super::script::{EXPIRE, FILL, HOLD, INVALIDATE, LEASE, LIVE_SET, MARK, PRESENCE};
 use crate::backend::change::Entry;
+use crate::backend::message::LATE;
 use crate::backend::policy::CLOCK_ERROR;
 use crate::backend::{Ask, Meta, Operation, Removal, Tags, Value, Verdict};
 use crate::base::error::Result;
@@ -163,6 +166,26 @@ impl Wire {
                 1
             }
             Operation::Session { key, ask } => self.encode_session(key, ask, out),
+            Operation::Publish { key, message, .. } => {
+                let mark = if repeated { LATE } else { b"" };
+                out.add_command(publish(key, message, mark));
+                1
+            }
+            Operation::Stream { key, after, count } => {
+                let count = count.to_string();
+                out.add_command(match after {
+                    Some(after) => {
+                        let from = [b"(", after.as_ref()].concat();
+                        command(&[b"XRANGE", key, &from, b"+", b"COUNT", count.as_bytes()])
+                    }
+                    None => command(&[b"XREVRANGE", key, b"+", b"-", b"COUNT", count.as_bytes()]),
+                });
+                1
+            }
+            Operation::Presence { key, user, status, ms } => {
+                out.add_command(PRESENCE.call(&[key], &[user, status, ms.to_string().as_bytes()]));
+                1
+            }
             Operation::Command { args } => {
                 out.add_command(words(args));
                 1

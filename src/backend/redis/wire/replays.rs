@@ -5,9 +5,11 @@ use bytes::Bytes;
 use redis::{Cmd, Pipeline};
 
 use super::super::script::{CHANGE, NOTE_CLEAR, REPLAY_DELETE, REPLAY_SET};
+use super::messages::publish;
 use super::{Group, Wire, command};
 use crate::backend::change::{Change, Entry, KNOWN_MS};
 use crate::backend::intent::{EndAll, Intent, Wish};
+use crate::backend::message::LATE;
 use crate::backend::{Scope, Value};
 use crate::base::keys::Keys;
 use crate::base::plant::Plant;
@@ -71,6 +73,12 @@ impl Wire {
                 }
                 out.add_command(self.end_all(key, *stamp, keep.as_ref(), *absolute_ms, b"replay"));
                 return 1 + usize::from(others.is_some());
+            }
+            Wish::Publish(waiting) => {
+                for message in &waiting.0 {
+                    out.add_command(publish(key, message, LATE));
+                }
+                return waiting.0.len();
             }
             Wish::Expire => out.add_command(self.expire(key, *stamp, false)),
             Wish::Delete => out.add_command(self.replay_delete(key, *stamp)),

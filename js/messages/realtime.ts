@@ -1,0 +1,122 @@
+// What chat apps tell each other at once, under the seed's names.
+
+import type { PubSubManager, Present } from './manager.js'
+import type { MessageHandler, Subscription } from './subscription.js'
+
+/** A user's status. */
+export type PresenceStatus = 'online' | 'offline' | 'away'
+
+/** What is told of an answer of a model. */
+export interface AIResponseEvent {
+  type: 'ai_response'
+  conversationId: string
+  response: unknown
+  timestamp: number
+}
+
+/** What is told of who is typing. */
+export interface TypingEvent {
+  type: 'typing'
+  conversationId: string
+  userId: string
+  isTyping: boolean
+  timestamp: number
+}
+
+/** What is told of who is there. */
+export interface PresenceEvent {
+  type: 'presence'
+  userId: string
+  status: PresenceStatus
+  timestamp: number
+}
+
+/** What a user is notified of. */
+export interface RealTimeNotification {
+  id: string
+  title: string
+  message: string
+  type: string
+  data?: unknown
+}
+
+/** The same, as it is told. */
+export interface NotificationEvent extends RealTimeNotification {
+  timestamp: number
+}
+
+/** Where somebody is present. */
+export interface PresenceOptions {
+  /** Default: `'all'`. */
+  room?: string | undefined
+  /** For how long it counts if it is not said again, in seconds. Default: 300. */
+  ttl?: number | undefined
+}
+
+/** Messages of chat apps. */
+export interface RealTime {
+  /** Persistent, for those who come back later. */
+  broadcastAIResponse(conversationId: string, response: unknown, userId?: string): Promise<void>
+  subscribeToAIResponses(conversationId: string, handler: MessageHandler<AIResponseEvent>): Promise<Subscription<AIResponseEvent>>
+  broadcastTyping(conversationId: string, userId: string, isTyping: boolean): Promise<void>
+  subscribeToTyping(conversationId: string, handler: MessageHandler<TypingEvent>): Promise<Subscription<TypingEvent>>
+  /** Tells it, and notes it for `getOnlineUsers`. */
+  broadcastPresence(userId: string, status: PresenceStatus, options?: PresenceOptions): Promise<void>
+  subscribeToPresence(userId: string, handler: MessageHandler<PresenceEvent>): Promise<Subscription<PresenceEvent>>
+  broadcastNotification(userId: string, notification: RealTimeNotification): Promise<void>
+  subscribeToNotifications(userId: string, handler: MessageHandler<NotificationEvent>): Promise<Subscription<NotificationEvent>>
+  /** Who is there, and has not been silent for longer than said. */
+  getOnlineUsers(room?: string): Promise<Present[]>
+  /** Keeps a user present until the signal, and then tells that they have gone. */
+  keepPresent(userId: string, signal: AbortSignal, options?: PresenceOptions): Promise<void>
+}
+
+const PRESENCE_SECONDS = 300
+
+export function realTimeOf(manager: PubSubManager): RealTime {
+  const broadcastPresence = async (
+    userId: string,
+    status: PresenceStatus,
+    { room = 'all', ttl = PRESENCE_SECONDS }: PresenceOptions = {},
+  ): Promise<void> => {
+    await Promise.all([
+      manager.setPresence(room, userId, status === 'offline' ? null : status, ttl),
+      manager.publish(`presence:${userId}`, { type: 'presence', userId, status, timestamp: Date.now() }, { persistent: true, ttl: PRESENCE_SECONDS }),
+    ])
+  }
+  return {
+    async broadcastAIResponse(conversationId, response, userId) {
+      const data = { type: 'ai_response', conversationId, response, timestamp: Date.now() }
+      await manager.publish(`ai:response:${conversationId}`, data, { persistent: true, userId })
+    },
+    subscribeToAIResponses: (conversationId, handler) => manager.subscribe(`ai:response:${conversationId}`, handler),
+    async broadcastTyping(conversationId, userId, isTyping) {
+      const data = { type: 'typing', conversationId, userId, isTyping, timestamp: Date.now() }
+      await manager.publish(`typing:${conversationId}`, data, { userId })
+    },
+    subscribeToTyping: (conversationId, handler) => manager.subscribe(`typing:${conversationId}`, handler),
+    broadcastPresence,
+    subscribeToPresence: (userId, handler) => manager.subscribe(`presence:${userId}`, handler),
+    async broadcastNotification(userId, notification) {
+      await manager.publish(`notifications:${userId}`, { ...notification, timestamp: Date.now() }, { persistent: true, userId })
+    },
+    subscribeToNotifications: (userId, handler) => manager.subscribe(`notifications:${userId}`, handler),
+    getOnlineUsers: (room = 'all') => manager.getPresence(room),
+    async keepPresent(userId, signal, options = {}) {
+      if (signal.aborted) return
+      const { ttl = PRESENCE_SECONDS } = options
+      await broadcastPresence(userId, 'online', options)
+      const again = (): void => void manager.setPresence(options.room ?? 'all', userId, 'online', ttl).catch(ignore)
+      const timer = setInterval(again, (ttl * 1000) / 3)
+      timer.unref()
+      const gone = (): void => {
+        clearInterval(timer)
+        broadcastPresence(userId, 'offline', options).catch(ignore)
+      }
+      if (signal.aborted) gone()
+      else signal.addEventListener('abort', gone, { once: true })
+    },
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,194 @@
+// Messages as server-sent events: a Response for a route handler, and nothing left of it when the client has gone.
+
+import { lifetimeMs } from '../durations.js'
+import { describe, invalid } from '../errors.js'
+import type { PubSubManager, PubSubOptions } from './manager.js'
+import { placeOf, type PubSubMessage } from './message.js'
+import { Queue, type OverflowPolicy } from './queue.js'
+import type { Gap, Subscription } from './subscription.js'
+
+/** Options of `createEventStream`. */
+export interface EventStreamOptions {
+  /**
+   * Whether the channel's persistent messages are told from where the client has left off: the browser says so by itself
+   * when it comes back (`Last-Event-ID`). Of one channel. Default: false.
+   */
+  persistent?: boolean | undefined
+  /** Behind which event it begins where the client says nothing. Default: with what comes. */
+  from?: string | undefined
+  /** What of a message is sent, as JSON; undefined: nothing. Default: the whole message. */
+  map?: ((message: PubSubMessage) => unknown) | undefined
+  /** The name of the event. Default: none, so that `onmessage` hears it. */
+  event?: string | ((message: PubSubMessage) => string | undefined) | undefined
+  /** How often a comment is sent, so that nobody in between closes the connection. Default: 15 s. */
+  heartbeat?: number | `${number}${'s' | 'm'}` | undefined
+  /** How long the browser waits before it comes back, ms. Default: its own. */
+  retryMs?: number | undefined
+  /** How many messages wait for a slow client. Default: 256. */
+  maxQueue?: number | undefined
+  /** What becomes of those that find no room. Default: `'disconnect'`: the client comes back, and goes on where it was. */
+  onOverflow?: OverflowPolicy | undefined
+  /** Further headers of the response. */
+  headers?: Record<string, string> | undefined
+  /** Called when the stream begins, and with what ends it. */
+  onStart?: (() => void) | undefined
+  onEnd?: (() => void) | undefined
+}
+
+/** A request, as far as it is needed. */
+export interface EventStreamRequest {
+  readonly headers: { get(name: string): string | null }
+  readonly signal?: AbortSignal | undefined
+}
+
+type Sent = { readonly message: PubSubMessage } | { readonly gap: Gap }
+
+const HEARTBEAT_MS = 15_000
+
+/** A Response that tells what comes on channels, until the client goes. */
+export function eventStream(
+  manager: PubSubManager,
+  request: EventStreamRequest,
+  channels: string | readonly string[],
+  options: EventStreamOptions,
+  operation: string,
+): Response {
+  const names = typeof channels === 'string' ? [channels] : channels
+  if (!Array.isArray(names) || names.length === 0 || names.some((name) => typeof name !== 'string' || name === ''))
+    throw invalid('channels', `channels is ${describe(channels)}; allowed: a channel, or some`, operation)
+  if (options.persistent === true && names.length > 1)
+    throw invalid('options.persistent', 'options.persistent is true; what a client has left off with is known of one channel', operation)
+  const heartbeatMs = lifetimeMs(options.heartbeat, HEARTBEAT_MS, 'options.heartbeat', operation)
+  const lastEventId = request.headers.get('last-event-id')
+  const stream = new EventStream(manager, names, options, lastEventId, heartbeatMs)
+  return new Response(stream.open(request.signal), {
+    headers: {
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache, no-transform',
+      // Asks nginx and those like it not to keep anything back.
+      'x-accel-buffering': 'no',
+      ...options.headers,
+    },
+  })
+}
+
+class EventStream {
+  private readonly queue: Queue<Sent>
+  private readonly stop = new AbortController()
+  private readonly subscriptions: Subscription[] = []
+  private controller: ReadableStreamDefaultController<Uint8Array> | null = null
+  private timer: NodeJS.Timeout | null = null
+  private isOver = false
+
+  constructor(
+    private readonly manager: PubSubManager,
+    private readonly channels: readonly string[],
+    private readonly options: EventStreamOptions,
+    private readonly lastEventId: string | null,
+    private readonly heartbeatMs: number,
+  ) {
+    const policy = options.onOverflow ?? 'disconnect'
+    this.queue = new Queue(options.maxQueue ?? 256, policy, () => {
+      if (policy === 'disconnect') this.end()
+    })
+  }
+
+  open(signal: AbortSignal | undefined): ReadableStream<Uint8Array> {
+    const end = (): void => this.end()
+    return new ReadableStream<Uint8Array>({
+      start: async (controller) => {
+        this.controller = controller
+        if (signal?.aborted) return this.end()
+        signal?.addEventListener('abort', end, { once: true })
+        this.stop.signal.addEventListener('abort', () => signal?.removeEventListener('abort', end), { once: true })
+        const { retryMs } = this.options
+        // Something is sent at once, so that the client knows that it is connected.
+        controller.enqueue(encode(retryMs === undefined ? ': connected\n\n' : `retry: ${retryMs}\n\n`))
+        this.timer = setInterval(this.beat, this.heartbeatMs)
+        this.timer.unref()
+        await this.subscribe(controller)
+      },
+      pull: async (controller) => {
+        const { value, done } = await this.queue.next()
+        if (done) this.close(controller)
+        else controller.enqueue(encode(this.textOf(value)))
+      },
+      cancel: end,
+    })
+  }
+
+  private async subscribe(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    try {
+      for (const channel of this.channels) {
+        const subscription = await this.manager.subscribe(channel, this.take, this.optionsOf())
+        this.subscriptions.push(subscription as Subscription)
+        subscription.on('end', () => this.end())
+      }
+      if (!this.isOver) this.options.onStart?.()
+    } catch (error) {
+      if (this.isOver) return
+      this.end()
+      controller.error(error)
+    }
+  }
+
+  private optionsOf(): PubSubOptions {
+    const { persistent, from } = this.options
+    const onGap = (gap: Gap): void => this.queue.push({ gap })
+    const base: PubSubOptions = { signal: this.stop.signal, onGap, keepAlive: false }
+    if (persistent !== true) return base
+    const began = this.lastEventId !== null && placeOf(this.lastEventId) !== null ? this.lastEventId : from
+    return began === undefined ? { ...base, persistent } : { ...base, persistent, from: began }
+  }
+
+  // As long as there is no room the subscription waits, and what it can't keep it tells.
+  private readonly take = async (message: PubSubMessage): Promise<void> => {
+    this.queue.push({ message })
+    if (this.options.persistent === true) await this.queue.room()
+  }
+
+  private textOf(sent: Sent): string {
+    if ('gap' in sent) return `event: gap\ndata: ${JSON.stringify(sent.gap)}\n\n`
+    const { message } = sent
+    const { map, event } = this.options
+    const data = map === undefined ? message : map(message)
+    if (data === undefined) return ':\n\n'
+    const name = typeof event === 'function' ? event(message) : event
+    let text = ''
+    if (message.eventId !== undefined) text += `id: ${message.eventId}\n`
+    if (name !== undefined) text += `event: ${name.replace(/[\r\n]/g, ' ')}\n`
+    // JSON has no line breaks of its own.
+    return `${text}data: ${JSON.stringify(data)}\n\n`
+  }
+
+  private readonly beat = (): void => {
+    const { controller } = this
+    // A slow client is sent no more than it takes.
+    if (controller !== null && !this.isOver && (controller.desiredSize ?? 0) > 0) controller.enqueue(encode(':\n\n'))
+  }
+
+  /** Nothing more comes; what waits is sent still, where anybody takes it. */
+  private end(): void {
+    if (this.isOver) return
+    this.isOver = true
+    if (this.timer !== null) clearInterval(this.timer)
+    this.stop.abort()
+    for (const subscription of this.subscriptions) subscription.end(true)
+    this.queue.end(false)
+    this.options.onEnd?.()
+  }
+
+  private close(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    try {
+      controller.close()
+    } catch {
+      // The client has gone.
+    }
+  }
+}
+
+const encoder = new TextEncoder()
+
+function encode(text: string): Uint8Array {
+  return encoder.encode(text)
+}

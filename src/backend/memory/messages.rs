@@ -1,0 +1,150 @@
+//! The streams of channels and who is present in rooms, where memory is all there is. While a server does not answer, who
+//! is present is what this process was told.
+//!
+//! Bounded by bytes: the streams and rooms that were used longest ago go first.
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use lru::LruCache;
+
+use crate::backend::Raw;
+use crate::backend::message::{Kept, Message};
+
+/// What a stream, a room, and an entry of either cost besides their texts.
+const PLACE: usize = 256;
+const ENTRY: usize = 96;
+
+enum Place {
+    Stream {
+        /// The number of its last entry.
+        last: u64,
+        entries: VecDeque<Bytes>,
+        /// µs of the boot clock.
+        until: u64,
+    },
+    /// Until when who counts, with which status.
+    Room(BTreeMap<Bytes, (u64, Bytes)>),
+}
+
+pub struct Messages {
+    places: LruCache<Bytes, Place>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl Messages {
+    pub fn new(limit: usize) -> Self {
+        Self { places: LruCache::unbounded(), bytes: 0, limit }
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Keeps a message for those who come later; answers its id.
+    pub fn keep(&mut self, message: &Message, kept: &Kept, now: u64) -> Bytes {
+        let mut place = self.take(&kept.stream);
+        let over = matches!(&place, Some(Place::Stream { until, .. }) if *until <= now);
+        if over || !matches!(place, Some(Place::Stream { .. })) {
+            place = None;
+        }
+        let mut place =
+            place.unwrap_or_else(|| Place::Stream { last: 0, entries: VecDeque::new(), until: 0 });
+        let mut id = Bytes::new();
+        if let Place::Stream { last, entries, until } = &mut place {
+            *last += 1;
+            *until = now.saturating_add(kept.ms.saturating_mul(1000));
+            id = format!("1-{last}").into();
+            entries.push_back(message.rest.clone());
+            while entries.len() as u64 > kept.most.max(1) {
+                entries.pop_front();
+            }
+        }
+        self.put(kept.stream.clone(), place);
+        id
+    }
+
+    /// What is kept behind an entry, the oldest first, or without one the newest first.
+    pub fn read(&mut self, key: &[u8], after: Option<&[u8]>, count: u64, now: u64) -> Vec<Raw> {
+        let Some(Place::Stream { last, entries, until }) = self.places.get(key) else {
+            return Vec::new();
+        };
+        if *until <= now {
+            return Vec::new();
+        }
+        let first = last + 1 - entries.len() as u64;
+        let text = |(at, rest): (u64, &Bytes)| {
+            let mark = format!("{{\"seq\":\"1-{at}\",");
+            Raw::Bytes([mark.as_bytes(), rest].concat().into())
+        };
+        let all = (first..).zip(entries);
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        match after {
+            Some(after) => {
+                let seen = std::str::from_utf8(after).ok().and_then(|id| id.split_once('-'));
+                let seen = seen.and_then(|(_, number)| number.parse().ok()).unwrap_or(0u64);
+                all.filter(|(at, _)| *at > seen).take(count).map(text).collect()
+            }
+            None => {
+                let all: Vec<_> = all.collect();
+                all.into_iter().rev().take(count).map(text).collect()
+            }
+        }
+    }
+
+    /// Notes that somebody is in a room, or, without a status, no longer.
+    pub fn note(&mut self, key: &Bytes, user: &Bytes, status: &Bytes, ms: u64, now: u64) {
+        let mut users = match self.take(key) {
+            Some(Place::Room(users)) => users,
+            _ => BTreeMap::new(),
+        };
+        users.retain(|_, (until, _)| *until > now);
+        if status.is_empty() {
+            users.remove(user);
+        } else {
+            let until = now.saturating_add(ms.saturating_mul(1000));
+            users.insert(user.clone(), (until, status.clone()));
+        }
+        if !users.is_empty() {
+            self.put(key.clone(), Place::Room(users));
+        }
+    }
+
+    /// Who is in a room, each with a status.
+    pub fn present(&mut self, key: &[u8], now: u64) -> Vec<Raw> {
+        let Some(Place::Room(users)) = self.places.get(key) else { return Vec::new() };
+        let present = users.iter().filter(|(_, (until, _))| *until > now);
+        present
+            .flat_map(|(user, (_, status))| [user.clone(), status.clone()].map(Raw::Bytes))
+            .collect()
+    }
+
+    fn take(&mut self, key: &Bytes) -> Option<Place> {
+        let place = self.places.pop(key)?;
+        self.bytes -= weight(key, &place);
+        Some(place)
+    }
+
+    fn put(&mut self, key: Bytes, place: Place) {
+        self.bytes += weight(&key, &place);
+        self.places.put(key, place);
+        while self.bytes > self.limit
+            && let Some((key, place)) = self.places.pop_lru()
+        {
+            self.bytes -= weight(&key, &place);
+        }
+    }
+}
+
+fn weight(key: &[u8], place: &Place) -> usize {
+    PLACE
+        + 2 * key.len()
+        + match place {
+            Place::Stream { entries, .. } => {
+                entries.iter().map(|entry| ENTRY + entry.len()).sum::<usize>()
+            }
+            Place::Room(users) => {
+                users.iter().map(|(user, (_, status))| 2 * ENTRY + user.len() + status.len()).sum()
+            }
+        }
+}

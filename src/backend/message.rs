@@ -1,0 +1,159 @@
+//! Messages on channels: as they are published, and as they wait for a server.
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::base::error::{Error, Result};
+
+/// A message: a JSON object without its first brace, so that what is learnt on its way is put in front.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// `"id":"...",...}`
+    pub rest: Bytes,
+    /// It is kept for those who come later.
+    pub kept: Option<Kept>,
+    /// It goes to those who listen to the channel's shard.
+    pub sharded: bool,
+}
+
+/// How a message is kept: in its channel's stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub stream: Bytes,
+    /// For so long from the last one on.
+    pub ms: u64,
+    /// So many of the channel's, about.
+    pub most: u64,
+}
+
+/// How many may wait for a server: of a channel, and of all. Of those that are kept none is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    pub of_one: usize,
+    pub of_all: usize,
+}
+
+/// What kind of interest it is in a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    Channel,
+    Pattern,
+    Shard,
+}
+
+/// What somebody listens to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Topic {
+    pub kind: Kind,
+    pub name: Bytes,
+}
+
+/// The messages of a channel that wait, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting(pub VecDeque<Message>);
+
+impl Message {
+    /// As others get it. `mark` says what happened to it on its way.
+    pub fn text(&self, mark: &[u8]) -> Bytes {
+        let mut out = Vec::with_capacity(1 + mark.len() + self.rest.len());
+        out.push(b'{');
+        out.extend_from_slice(mark);
+        out.extend_from_slice(&self.rest);
+        out.into()
+    }
+
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.rest.len()
+            + self.kept.as_ref().map_or(0, |kept| kept.stream.len() + 32)
+    }
+}
+
+/// A message as it arrives: what was listened to, the channel on which it came, and its text.
+#[derive(Clone, Debug)]
+pub struct Arrived {
+    pub topic: Topic,
+    pub channel: Bytes,
+    pub text: Bytes,
+}
+
+/// Whoever listens to channels, as those see him who bring messages.
+pub trait Mail: Send + Sync {
+    /// What is listened to now.
+    fn wanted(&self) -> Vec<Topic>;
+    /// The server tells of it from now on, or never.
+    fn settled(&self, topic: &Topic, outcome: Result<()>);
+    /// In the order in which the server told them.
+    fn arrived(&self, messages: Vec<Arrived>);
+    /// Nobody tells anything any more.
+    fn link_lost(&self);
+    /// Nobody could be found who tells.
+    fn link_failed(&self, error: &Error);
+    /// A message of this process that no server has seen.
+    fn deliver(&self, channel: &Bytes, text: Bytes, sharded: bool);
+    /// Memory answers from now on, or does not any more.
+    fn turned(&self, on_memory: bool);
+}
+
+/// What is put in front of one that waited for a server.
+pub const LATE: &[u8] = b"\"late\":true,";
+/// What is put in front of one that no server has seen.
+pub const LOCAL: &[u8] = b"\"degraded\":true,";
+
+/// The id that stands first in a message of ours, whatever was put in front of it.
+pub fn id_of(text: &[u8]) -> Option<&[u8]> {
+    let mut rest = text.strip_prefix(b"{")?;
+    if let Some(after) = rest.strip_prefix(b"\"seq\":\"") {
+        let end = after.iter().position(|&byte| byte == b',')?;
+        rest = after.get(end + 1..)?;
+    }
+    for mark in [LATE, LOCAL] {
+        rest = rest.strip_prefix(mark).unwrap_or(rest);
+    }
+    let id = rest.strip_prefix(b"\"id\":\"")?;
+    id.get(..id.iter().position(|&byte| byte == b'"')?)
+}
+
+/// Whether a message waited for a server, so that it may have come before.
+pub fn is_late(text: &[u8]) -> bool {
+    let head = text.get(..text.len().min(64)).unwrap_or_default();
+    head.windows(LATE.len()).any(|window| window == LATE)
+}
+
+impl Waiting {
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(Message::bytes).sum()
+    }
+
+    /// How many of them may be given up.
+    pub fn plain(&self) -> usize {
+        self.0.iter().filter(|message| message.kept.is_none()).count()
+    }
+
+    /// Gives up the oldest that may be. False: there is none.
+    pub fn drop_oldest(&mut self) -> bool {
+        let at = self.0.iter().position(|message| message.kept.is_none());
+        at.is_some_and(|at| self.0.remove(at).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_is_found_whatever_stands_before_it() {
+        let message =
+            Message { rest: "\"id\":\"a1\",\"data\":1}".into(), kept: None, sharded: false };
+        for mark in
+            [&b""[..], LATE, LOCAL, b"\"seq\":\"12-3\",", b"\"seq\":\"12-3\",\"late\":true,"]
+        {
+            let text = message.text(mark);
+            assert_eq!(id_of(&text), Some(&b"a1"[..]), "{text:?}");
+            assert_eq!(is_late(&text), mark.ends_with(LATE));
+        }
+        for foreign in ["", "{", "text", "{\"data\":1}", "{\"id\":\"", "{\"id\":7}"] {
+            assert_eq!(id_of(foreign.as_bytes()), None);
+        }
+    }
+}
