@@ -5,7 +5,7 @@ use std::pin::Pin;
 use holdfast::backend::{Answer, Reply};
 
 use crate::subject::Subject;
-use crate::{Kind, invalidations, loads, rates, raw, sessions, values};
+use crate::{Kind, invalidations, loads, messages, rates, raw, sessions, values};
 
 pub type Case = for<'a> fn(&'a mut Subject) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
@@ -35,6 +35,9 @@ pub fn cases(kind: Kind) -> Cases {
         Kind::Change => raw::change(),
         Kind::Rate => rates::rate(),
         Kind::Session => sessions::session(),
+        Kind::Publish => messages::publishing(),
+        Kind::Stream => messages::stream(),
+        Kind::Presence => messages::presence(),
         Kind::Command => raw::command(),
         Kind::Pipeline => raw::pipeline(),
     }

@@ -25,6 +25,7 @@ macro_rules! case {
 mod cases;
 mod invalidations;
 mod loads;
+mod messages;
 mod rates;
 mod raw;
 mod sessions;
@@ -52,12 +53,15 @@ pub enum Kind {
     Change,
     Rate,
     Session,
+    Publish,
+    Stream,
+    Presence,
     Command,
     Pipeline,
 }
 
 impl Kind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 18] = [
         Self::Get,
         Self::Set,
         Self::Delete,
@@ -71,6 +75,9 @@ impl Kind {
         Self::Change,
         Self::Rate,
         Self::Session,
+        Self::Publish,
+        Self::Stream,
+        Self::Presence,
         Self::Command,
         Self::Pipeline,
     ];
@@ -92,6 +99,9 @@ impl Kind {
             Op::Change { .. } => Self::Change,
             Op::Rate { .. } => Self::Rate,
             Op::Session { .. } => Self::Session,
+            Op::Publish { .. } => Self::Publish,
+            Op::Stream { .. } => Self::Stream,
+            Op::Presence { .. } => Self::Presence,
             Op::Command { .. } => Self::Command,
             Op::Pipeline { .. } => Self::Pipeline,
         }

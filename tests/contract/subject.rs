@@ -31,6 +31,8 @@ pub struct Lacks {
     pub raw_commands: bool,
     /// Markers of tags that somebody else could remove.
     pub markers: bool,
+    /// Streams of what was published meanwhile: it waits for the server.
+    pub streams: bool,
 }
 
 pub struct Subject {
@@ -118,7 +120,7 @@ impl Subject {
             Box::new(|_| {}),
         );
         fallback.force(true);
-        let lacks = Lacks { other_types: true, raw_commands: true, markers: true };
+        let lacks = Lacks { other_types: true, raw_commands: true, markers: true, streams: true };
         Self::new(fallback, lacks, (clock, stamps), Some(server))
     }
 

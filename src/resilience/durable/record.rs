@@ -453,6 +453,8 @@ fn get_text(body: &mut Bytes) -> Option<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::message::Kept;
+    use crate::backend::session::{Delta, Field, Fields, Head};
     use proptest::prelude::*;
 
     fn any_intent() -> impl Strategy<Value = Intent> {
@@ -519,6 +521,42 @@ mod tests {
         let mut out = Vec::new();
         Record::Intent(&intent).encode(&mut out);
         assert_eq!(next(&out.into()).unwrap().0, Read::Intent(intent));
+    }
+
+    #[test]
+    fn what_waits_of_sessions_and_messages_is_read_as_it_was_written() {
+        let stamp = |micros| Stamp { micros, process: 7 };
+        let key = || Bytes::from_static(b"session:{01}:u");
+        let field =
+            |value: Option<&'static str>| Field { stamp: stamp(3), value: value.map(Bytes::from) };
+        let fields = Fields::from([(":a".into(), field(Some("{}"))), (":b".into(), field(None))]);
+        let user = Bytes::from_static(b"ann");
+        let head = Some(Head { user, created: stamp(2), absolute_ms: 9 });
+        let whole = Delta { head, born: Some(stamp(2)), seen: Some(stamp(4)), fields };
+        let touch = Delta { seen: Some(stamp(5)), ..Delta::default() };
+        let end_all = |keep: Option<&'static str>, others| {
+            Wish::EndAll(EndAll { absolute_ms: 5, keep: keep.map(Bytes::from), others })
+        };
+        for wish in [
+            Wish::Session(Box::new(whole)),
+            Wish::Session(Box::new(touch)),
+            Wish::End,
+            end_all(None, None),
+            end_all(Some("u.h"), Some(stamp(1))),
+        ] {
+            let intent = Intent { key: key(), stamp: stamp(9), wish };
+            let mut out = Vec::new();
+            Record::Intent(&intent).encode(&mut out);
+            assert_eq!(next(&out.into()).unwrap().0, Read::Intent(intent));
+        }
+        let kept = Some(Kept { stream: "stream:c".into(), ms: 7, most: 8 });
+        for kept in [None, kept] {
+            let message = Message { rest: "\"id\":\"1\"}".into(), kept, sharded: true };
+            let (channel, stamp) = (Bytes::from_static(b"c"), stamp(4));
+            let mut out = Vec::new();
+            Record::Message { channel: &channel, stamp, message: &message }.encode(&mut out);
+            assert_eq!(next(&out.into()).unwrap().0, Read::Message { channel, stamp, message });
+        }
     }
 
     #[test]

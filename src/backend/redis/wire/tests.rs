@@ -9,6 +9,7 @@ use super::*;
 use crate::backend::Lease;
 use crate::backend::Scope;
 use crate::backend::change::Change;
+use crate::backend::message::{Bounds, Kept, Message};
 use crate::backend::session::{self, Deed, Delta, Outage};
 use crate::base::clock::ManualClock;
 use crate::base::slot::slot;
@@ -79,7 +80,22 @@ fn script_calls(wire: &Wire, key: &Bytes, tag: &str) -> Vec<Cmd> {
     pipeline.add_command(wire.note_clear(&Scope::Prefix(key.clone()), stamp));
     rates(wire, tag, &mut pipeline);
     sessions(wire, tag, &mut pipeline);
+    messages(wire, &key, &mut pipeline);
     pipeline.cmd_iter().cloned().collect()
+}
+
+/// A message that is kept, and a look at a room.
+fn messages(wire: &Wire, key: &Bytes, out: &mut Pipeline) {
+    let kept = Some(Kept { stream: key.clone(), ms: 1, most: 1 });
+    let message = Message { rest: Bytes::new(), kept, sharded: false };
+    let bounds = Bounds { of_one: 1, of_all: 1 };
+    let (user, status) = (Bytes::new(), Bytes::new());
+    for operation in [
+        Operation::Publish { key: key.clone(), message, bounds },
+        Operation::Presence { key: key.clone(), user, status, ms: 1 },
+    ] {
+        wire.encode(&operation, Sending::Live, out);
+    }
 }
 
 /// A user's session with all beside it, in whatever family.
