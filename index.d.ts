@@ -717,14 +717,22 @@ interface CookieStore {
     } | undefined;
     set?(name: string, value: string, options: Record<string, unknown>): unknown;
 }
-/** Where a cookie is read: a request, its headers, or the cookie store of Next. */
+/** Headers as Node's own requests have them. */
+type PlainHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
+/** A response of Node's own, as far as it is written to. */
+interface NodeResponse {
+    appendHeader(name: string, value: string): unknown;
+    getHeader(name: string): unknown;
+    setHeader(name: string, value: string): unknown;
+}
+/** Where a cookie is read: a request of the web or of Node, its headers, or the cookie store of Next. */
 type CookieSource = {
-    readonly headers: HeaderReader;
-} | HeaderReader | CookieStore;
-/** Where it is written: a response, its headers, or the cookie store of Next. */
+    readonly headers: HeaderReader | PlainHeaders;
+} | HeaderReader | PlainHeaders | CookieStore;
+/** Where it is written: a response of the web or of Node, its headers, or the cookie store of Next. */
 type CookieTarget = {
     readonly headers: Headers;
-} | Headers | CookieStore;
+} | Headers | CookieStore | NodeResponse;
 /** Headers, as far as they are read. */
 interface HeaderReader {
     get(name: string): string | null;
@@ -736,19 +744,24 @@ declare class SessionCookies {
     get name(): string;
     /** The id that a request carries; null: none. */
     read(source: CookieSource): string | null;
-    /** Gives the client an id, and asks caches not to keep the response. */
-    set(target: CookieTarget, sessionId: string): void;
-    /** Takes the client's id away. */
-    clear(target: CookieTarget): void;
+    /**
+     * Gives the client an id, and asks caches not to keep the response. Answers the target, or a copy of a response whose
+     * headers can't be changed (`Response.redirect`). The cookie lasts as long as `lastsMs`, by default as a session can.
+     */
+    set<Target extends CookieTarget>(target: Target, sessionId: string, lastsMs?: number): Target;
+    /** Takes the client's id away; answers as `set` does. */
+    clear<Target extends CookieTarget>(target: Target): Target;
     /** The value of a `Set-Cookie` header that gives the client an id. */
     header(sessionId: string): string;
+    private maxAge;
     private write;
+    private append;
     private text;
     private noteInsecure;
 }
 
 /** What a session holds for its user: by field, what JSON can hold. */
-type SessionFields = Record<string, unknown>;
+type SessionFields = object;
 /**
  * What sessions do while Redis is configured and does not answer. `'local'`: sessions that this process knows are read and
  * changed, and written to Redis when it is back; guests may begin, and users where `degradedLogins` says so.
@@ -783,18 +796,33 @@ interface SessionManagerOptions {
 }
 /** Options of single calls. */
 interface SessionOptions {
-    /** After so long without use it ends: seconds, or `'30m'`. Default: the manager's. */
+    /** After so long without use it ends: seconds, or `'30m'`. Default: the manager's, 86400. */
     ttl?: Duration | undefined;
-    /** Whether reading counts as use. Default: the manager's. */
+    /** Whether reading counts as use. Default: the manager's, true. */
     sliding?: boolean | undefined;
     /** Default: the manager's. */
     prefix?: string | undefined;
     /** So long after it was made it ends. Default: the manager's. Counts where a session is made. */
     absoluteTtl?: Duration | undefined;
     /** Kept with a session that is made, and shown with it. */
-    ipAddress?: string | undefined;
+    ipAddress?: string | null | undefined;
     /** Kept with a session that is made, and shown with it. */
-    userAgent?: string | undefined;
+    userAgent?: string | null | undefined;
+}
+
+/** Sessions of guests: what belongs to a user is not there for them. */
+interface GuestSessions {
+    /** Makes one; `ttl` in seconds, 86400 by default. Its data has `type: 'guest'`. Resolves to its id. */
+    createGuestSession(initialData?: SessionFields, ttl?: number): Promise<string>;
+    /** One by its id; null: there is none, or it is a user's. */
+    getGuestSession(sessionId: string): Promise<SessionData | null>;
+    /** Sets fields of its data. False: there is none, or it is a user's. */
+    updateGuestSession(sessionId: string, data: SessionFields): Promise<boolean>;
+    /**
+     * Makes it a user's, with its data, under a new id; the old one is worth nothing from then on. Resolves to the new id;
+     * null: there is none, or it is a user's already.
+     */
+    convertToAuthenticatedSession(sessionId: string, userId: string): Promise<string | null>;
 }
 
 /** Options of `openSession`. */
@@ -806,6 +834,7 @@ declare class RequestSession<Data extends SessionFields = SessionFields> {
     private readonly options;
     private found;
     private sent;
+    /** The client's cookie opens nothing any more. */
     private wasEnded;
     private constructor();
     /** The session; null: the client has none yet. */
@@ -816,7 +845,10 @@ declare class RequestSession<Data extends SessionFields = SessionFields> {
     get userId(): string | null;
     /** What it holds. */
     get data(): Partial<Data>;
-    /** Sets fields; undefined removes one. Makes a guest's session where there is none, or it has ended meanwhile. */
+    /**
+     * Sets fields; undefined removes one. Makes a guest's session where there is none. One of a user that was ended
+     * meanwhile takes nothing (`E_CONFLICT`): what belongs to a user is no guest's.
+     */
     set(data: Partial<Data>): Promise<void>;
     /** Changes the data by a function of it, as `sessionManager.update`. False: there is no session. */
     update(change: SessionUpdate<Data>): Promise<boolean>;
@@ -826,131 +858,21 @@ declare class RequestSession<Data extends SessionFields = SessionFields> {
     rotate(): Promise<boolean>;
     /** Ends it. */
     destroy(): Promise<void>;
-    /** Tells the client of its id, where it has another or none: a response, its headers, or the cookie store of Next. */
+    /**
+     * Tells the client of its id, where it has another or none: a response, its headers, or the cookie store of Next. Answers
+     * the target, or a copy of a response whose headers can't be changed (`Response.redirect`).
+     */
     commit<Target extends CookieTarget>(target: Target): Target;
     private look;
 }
 
-/** How a TLS connection is checked. */
-interface TlsOptions {
-    /** A PEM file with roots that are trusted besides the usual ones. */
-    caFile?: string | undefined;
-    /** The name that the certificate must carry. Default: the host. */
-    serverName?: string | undefined;
-}
-/** What memory does while Redis doesn't answer. */
-interface FallbackSettings {
-    /** Whether memory answers then. Default: true (`REDIS_FALLBACK_ENABLED`). */
-    enabled?: boolean | undefined;
-    /** Bound of the memory store in MB of 1,048,576 bytes. Default: 100 (`REDIS_FALLBACK_MAX_MEMORY`). */
-    maxMemoryMb?: number | undefined;
-    /** Whether the journal is replayed by itself when Redis is back. Default: true. */
-    autoSync?: boolean | undefined;
-    /** How a replayed write meets what Redis holds by then. Default: `'newest'`. */
-    syncMode?: 'newest' | 'overwrite' | 'if-absent' | 'off' | undefined;
-    /**
-     * What becomes of a journalled set that finds its key absent where nobody can tell whether it was deleted
-     * meanwhile: dropped and counted as a conflict, or written. Default: `'drop'`.
-     */
-    uncertain?: 'drop' | 'write' | undefined;
-    /** How long a value that was read before the outage answers in it: seconds, or a text. Default: 3600. */
-    maxStaleDegraded?: number | string | undefined;
-    /**
-     * What becomes of raw commands that change a counter, hash, set or list in a way that merges (`INCR`, `DECR`,
-     * `INCRBY`, `DECRBY`, `HSET`, `HDEL`, `SADD`, `SREM`, `LPUSH`, `RPUSH`). `'merge'`: each has an id and is carried out
-     * once, and in an outage memory answers and the journal keeps them. Default: `'refuse'`, which leaves all raw
-     * commands to Redis alone.
-     */
-    rawChanges?: 'refuse' | 'merge' | undefined;
-    /** Bound of the journal in MB of 1,048,576 bytes. Default: 256 (`REDIS_FALLBACK_JOURNAL_MAX_MEMORY`). */
-    maxJournalMb?: number | undefined;
-    /** A directory in which the journal survives the process. Default: none (`REDIS_FALLBACK_JOURNAL_PATH`). */
-    journalPath?: string | undefined;
-    /**
-     * When a journalled write is safe on disk: before it is acknowledged, within a second, or whenever the
-     * system likes. Default: `'everysec'` (`REDIS_FALLBACK_JOURNAL_SYNC`).
-     */
-    journalSync?: 'always' | 'everysec' | 'no' | undefined;
-}
-/** When calls fail so often that memory had better answer: so many, and so large a part of all. */
-interface BreakerSettings {
-    /** Default: 5. */
-    failures?: number | undefined;
-    /** Default: 50. */
-    percent?: number | undefined;
-    /** Default: 10000. */
-    windowMs?: number | undefined;
-}
-/**
- * Settings of `createHoldfast`. What is left out comes from the environment, then from the defaults.
- * A server that is named here is taken whole: no password or database of the environment goes with it.
- */
-interface HoldfastOptions {
-    /** `redis://`, `rediss://`, or `memory:` for memory for good. Instead of `host` and `port`. Default: `REDIS_URL`. */
-    url?: string | URL | undefined;
-    /** Default: localhost (`REDIS_HOST`). */
-    host?: string | undefined;
-    /** Default: 6379 (`REDIS_PORT`). */
-    port?: number | undefined;
-    /** ACL user. Default: the server's default user (`REDIS_USERNAME`). */
-    username?: string | undefined;
-    /** Default: none (`REDIS_PASSWORD`). */
-    password?: string | undefined;
-    /** Database number. Default: 0 (`REDIS_DB`). */
-    db?: number | undefined;
-    /** Default: false, or what the URL says (`REDIS_TLS`). */
-    tls?: boolean | TlsOptions | undefined;
-    /** In front of every key. Default: `ai-chatbot:` (`REDIS_KEY_PREFIX`). */
-    keyPrefix?: string | undefined;
-    /** Deadline of a dial. Default: 10000 (`REDIS_CONNECTION_TIMEOUT`). */
-    connectTimeoutMs?: number | undefined;
-    /** Deadline of each sending of a call. Default: 5000 (`REDIS_COMMAND_TIMEOUT`). */
-    commandTimeoutMs?: number | undefined;
-    /** How long an owed reply may stay away with no byte moving before the server is probed. Default: 500. */
-    silenceMs?: number | undefined;
-    /** Retries of an idempotent call on a broken connection. Default: 3 (`REDIS_MAX_RETRIES`). */
-    maxRetries?: number | undefined;
-    /** Connections, 1 to 64, opened on demand. Default: 5 (`REDIS_POOL_SIZE`). */
-    poolSize?: number | undefined;
-    /**
-     * How many processes of this app there are: while one is alone, it lets through its share of a rate limit. Default: 1,
-     * with a warning when it first matters (`HOLDFAST_INSTANCES`).
-     */
-    instances?: number | undefined;
-    /** What memory does while Redis doesn't answer. */
-    fallback?: FallbackSettings | undefined;
-    /** Operations that may be on their way at once; more are refused with `E_OVERLOADED`. Default: 50000 (`REDIS_MAX_IN_FLIGHT`). */
-    maxInFlight?: number | undefined;
-    /** Bytes that they may hold together. Default: 256 MB (`REDIS_MAX_IN_FLIGHT_BYTES`). */
-    maxInFlightBytes?: number | undefined;
-    /** When failing calls make the server count as away. `false`: never. */
-    breaker?: boolean | BreakerSettings | undefined;
-    /** Whether live writes compare stamps too, for servers where `CLIENT KILL` is denied. Default: false (`REDIS_FENCED_WRITES`). */
-    fencedWrites?: boolean | undefined;
-    /**
-     * Whether copies in this process answer while Redis is well, and how they learn of changes: `'tracking'` (the
-     * server tells), `'bus'` (processes tell each other), `'auto'` (the first where it is to be had), `'off'`.
-     * Default: `'auto'` (`REDIS_NEAR_CACHE`).
-     */
-    nearCache?: 'auto' | 'tracking' | 'bus' | 'off' | boolean | undefined;
-    /** How long such a copy answers at most: seconds, or a text. Default: 600. */
-    nearMaxAge?: number | string | undefined;
-    /** The largest value that is taken. Default: 64 MB. */
-    maxValueBytes?: number | undefined;
-    /** Lifetime of a cache entry that names none: seconds, or a text such as `'1h'`. Default: 3600. */
-    defaultTtl?: number | string | undefined;
-    /** How long a delete leaves its mark on the server: seconds, or a text. Default: 600. */
-    tombstoneTtl?: number | string | undefined;
-    /** Takes the place of `process.env`. */
-    env?: Readonly<Record<string, string | undefined>> | undefined;
-    /** Lets tests provoke failures. Default: false. */
-    testHooks?: boolean | undefined;
-}
-
 /** A session as its user sees it. */
 interface SessionData<Data extends SessionFields = SessionFields> {
-    /** As it was asked for; in lists the handle, which names a session and opens none. */
-    id: string;
+    /**
+     * As it was asked for; in lists the handle, which names a session and opens none. It is read by its name alone: what is
+     * logged, copied or sent of a session does not hold it.
+     */
+    readonly id: string;
     /** By which `revoke` knows it. Not secret. */
     handle: string;
     userId?: string;
@@ -962,6 +884,8 @@ interface SessionData<Data extends SessionFields = SessionFields> {
     lastAccessedAt: number;
     /** When it ends if nobody uses it, ms since 1970. */
     expiresAt: number;
+    /** When it ends however much it is used, ms since 1970. */
+    absoluteExpiresAt: number;
     ipAddress?: string;
     userAgent?: string;
     /** Grows with every change. */
@@ -984,6 +908,8 @@ declare class SessionManager {
     private readonly connection;
     private readonly options;
     private readonly name;
+    /** The last change of each session by a function, until it is done. */
+    private readonly updating;
     private decided;
     /** Reads and writes the cookie that carries the id. */
     get cookies(): SessionCookies;
@@ -1000,7 +926,8 @@ declare class SessionManager {
     updateSession(sessionId: string, data: SessionFields, options?: SessionOptions): Promise<boolean>;
     /**
      * Changes a session's data by a function of it: if somebody else changed it meanwhile, the function is called again with
-     * what is there then, up to eight times (`E_CONFLICT`). Resolves to the session; null: there is none.
+     * what is there then, up to sixteen times (`E_CONFLICT`). Those of this process wait for each other. Resolves to the
+     * session; null: there is none.
      */
     update<Data extends SessionFields = SessionFields>(sessionId: string, change: SessionUpdate<Data>, options?: SessionOptions): Promise<SessionData<Data> | null>;
     /** Ends a session for good: nothing that is under way brings it back. False: there was none. */
@@ -1036,15 +963,22 @@ declare class SessionManager {
     clearAllSessions(options?: SessionOptions): Promise<void>;
     /** The session that a request carries: read when it is asked for, and made when it has something to keep. */
     openSession<Data extends SessionFields = SessionFields>(source: CookieSource, options?: OpenOptions): Promise<RequestSession<Data>>;
-    /** Lets what is in flight finish. Sessions stay; the instance closes with `close()`. */
+    /** Refuses every later call of this manager with `E_CLOSED`, until the system is initialised anew. Sessions stay. */
     shutdown(): Promise<void>;
+    /** Those of guests, under the seed's names. */
+    get guests(): GuestSessions;
+    private updateNow;
     private make;
+    /** How a session begins that is made now. */
+    private termsOf;
+    /** Another time without use after which a session ends, as a change of it. */
+    private lifetimeOf;
     private begin;
-    /** Goes on as another session. Null: it was ended meanwhile, which counts for more. */
+    /** Goes on as another session, which nobody knows before. Null: it was ended meanwhile, which counts for more. */
     private move;
     private open;
-    /** Ends it, and what took its place. */
-    private end;
+    /** A session as it is shown; that it is used is noted where it is time. */
+    private shownOf;
     private endAll;
     /** Reads all of a user's sessions, and takes off the list what is no more. */
     private readAll;
@@ -1567,6 +1501,122 @@ declare const syncWithRedis: () => Promise<void>;
 /** Forgets the fallback manager's values in memory. What Redis holds stays. */
 declare const clearFallback: () => void;
 
+/** How a TLS connection is checked. */
+interface TlsOptions {
+    /** A PEM file with roots that are trusted besides the usual ones. */
+    caFile?: string | undefined;
+    /** The name that the certificate must carry. Default: the host. */
+    serverName?: string | undefined;
+}
+/** What memory does while Redis doesn't answer. */
+interface FallbackSettings {
+    /** Whether memory answers then. Default: true (`REDIS_FALLBACK_ENABLED`). */
+    enabled?: boolean | undefined;
+    /** Bound of the memory store in MB of 1,048,576 bytes. Default: 100 (`REDIS_FALLBACK_MAX_MEMORY`). */
+    maxMemoryMb?: number | undefined;
+    /** Whether the journal is replayed by itself when Redis is back. Default: true. */
+    autoSync?: boolean | undefined;
+    /** How a replayed write meets what Redis holds by then. Default: `'newest'`. */
+    syncMode?: 'newest' | 'overwrite' | 'if-absent' | 'off' | undefined;
+    /**
+     * What becomes of a journalled set that finds its key absent where nobody can tell whether it was deleted
+     * meanwhile: dropped and counted as a conflict, or written. Default: `'drop'`.
+     */
+    uncertain?: 'drop' | 'write' | undefined;
+    /** How long a value that was read before the outage answers in it: seconds, or a text. Default: 3600. */
+    maxStaleDegraded?: number | string | undefined;
+    /**
+     * What becomes of raw commands that change a counter, hash, set or list in a way that merges (`INCR`, `DECR`,
+     * `INCRBY`, `DECRBY`, `HSET`, `HDEL`, `SADD`, `SREM`, `LPUSH`, `RPUSH`). `'merge'`: each has an id and is carried out
+     * once, and in an outage memory answers and the journal keeps them. Default: `'refuse'`, which leaves all raw
+     * commands to Redis alone.
+     */
+    rawChanges?: 'refuse' | 'merge' | undefined;
+    /** Bound of the journal in MB of 1,048,576 bytes. Default: 256 (`REDIS_FALLBACK_JOURNAL_MAX_MEMORY`). */
+    maxJournalMb?: number | undefined;
+    /** A directory in which the journal survives the process. Default: none (`REDIS_FALLBACK_JOURNAL_PATH`). */
+    journalPath?: string | undefined;
+    /**
+     * When a journalled write is safe on disk: before it is acknowledged, within a second, or whenever the
+     * system likes. Default: `'everysec'` (`REDIS_FALLBACK_JOURNAL_SYNC`).
+     */
+    journalSync?: 'always' | 'everysec' | 'no' | undefined;
+}
+/** When calls fail so often that memory had better answer: so many, and so large a part of all. */
+interface BreakerSettings {
+    /** Default: 5. */
+    failures?: number | undefined;
+    /** Default: 50. */
+    percent?: number | undefined;
+    /** Default: 10000. */
+    windowMs?: number | undefined;
+}
+/**
+ * Settings of `createHoldfast`. What is left out comes from the environment, then from the defaults.
+ * A server that is named here is taken whole: no password or database of the environment goes with it.
+ */
+interface HoldfastOptions {
+    /** `redis://`, `rediss://`, or `memory:` for memory for good. Instead of `host` and `port`. Default: `REDIS_URL`. */
+    url?: string | URL | undefined;
+    /** Default: localhost (`REDIS_HOST`). */
+    host?: string | undefined;
+    /** Default: 6379 (`REDIS_PORT`). */
+    port?: number | undefined;
+    /** ACL user. Default: the server's default user (`REDIS_USERNAME`). */
+    username?: string | undefined;
+    /** Default: none (`REDIS_PASSWORD`). */
+    password?: string | undefined;
+    /** Database number. Default: 0 (`REDIS_DB`). */
+    db?: number | undefined;
+    /** Default: false, or what the URL says (`REDIS_TLS`). */
+    tls?: boolean | TlsOptions | undefined;
+    /** In front of every key. Default: `ai-chatbot:` (`REDIS_KEY_PREFIX`). */
+    keyPrefix?: string | undefined;
+    /** Deadline of a dial. Default: 10000 (`REDIS_CONNECTION_TIMEOUT`). */
+    connectTimeoutMs?: number | undefined;
+    /** Deadline of each sending of a call. Default: 5000 (`REDIS_COMMAND_TIMEOUT`). */
+    commandTimeoutMs?: number | undefined;
+    /** How long an owed reply may stay away with no byte moving before the server is probed. Default: 500. */
+    silenceMs?: number | undefined;
+    /** Retries of an idempotent call on a broken connection. Default: 3 (`REDIS_MAX_RETRIES`). */
+    maxRetries?: number | undefined;
+    /** Connections, 1 to 64, opened on demand. Default: 5 (`REDIS_POOL_SIZE`). */
+    poolSize?: number | undefined;
+    /**
+     * How many processes of this app there are: while one is alone, it lets through its share of a rate limit. Default: 1,
+     * with a warning when it first matters (`HOLDFAST_INSTANCES`).
+     */
+    instances?: number | undefined;
+    /** What memory does while Redis doesn't answer. */
+    fallback?: FallbackSettings | undefined;
+    /** Operations that may be on their way at once; more are refused with `E_OVERLOADED`. Default: 50000 (`REDIS_MAX_IN_FLIGHT`). */
+    maxInFlight?: number | undefined;
+    /** Bytes that they may hold together. Default: 256 MB (`REDIS_MAX_IN_FLIGHT_BYTES`). */
+    maxInFlightBytes?: number | undefined;
+    /** When failing calls make the server count as away. `false`: never. */
+    breaker?: boolean | BreakerSettings | undefined;
+    /** Whether live writes compare stamps too, for servers where `CLIENT KILL` is denied. Default: false (`REDIS_FENCED_WRITES`). */
+    fencedWrites?: boolean | undefined;
+    /**
+     * Whether copies in this process answer while Redis is well, and how they learn of changes: `'tracking'` (the
+     * server tells), `'bus'` (processes tell each other), `'auto'` (the first where it is to be had), `'off'`.
+     * Default: `'auto'` (`REDIS_NEAR_CACHE`).
+     */
+    nearCache?: 'auto' | 'tracking' | 'bus' | 'off' | boolean | undefined;
+    /** How long such a copy answers at most: seconds, or a text. Default: 600. */
+    nearMaxAge?: number | string | undefined;
+    /** The largest value that is taken. Default: 64 MB. */
+    maxValueBytes?: number | undefined;
+    /** Lifetime of a cache entry that names none: seconds, or a text such as `'1h'`. Default: 3600. */
+    defaultTtl?: number | string | undefined;
+    /** How long a delete leaves its mark on the server: seconds, or a text. Default: 600. */
+    tombstoneTtl?: number | string | undefined;
+    /** Takes the place of `process.env`. */
+    env?: Readonly<Record<string, string | undefined>> | undefined;
+    /** Lets tests provoke failures. Default: false. */
+    testHooks?: boolean | undefined;
+}
+
 /** A platform whose own header says who asks, and which overwrites what clients send of it. */
 type AddressPreset = 'vercel' | 'cloudflare' | 'nginx' | 'none';
 /** How the client's address is found. */
@@ -1852,21 +1902,6 @@ declare const applyRateLimit: (request: LimitedRequest) => Promise<Response>;
 declare const getRateLimitBackend: () => "redis" | "memory";
 /** How a key stands, by default at the default limiter; null: nothing counts. */
 declare const getRateLimitStats: (key: string, limiter?: Pick<RouteLimiter, "status">) => Promise<RateLimitStats | null>;
-
-/** Sessions of guests: what belongs to a user is not there for them. */
-interface GuestSessions {
-    /** Makes one; `ttl` in seconds, 86400 by default. Its data has `type: 'guest'`. Resolves to its id. */
-    createGuestSession(initialData?: SessionFields, ttl?: number): Promise<string>;
-    /** One by its id; null: there is none, or it is a user's. */
-    getGuestSession(sessionId: string): Promise<SessionData | null>;
-    /** Sets fields of its data. False: there is none, or it is a user's. */
-    updateGuestSession(sessionId: string, data: SessionFields): Promise<boolean>;
-    /**
-     * Makes it a user's, with its data, under a new id; the old one is worth nothing from then on. Resolves to the new id;
-     * null: there is none, or it is a user's already.
-     */
-    convertToAuthenticatedSession(sessionId: string, userId: string): Promise<string | null>;
-}
 
 /** Sessions: made, read, changed and ended. */
 declare const sessionManager: SessionManager;

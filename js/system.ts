@@ -91,6 +91,8 @@ export async function initialize(instance: Holdfast, options: InitializeOptions 
 export async function shutdown(instance: Holdfast): Promise<void> {
   await instance.fallbackManager.shutdown()
   await instance.cacheManager.shutdown()
+  await instance.sessionManager.shutdown()
+  await instance.pubSubManager.shutdown()
   await instance.redisClient.shutdown()
 }
 

@@ -29,7 +29,7 @@ use holdfast::base::stamp::Stamps;
 use holdfast::config::{self, Target};
 use holdfast::resilience::fallback::Fallback;
 use proptest::prelude::*;
-use proptest::test_runner::{TestCaseError, TestError};
+use proptest::test_runner::{Config, TestCaseError, TestError};
 use support::{Caller, Server, laws};
 
 const SESSIONS: usize = 4;
@@ -41,6 +41,8 @@ enum Act {
     Read(usize),
     Set(usize, u8, Option<u8>),
     End(usize),
+    /// It gets another id.
+    Move(usize),
     /// Of a user, but one.
     EndAll(usize, Option<usize>),
 }
@@ -62,6 +64,7 @@ fn act() -> impl Strategy<Value = Act> {
         6 => (session(), 0..3u8, prop::option::weighted(0.7, any::<u8>()))
             .prop_map(|(session, field, value)| Act::Set(session, field, value)),
         1 => session().prop_map(Act::End),
+        2 => session().prop_map(Act::Move),
         1 => (0..2usize, prop::option::of(session())).prop_map(|(user, keep)| Act::EndAll(user, keep)),
     ]
 }
@@ -182,16 +185,24 @@ impl World {
         answer.map_err(|error| error.to_string())
     }
 
+    /// What is answered where the id leads to.
     async fn outcome(
         &mut self,
         process: usize,
         key: &Bytes,
         deed: Deed,
     ) -> Result<Outcome, String> {
-        match self.ask(process, key.clone(), deed).await? {
-            Reply::Session(told) => Ok(told.outcome),
-            other => Err(format!("a session answers {other:?}")),
+        let mut at = key.clone();
+        for _ in 0..64 {
+            match self.ask(process, at.clone(), deed.clone()).await? {
+                Reply::Session(told) => match told.outcome {
+                    Outcome::Moved(to) => at = SessionKeys::renamed(&at, &to),
+                    outcome => return Ok(outcome),
+                },
+                other => return Err(format!("a session answers {other:?}")),
+            }
         }
+        Err("it leads nowhere".to_owned())
     }
 
     async fn act(&mut self, process: usize, act: &Act) -> Result<(), String> {
@@ -210,7 +221,8 @@ impl World {
                 let idle = Field { stamp, value: Some("60000".into()) };
                 let fields = Fields::from([(IDLE.into(), idle)]);
                 let (born, seen) = (Some(stamp), Some(stamp));
-                let deed = write(Delta { head: Some(head), born, seen, fields });
+                let deed =
+                    write(Delta { head: Some(head), born, seen, fields, ..Delta::default() });
                 match self.outcome(process, &key, deed).await? {
                     Outcome::Done(_) => {}
                     other => return Err(format!("a creation answers {other:?}")),
@@ -239,8 +251,19 @@ impl World {
             Act::End(session) => {
                 let Some(at) = self.place(session) else { return Ok(()) };
                 let key = self.sessions[at].key.clone();
-                self.outcome(process, &key, Deed::End { stamp, to: None }).await?;
+                self.outcome(process, &key, Deed::End { stamp, absolute_ms: 600_000 }).await?;
                 self.sessions[at].ended = true;
+            }
+            Act::Move(session) => {
+                let Some(at) = self.place(session) else { return Ok(()) };
+                let key = self.sessions[at].key.clone();
+                let tail = SessionKeys::tail(&key);
+                let part = String::from_utf8_lossy(&tail[..23]).into_owned();
+                let to = Bytes::from(format!("{part}.{:043x}", random::bits()));
+                let deed = Deed::Move { stamp, to: to.clone(), grace_ms: 60_000 };
+                if let Outcome::Done(_) = self.outcome(process, &key, deed).await? {
+                    self.sessions[at].key = SessionKeys::renamed(&key, &to);
+                }
             }
             Act::EndAll(user, keep) => {
                 let keep = keep.and_then(|keep| self.place(keep));
@@ -345,7 +368,8 @@ fn what_was_ended_stays_ended_and_what_was_not_holds_the_newest_of_each_field() 
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let server = Server::start();
-    let mut runner = laws::runner(laws::config(laws::cases() / 4));
+    let config = Config { max_shrink_iters: 300, ..laws::config(laws::cases() / 4) };
+    let mut runner = laws::runner(config);
     let result = runner.run(&steps(), |steps| {
         runtime
             .block_on(async { World::new(&server).await.run(&steps).await })

@@ -90,10 +90,11 @@ export const DEED_CREATE = 1
 export const DEED_CHANGE = 2
 export const DEED_TOUCH = 3
 export const DEED_END = 4
-export const DEED_END_ALL = 5
-export const DEED_LIST = 6
-export const DEED_SWEEP = 7
-export const DEED_COUNT = 8
+export const DEED_MOVE = 5
+export const DEED_END_ALL = 6
+export const DEED_LIST = 7
+export const DEED_SWEEP = 8
+export const DEED_COUNT = 9
 
 // what sessions may do while no server answers
 export const OUTAGE_LOCAL = 0

@@ -33,11 +33,21 @@ export interface CookieStore {
   set?(name: string, value: string, options: Record<string, unknown>): unknown
 }
 
-/** Where a cookie is read: a request, its headers, or the cookie store of Next. */
-export type CookieSource = { readonly headers: HeaderReader } | HeaderReader | CookieStore
+/** Headers as Node's own requests have them. */
+export type PlainHeaders = Readonly<Record<string, string | readonly string[] | undefined>>
 
-/** Where it is written: a response, its headers, or the cookie store of Next. */
-export type CookieTarget = { readonly headers: Headers } | Headers | CookieStore
+/** A response of Node's own, as far as it is written to. */
+export interface NodeResponse {
+  appendHeader(name: string, value: string): unknown
+  getHeader(name: string): unknown
+  setHeader(name: string, value: string): unknown
+}
+
+/** Where a cookie is read: a request of the web or of Node, its headers, or the cookie store of Next. */
+export type CookieSource = { readonly headers: HeaderReader | PlainHeaders } | HeaderReader | PlainHeaders | CookieStore
+
+/** Where it is written: a response of the web or of Node, its headers, or the cookie store of Next. */
+export type CookieTarget = { readonly headers: Headers } | Headers | CookieStore | NodeResponse
 
 /** Headers, as far as they are read. */
 export interface HeaderReader {
@@ -77,9 +87,17 @@ export class SessionCookies {
   /** The id that a request carries; null: none. */
   read(source: CookieSource): string | null {
     const { name } = this.plan
+    if (typeof source !== 'object' || source === null)
+      throw invalid('request', `request is ${describe(source)}; allowed: a request, its headers, or a cookie store`, 'SessionCookies.read')
     const headers = 'headers' in source ? source.headers : source
-    if (isStore(headers)) return headers.get(name)?.value ?? null
-    const text = headers.get('cookie')
+    let text: unknown
+    if (typeof (headers as HeaderReader).get === 'function') {
+      // A cookie store gives an object for a cookie.
+      const cookie = (headers as HeaderReader | CookieStore).get(name) as { value?: unknown } | string | null | undefined
+      if (typeof cookie === 'object' && cookie !== null) return typeof cookie.value === 'string' ? cookie.value : null
+      text = (headers as HeaderReader).get('cookie')
+      if (typeof text === 'object') return null
+    } else text = (headers as PlainHeaders)['cookie']
     if (typeof text !== 'string') return null
     for (const part of text.split(';')) {
       const at = part.indexOf('=')
@@ -88,37 +106,58 @@ export class SessionCookies {
     return null
   }
 
-  /** Gives the client an id, and asks caches not to keep the response. */
-  set(target: CookieTarget, sessionId: string): void {
+  /**
+   * Gives the client an id, and asks caches not to keep the response. Answers the target, or a copy of a response whose
+   * headers can't be changed (`Response.redirect`). The cookie lasts as long as `lastsMs`, by default as a session can.
+   */
+  set<Target extends CookieTarget>(target: Target, sessionId: string, lastsMs = this.lifetimeMs): Target {
     if (!this.plan.secure) this.noteInsecure()
-    this.write(target, sessionId, this.plan.untilClosed ? null : Math.floor(this.lifetimeMs / 1000))
+    return this.write(target, sessionId, this.maxAge(lastsMs))
   }
 
-  /** Takes the client's id away. */
-  clear(target: CookieTarget): void {
-    this.write(target, '', 0)
+  /** Takes the client's id away; answers as `set` does. */
+  clear<Target extends CookieTarget>(target: Target): Target {
+    return this.write(target, '', 0)
   }
 
   /** The value of a `Set-Cookie` header that gives the client an id. */
   header(sessionId: string): string {
-    return this.text(sessionId, this.plan.untilClosed ? null : Math.floor(this.lifetimeMs / 1000))
+    return this.text(sessionId, this.maxAge(this.lifetimeMs))
   }
 
-  private write(target: CookieTarget, value: string, maxAge: number | null): void {
+  private maxAge(lastsMs: number): number | null {
+    return this.plan.untilClosed ? null : Math.max(1, Math.floor(lastsMs / 1000))
+  }
+
+  private write<Target extends CookieTarget>(target: Target, value: string, maxAge: number | null): Target {
     const { name, secure, sameSite } = this.plan
-    const headers = 'headers' in target ? target.headers : target
-    if (isStore(headers)) {
-      headers.set?.(name, value, {
-        httpOnly: true,
-        secure,
-        sameSite,
-        path: '/',
-        ...(maxAge === null ? {} : { maxAge }),
-      })
-      return
+    if (typeof (target as NodeResponse).appendHeader === 'function') {
+      const response = target as NodeResponse
+      response.appendHeader('set-cookie', this.text(value, maxAge))
+      if (isShared(String(response.getHeader('cache-control') ?? ''))) response.setHeader('cache-control', 'no-store')
+      return target
     }
+    const headers = 'headers' in target ? target.headers : target
+    if (isStore(headers as Headers | CookieStore)) {
+      const terms = { httpOnly: true, secure, sameSite, path: '/', ...(maxAge === null ? {} : { maxAge }) }
+      ;(headers as CookieStore).set?.(name, value, terms)
+      return target
+    }
+    try {
+      this.append(headers as Headers, value, maxAge)
+      return target
+    } catch (thrown) {
+      if (!(target instanceof Response)) throw thrown
+      const { body, status, statusText } = target
+      const copy = new Response(body, { status, statusText, headers: new Headers(target.headers) })
+      this.append(copy.headers, value, maxAge)
+      return copy as unknown as Target
+    }
+  }
+
+  private append(headers: Headers, value: string, maxAge: number | null): void {
     headers.append('set-cookie', this.text(value, maxAge))
-    if (!headers.has('cache-control')) headers.set('cache-control', 'no-store')
+    if (isShared(headers.get('cache-control') ?? '')) headers.set('cache-control', 'no-store')
   }
 
   private text(value: string, maxAge: number | null): string {
@@ -137,7 +176,12 @@ export class SessionCookies {
   }
 }
 
-/** Next's store gives an object, headers give a text. */
-function isStore(source: HeaderReader | Headers | CookieStore): source is CookieStore {
-  return typeof (source as Headers).append !== 'function' && typeof (source as CookieStore).set === 'function'
+/** Whether others than the client may keep it. */
+function isShared(cacheControl: string): boolean {
+  return !/\b(no-store|private)\b/i.test(cacheControl)
+}
+
+/** A store has no `append`. */
+function isStore(target: Headers | CookieStore): target is CookieStore {
+  return typeof (target as Headers).append !== 'function'
 }

@@ -1,5 +1,7 @@
 // Sessions of guests, under the seed's names.
 
+import { lifetimeMs } from '../durations.js'
+import { changesOf } from './changes.js'
 import type { SessionData, SessionManager } from './manager.js'
 import type { SessionFields } from './options.js'
 
@@ -24,8 +26,13 @@ export function guestSessionsOf(manager: SessionManager): GuestSessions {
     return session?.isGuest === true ? session : null
   }
   return {
-    createGuestSession: (initialData = {}, ttl) =>
-      manager.createSession(null, { ...initialData, type: 'guest' }, ttl === undefined ? undefined : { ttl }),
+    async createGuestSession(initialData = {}, ttl) {
+      const operation = 'GuestSessionManager.createGuestSession'
+      // Refused under the names that they have here.
+      changesOf(initialData, 'initialData', operation)
+      lifetimeMs(ttl, 0, 'ttl', operation)
+      return await manager.createSession(null, { ...initialData, type: 'guest' }, ttl === undefined ? undefined : { ttl })
+    },
     getGuestSession,
     async updateGuestSession(sessionId, data) {
       return (await getGuestSession(sessionId)) !== null && (await manager.updateSession(sessionId, data))

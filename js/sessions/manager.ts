@@ -3,8 +3,8 @@
 import type { Connection } from '../connection.js'
 import { lifetimeMs } from '../durations.js'
 import { HoldfastError, describe, invalid } from '../errors.js'
-import { FATE_DONE, FATE_MOVED } from '../generated/operations.js'
-import { toJson } from '../values.js'
+import { FATE_DONE } from '../generated/operations.js'
+import { sleep } from '../timing.js'
 import { SessionCookies, type CookieSource } from './cookies.js'
 import {
   callOptions,
@@ -16,13 +16,18 @@ import {
   type SessionOptions,
   type SessionPlan,
 } from './options.js'
+import { guestSessionsOf, type GuestSessions } from './guests.js'
 import { RequestSession, type OpenOptions } from './request.js'
+import { changesOf, differences, fieldsOf, parsed } from './changes.js'
 import { LIST_USER, SHARDS, SessionStore, guestsIn, knownOf, usersIn, type Change, type Known } from './store.js'
 
 /** A session as its user sees it. */
 export interface SessionData<Data extends SessionFields = SessionFields> {
-  /** As it was asked for; in lists the handle, which names a session and opens none. */
-  id: string
+  /**
+   * As it was asked for; in lists the handle, which names a session and opens none. It is read by its name alone: what is
+   * logged, copied or sent of a session does not hold it.
+   */
+  readonly id: string
   /** By which `revoke` knows it. Not secret. */
   handle: string
   userId?: string
@@ -34,6 +39,8 @@ export interface SessionData<Data extends SessionFields = SessionFields> {
   lastAccessedAt: number
   /** When it ends if nobody uses it, ms since 1970. */
   expiresAt: number
+  /** When it ends however much it is used, ms since 1970. */
+  absoluteExpiresAt: number
   ipAddress?: string
   userAgent?: string
   /** Grows with every change. */
@@ -62,13 +69,13 @@ export type SessionUpdate<Data extends SessionFields> = (data: Data) => Data | u
 
 const ID = /^[ug][\w-]{65}$/
 const HANDLE = /^[ug][\w-]{22}\.[\w-]{43}$/
-const MOST_TRIES = 8
+const MOST_TRIES = 16
 const PAGE = 500
 const MOST_USER = 512
-const MOST_NAME = 256
-const MOST_DATA = 1024 * 1024
 
 export class SessionManager {
+  /** The last change of each session by a function, until it is done. */
+  private readonly updating = new Map<string, Promise<void>>()
   private decided: { readonly plan: SessionPlan; readonly store: SessionStore; readonly cookies: SessionCookies } | null = null
 
   /** @internal */
@@ -129,8 +136,7 @@ export class SessionManager {
   async updateSession(sessionId: string, data: SessionFields, options?: SessionOptions): Promise<boolean> {
     const operation = `${this.name}.updateSession`
     const { family, ttl } = callOptions(this.plan, options, operation)
-    const changes = changesOf(data, 'data', operation)
-    if (ttl !== undefined) changes.push(['.idle', String(lifetimeMs(ttl, this.plan.idleMs, 'options.ttl', operation))])
+    const changes = [...changesOf(data, 'data', operation), ...this.lifetimeOf(ttl, operation)]
     if (!isId(sessionId, operation)) return false
     if (changes.length === 0) return await this.sessionExists(sessionId, options)
     return (await this.store.change(family, sessionId, changes, ttl !== undefined, undefined, operation)).is === 'done'
@@ -138,7 +144,8 @@ export class SessionManager {
 
   /**
    * Changes a session's data by a function of it: if somebody else changed it meanwhile, the function is called again with
-   * what is there then, up to eight times (`E_CONFLICT`). Resolves to the session; null: there is none.
+   * what is there then, up to sixteen times (`E_CONFLICT`). Those of this process wait for each other. Resolves to the
+   * session; null: there is none.
    */
   async update<Data extends SessionFields = SessionFields>(
     sessionId: string,
@@ -146,37 +153,25 @@ export class SessionManager {
     options?: SessionOptions,
   ): Promise<SessionData<Data> | null> {
     const operation = `${this.name}.update`
-    const { family } = callOptions(this.plan, options, operation)
+    const { family, ttl } = callOptions(this.plan, options, operation)
     if (typeof change !== 'function')
       throw invalid('change', `change is ${describe(change)}; allowed: a function of the data`, operation)
     if (!isId(sessionId, operation)) return null
-    let found = await this.store.read(family, sessionId, operation)
-    for (let tries = 0; tries < MOST_TRIES; tries++) {
-      if (found.is === 'absent') return null
-      const { session, at } = found
-      const before = new Map(Object.entries(session.data).map(([name, value]) => [`:${name}`, JSON.stringify(value)]))
-      const after = await change(session.data as Data)
-      const changes = after === undefined ? [] : differences(before, changesOf(after, 'data', operation))
-      if (changes.length === 0) {
-        return sessionOf(sessionId, { ...session, data: parsed(before) }) as SessionData<Data>
-      }
-      found = await this.store.change(family, at, changes, false, session.version, operation)
-      if (found.is === 'done') return sessionOf(sessionId, found.session) as SessionData<Data>
-    }
-    if (found.is === 'absent') return null
-    throw new HoldfastError({
-      code: 'E_CONFLICT',
-      message: `others changed this session each time, ${MOST_TRIES} times; nothing was written`,
-      retryable: true,
-      operation,
+    const before = this.updating.get(sessionId) ?? Promise.resolve()
+    const own = before.then(() => this.updateNow(family, sessionId, change as unknown as SessionUpdate<SessionFields>, ttl, operation))
+    const settled = own.then(ignore, ignore)
+    this.updating.set(sessionId, settled)
+    void settled.then(() => {
+      if (this.updating.get(sessionId) === settled) this.updating.delete(sessionId)
     })
+    return (await own) as SessionData<Data> | null
   }
 
   /** Ends a session for good: nothing that is under way brings it back. False: there was none. */
   async deleteSession(sessionId: string, options?: SessionOptions): Promise<boolean> {
     const operation = `${this.name}.deleteSession`
     const { family } = callOptions(this.plan, options, operation)
-    return isId(sessionId, operation) && (await this.end(family, sessionId, operation))
+    return isId(sessionId, operation) && (await this.store.end(family, sessionId, operation)).fate === FATE_DONE
   }
 
   /** The same by the handle that a list shows. Takes an id, too. */
@@ -184,7 +179,7 @@ export class SessionManager {
     const operation = `${this.name}.revoke`
     const { family } = callOptions(this.plan, options, operation)
     const known = (typeof handle === 'string' && HANDLE.test(handle)) || isId(handle, operation, 'handle')
-    return known && (await this.end(family, handle, operation))
+    return known && (await this.store.end(family, handle, operation)).fate === FATE_DONE
   }
 
   /** Whether a session is there. Does not count as use. */
@@ -200,8 +195,10 @@ export class SessionManager {
   }
 
   /** Sets one field of a session's data; undefined removes it. False: there is no such session. */
-  setSessionData(sessionId: string, key: string, value: unknown): Promise<boolean> {
-    return this.updateSession(sessionId, { [key]: value })
+  async setSessionData(sessionId: string, key: string, value: unknown): Promise<boolean> {
+    if (typeof key !== 'string')
+      throw invalid('key', `key is ${describe(key)}; allowed: the name of a field`, `${this.name}.setSessionData`)
+    return await this.updateSession(sessionId, { [key]: value })
   }
 
   /**
@@ -212,9 +209,9 @@ export class SessionManager {
     const operation = `${this.name}.rotate`
     const { family } = callOptions(this.plan, options, operation)
     if (!isId(sessionId, operation)) return null
-    const found = await this.store.read(family, sessionId, operation)
-    if (found.is !== 'done') return null
-    return await this.move(family, found.at, found.session, found.session.user, true, [], operation)
+    const id = this.store.newIdAfter(sessionId, operation)
+    const moved = await this.store.move(family, sessionId, id, operation)
+    return moved.is === 'done' ? id : null
   }
 
   /**
@@ -229,7 +226,7 @@ export class SessionManager {
     options?: SessionOptions,
   ): Promise<string> {
     const operation = `${this.name}.authenticate`
-    const { family } = callOptions(this.plan, options, operation)
+    const { family, absoluteMs, own } = this.termsOf(options, operation)
     const user = checkUser(userId, 'userId', operation)
     const changes = changesOf(data, 'data', operation)
     if (sessionId !== null && sessionId !== undefined && isId(sessionId, operation)) {
@@ -237,9 +234,9 @@ export class SessionManager {
       if (found.is === 'done') {
         const { session, at } = found
         if (session.user === '' || session.user === user) {
-          const moved = await this.move(family, at, session, user, false, changes, operation)
+          const moved = await this.move(family, at, session, user, [...changes, ...own], absoluteMs, operation)
           if (moved !== null) return moved
-        } else await this.end(family, at, operation)
+        } else await this.store.end(family, at, operation)
       }
     }
     return (await this.make(user, changes, options, operation)).id
@@ -248,11 +245,11 @@ export class SessionManager {
   /** @internal A guest's session as a user's; null: it is no guest's, or not there. */
   async convertGuest(sessionId: string, userId: string, operation: string): Promise<string | null> {
     const user = checkUser(userId, 'userId', operation)
-    const { family } = this.plan
+    const { family, absoluteMs, own } = this.termsOf(undefined, operation)
     if (!isId(sessionId, operation)) return null
     const found = await this.store.read(family, sessionId, operation)
     if (found.is !== 'done' || found.session.user !== '') return null
-    return await this.move(family, found.at, found.session, user, false, [], operation)
+    return await this.move(family, found.at, found.session, user, own, absoluteMs, operation)
   }
 
   /** A user's sessions, those first that were used last. Each has its handle for an id. */
@@ -294,8 +291,8 @@ export class SessionManager {
     }
     const [guestSessions, authenticatedSessions] = await Promise.all([count(guestsIn), count(usersIn)])
     const totalSessions = guestSessions + authenticatedSessions
-    const { isConnected } = this.connection.look<{ isConnected: boolean }>('connection', operation)
-    const backend = isConnected ? 'redis' : 'memory'
+    const { state } = this.connection.look<{ state: string }>('connection', operation)
+    const backend = state === 'online' || state === 'resyncing' ? 'redis' : 'memory'
     return { totalSessions, activeSessions: totalSessions, guestSessions, authenticatedSessions, backend }
   }
 
@@ -308,6 +305,16 @@ export class SessionManager {
     }
   }
 
+  /** @internal The same as `getSession`, and whether it is known that there is none. */
+  async lookUp<Data extends SessionFields>(sessionId: string, options: SessionOptions): Promise<{ session: SessionData<Data> | null; isKnown: boolean }> {
+    const operation = `${this.name}.openSession`
+    const { family, sliding = this.plan.sliding } = callOptions(this.plan, options, operation)
+    if (!ID.test(sessionId)) return { session: null, isKnown: true }
+    const found = await this.store.read(family, sessionId, operation)
+    if (found.is !== 'done') return { session: null, isKnown: !('degraded' in found && found.degraded) }
+    return { session: this.shownOf(family, sessionId, found.at, found.session, sliding, operation) as SessionData<Data>, isKnown: true }
+  }
+
   /** The session that a request carries: read when it is asked for, and made when it has something to keep. */
   openSession<Data extends SessionFields = SessionFields>(
     source: CookieSource,
@@ -316,9 +323,44 @@ export class SessionManager {
     return RequestSession.open<Data>(this, source, options)
   }
 
-  /** Lets what is in flight finish. Sessions stay; the instance closes with `close()`. */
+  /** Refuses every later call of this manager with `E_CLOSED`, until the system is initialised anew. Sessions stay. */
   async shutdown(): Promise<void> {
-    await Promise.resolve()
+    this.store.close()
+  }
+
+  /** Those of guests, under the seed's names. */
+  get guests(): GuestSessions {
+    return guestSessionsOf(this)
+  }
+
+  private async updateNow(
+    family: string,
+    sessionId: string,
+    change: SessionUpdate<SessionFields>,
+    ttl: SessionOptions['ttl'],
+    operation: string,
+  ): Promise<SessionData | null> {
+    let found = await this.store.read(family, sessionId, operation)
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      if (found.is === 'absent') return null
+      const { session, at } = found
+      const before = new Map(Object.entries(session.data).map(([name, value]) => [`:${name}`, JSON.stringify(value)]))
+      const after = await change(session.data)
+      const changes = after === undefined ? [] : differences(before, changesOf(after, 'data', operation))
+      changes.push(...this.lifetimeOf(ttl, operation))
+      if (changes.length === 0) return new Session(sessionId, { ...session, data: parsed(before) })
+      found = await this.store.change(family, at, changes, ttl !== undefined, session.version, operation)
+      if (found.is === 'done') return new Session(sessionId, found.session)
+      // Others are at it: they get the time to end.
+      await sleep(Math.random() * 2 ** Math.min(tries, 6))
+    }
+    if (found.is === 'absent') return null
+    throw new HoldfastError({
+      code: 'E_CONFLICT',
+      message: `others changed this session each time, ${MOST_TRIES} times; nothing was written`,
+      retryable: true,
+      operation,
+    })
   }
 
   private async make(
@@ -327,13 +369,30 @@ export class SessionManager {
     options: SessionOptions | undefined,
     operation: string,
   ): Promise<{ id: string; session: Known }> {
+    const { family, absoluteMs, own } = this.termsOf(options, operation)
+    return await this.begin(family, user, absoluteMs, [...changes, ...own], false, 0, operation)
+  }
+
+  /** How a session begins that is made now. */
+  private termsOf(
+    options: SessionOptions | undefined,
+    operation: string,
+  ): { family: string; absoluteMs: number; own: Change[] } {
     const { family, ttl, absoluteTtl, ipAddress, userAgent } = callOptions(this.plan, options, operation)
     const idleMs = lifetimeMs(ttl, this.plan.idleMs, 'options.ttl', operation)
-    const absoluteMs = Math.max(lifetimeMs(absoluteTtl, this.plan.absoluteMs, 'options.absoluteTtl', operation), 1)
-    const all: Change[] = [...changes, ['.idle', String(idleMs)], ['.created', String(Date.now())]]
-    if (ipAddress !== undefined) all.push(['.ip', shown(ipAddress)])
-    if (userAgent !== undefined) all.push(['.agent', shown(userAgent)])
-    return await this.begin(family, user, absoluteMs, all, false, operation)
+    const absoluteMs = lifetimeMs(absoluteTtl, this.plan.absoluteMs, 'options.absoluteTtl', operation)
+    const own: Change[] = [
+      ['.idle', String(idleMs)],
+      ['.created', String(Date.now())],
+    ]
+    if (typeof ipAddress === 'string') own.push(['.ip', shown(ipAddress)])
+    if (typeof userAgent === 'string') own.push(['.agent', shown(userAgent)])
+    return { family, absoluteMs, own }
+  }
+
+  /** Another time without use after which a session ends, as a change of it. */
+  private lifetimeOf(ttl: SessionOptions['ttl'], operation: string): Change[] {
+    return ttl === undefined ? [] : [['.idle', String(lifetimeMs(ttl, this.plan.idleMs, 'options.ttl', operation))]]
   }
 
   private async begin(
@@ -342,35 +401,35 @@ export class SessionManager {
     absoluteMs: number,
     changes: readonly Change[],
     logins: boolean,
+    behind: number,
     operation: string,
   ): Promise<{ id: string; session: Known }> {
     const id = this.store.newId(user, operation)
-    const made = await this.store.create(family, id, user, absoluteMs, changes, logins, operation)
+    const made = await this.store.create(family, id, user, absoluteMs, changes, logins, behind, operation)
     if (made.is === 'absent')
       throw new HoldfastError({ code: 'E_CONFLICT', message: 'the session was ended while it was made', operation })
-    const { spare } = made.session
     // Those of a shard share a list.
-    void this.store.sweep(family, spare, operation).catch(ignore)
+    void this.store.sweep(family, made.session.spare, operation).catch(ignore)
     return { id, session: made.session }
   }
 
-  /** Goes on as another session. Null: it was ended meanwhile, which counts for more. */
+  /** Goes on as another session, which nobody knows before. Null: it was ended meanwhile, which counts for more. */
   private async move(
     family: string,
     at: string,
     session: Known,
     user: string,
-    leads: boolean,
     changes: readonly Change[],
+    absoluteMs: number,
     operation: string,
   ): Promise<string | null> {
-    const absoluteMs = Math.max(1, session.absoluteLeftMs)
-    const all = [...fieldsOf(session), ...changes]
+    const kept = fieldsOf(session).filter(([name]) => !isOver(session, name) && !changes.some(([other]) => other === name))
+    const all = [...kept, ...changes]
     // Whoever is logged in already does not log in.
-    const { id, session: made } = await this.begin(family, user, absoluteMs, all, session.user !== '', operation)
-    const ended = await this.store.end(family, at, leads ? made.handle : '', operation)
+    const { id, session: made } = await this.begin(family, user, absoluteMs, all, session.user !== '', session.version, operation)
+    const ended = await this.store.end(family, at, operation)
     if (ended.fate !== FATE_DONE) {
-      await this.store.end(family, made.handle, '', operation)
+      await this.store.end(family, made.handle, operation)
       return null
     }
     const last = knownOf(ended)
@@ -391,31 +450,29 @@ export class SessionManager {
     operation: string,
   ): Promise<SessionData | null> {
     const found = await this.store.read(family, at, operation)
-    if (found.is !== 'done') return null
-    const { session } = found
-    const idleMs = Number(session.own.idle)
-    if (!sliding || session.unusedMs < touchMsOf(this.plan, idleMs)) return sessionOf(id, session)
-    this.store.touch(family, found.at, operation)
-    const leftMs = Math.min(idleMs, session.absoluteLeftMs)
-    return sessionOf(id, { ...session, leftMs, unusedMs: 0 })
+    return found.is === 'done' ? this.shownOf(family, id, found.at, found.session, sliding, operation) : null
   }
 
-  /** Ends it, and what took its place. */
-  private async end(family: string, id: string, operation: string): Promise<boolean> {
-    let at = id
-    for (let moves = 0; moves < MOST_TRIES; moves++) {
-      const { fate, text } = await this.store.end(family, at, '', operation)
-      if (fate !== FATE_MOVED) return fate === FATE_DONE
-      at = text
-    }
-    return false
+  /** A session as it is shown; that it is used is noted where it is time. */
+  private shownOf(
+    family: string,
+    id: string,
+    at: string,
+    session: Known,
+    sliding: boolean,
+    operation: string,
+  ): SessionData {
+    const idleMs = Number(session.own.idle)
+    if (!sliding || session.unusedMs < touchMsOf(this.plan, idleMs)) return new Session(id, session)
+    this.store.touch(family, at, operation)
+    const leftMs = Math.min(idleMs, session.absoluteLeftMs)
+    return new Session(id, { ...session, leftMs, unusedMs: 0 })
   }
 
   private async endAll(family: string, user: string, keep: string, operation: string): Promise<number> {
-    const count = await this.store.endAll(family, user, keep, operation)
-    // Nobody can use them any more. What is left of them goes now, or of many as soon as there is time.
-    const gone = count > 0 ? this.readAll(family, user, operation).then(ignore, ignore) : null
-    if (count < PAGE) await gone
+    const [count, left] = await this.store.endAll(family, user, keep, operation)
+    // Nobody can use them any more; what is left of many goes as soon as there is time.
+    if (left > 0) void this.readAll(family, user, operation).catch(ignore)
     return count
   }
 
@@ -429,7 +486,7 @@ export class SessionManager {
       found.forEach((each, index) => {
         const handle = handles[index] as string
         if (each.is === 'done' && each.at === handle && each.session.user === user) {
-          sessions.push(sessionOf(handle, each.session))
+          sessions.push(new Session(handle, each.session))
         } else if (each.is === 'absent' && !each.degraded) gone.push(handle)
       })
       await this.store.sweep(family, gone, operation)
@@ -442,7 +499,7 @@ export class SessionManager {
     for (;;) {
       const handles = await this.store.list(family, '', list, 0, PAGE, operation)
       if (handles.length === 0) return
-      const ended = await Promise.all(handles.map((handle) => this.store.end(family, handle, '', operation)))
+      const ended = await Promise.all(handles.map((handle) => this.store.end(family, handle, operation)))
       const gone = handles.filter((_, index) => ended[index]?.fate !== FATE_DONE)
       await this.store.sweep(family, gone, operation)
     }
@@ -461,61 +518,47 @@ function checkUser(value: unknown, path: string, operation: string): string {
   throw invalid(path, `${path} is ${problem}; allowed: a text of 1 to ${MOST_USER} characters`, operation)
 }
 
-/** What is to be set and removed, as it crosses. */
-export function changesOf(data: unknown, path: string, operation: string): Change[] {
-  if (typeof data !== 'object' || data === null || Array.isArray(data))
-    throw invalid(path, `${path} is ${describe(data)}; allowed: an object, of which each field is kept by itself`, operation)
-  let size = 0
-  const changes: Change[] = []
-  for (const [name, value] of Object.entries(data)) {
-    const at = `${path}[${JSON.stringify(name)}]`
-    if (name === '' || name.length > MOST_NAME || !name.isWellFormed())
-      throw invalid(at, `a name in ${path} is empty, too long or no well-formed text; allowed: 1 to ${MOST_NAME} characters`, operation)
-    const text = value === undefined ? null : toJson(value, /^[A-Za-z_$][\w$]*$/.test(name) ? `${path}.${name}` : at, operation)
-    size += text?.length ?? 0
-    if (size > MOST_DATA)
-      throw invalid(path, `${path} has more than ${MOST_DATA} characters of JSON; a session is read with every request`, operation)
-    changes.push([`:${name}`, text])
+/** What a guest's session says of itself that is true of nobody else. */
+function isOver({ user, data }: Known, name: string): boolean {
+  return user === '' && name === ':type' && (data as { type?: unknown }).type === 'guest'
+}
+
+/** A session as it was read. Its id opens it, so that it is no part of what is logged or sent. */
+class Session implements SessionData {
+  readonly #id: string
+  readonly handle: string
+  declare readonly userId?: string
+  readonly isGuest: boolean
+  readonly data: SessionFields
+  readonly createdAt: number
+  readonly lastAccessedAt: number
+  readonly expiresAt: number
+  readonly absoluteExpiresAt: number
+  declare readonly ipAddress?: string
+  declare readonly userAgent?: string
+  readonly version: number
+  readonly degraded: boolean
+
+  constructor(id: string, session: Known) {
+    const { user, handle, data, own, version, degraded, leftMs, unusedMs, absoluteLeftMs } = session
+    const now = Date.now()
+    this.#id = id
+    this.handle = handle
+    if (user !== '') this.userId = user
+    this.isGuest = user === ''
+    this.data = data
+    this.createdAt = Number(own.created)
+    this.lastAccessedAt = now - unusedMs
+    this.expiresAt = now + leftMs
+    this.absoluteExpiresAt = now + absoluteLeftMs
+    if (own.ip !== undefined) this.ipAddress = own.ip
+    if (own.agent !== undefined) this.userAgent = own.agent
+    this.version = version
+    this.degraded = degraded
   }
-  return changes
-}
 
-/** What of the fields is new, and what is gone. */
-function differences(before: ReadonlyMap<string, string>, after: readonly Change[]): Change[] {
-  const set = after.filter(([, text]) => text !== null)
-  const changes = set.filter(([name, text]) => before.get(name) !== text)
-  const kept = new Set(set.map(([name]) => name))
-  for (const name of before.keys()) if (!kept.has(name)) changes.push([name, null])
-  return changes
-}
-
-/** The data that these texts were made of. */
-function parsed(texts: ReadonlyMap<string, string>): SessionFields {
-  return Object.fromEntries(Array.from(texts, ([name, text]) => [name.slice(1), JSON.parse(text) as unknown]))
-}
-
-/** All fields of a session as they cross. */
-function fieldsOf({ data, own }: Known): Change[] {
-  const users = Object.entries(data).map(([name, value]): Change => [`:${name}`, JSON.stringify(value)])
-  return [...users, ...Object.entries(own).map(([name, text]): Change => [`.${name}`, text])]
-}
-
-function sessionOf(id: string, session: Known): SessionData {
-  const { user, handle, data, own, version, degraded, leftMs, unusedMs } = session
-  const now = Date.now()
-  return {
-    id,
-    handle,
-    ...(user === '' ? {} : { userId: user }),
-    isGuest: user === '',
-    data,
-    createdAt: Number(own.created),
-    lastAccessedAt: now - unusedMs,
-    expiresAt: now + leftMs,
-    ...(own.ip === undefined ? {} : { ipAddress: own.ip }),
-    ...(own.agent === undefined ? {} : { userAgent: own.agent }),
-    version,
-    degraded,
+  get id(): string {
+    return this.#id
   }
 }
 

@@ -8,7 +8,7 @@ import { checkPrefix } from '../keys.js'
 import { cookiePlan, type CookieOptions, type CookiePlan } from './cookies.js'
 
 /** What a session holds for its user: by field, what JSON can hold. */
-export type SessionFields = Record<string, unknown>
+export type SessionFields = object
 
 /**
  * What sessions do while Redis is configured and does not answer. `'local'`: sessions that this process knows are read and
@@ -46,18 +46,18 @@ export interface SessionManagerOptions {
 
 /** Options of single calls. */
 export interface SessionOptions {
-  /** After so long without use it ends: seconds, or `'30m'`. Default: the manager's. */
+  /** After so long without use it ends: seconds, or `'30m'`. Default: the manager's, 86400. */
   ttl?: Duration | undefined
-  /** Whether reading counts as use. Default: the manager's. */
+  /** Whether reading counts as use. Default: the manager's, true. */
   sliding?: boolean | undefined
   /** Default: the manager's. */
   prefix?: string | undefined
   /** So long after it was made it ends. Default: the manager's. Counts where a session is made. */
   absoluteTtl?: Duration | undefined
   /** Kept with a session that is made, and shown with it. */
-  ipAddress?: string | undefined
+  ipAddress?: string | null | undefined
   /** Kept with a session that is made, and shown with it. */
-  userAgent?: string | undefined
+  userAgent?: string | null | undefined
 }
 
 /** A manager as it is decided. */
@@ -103,7 +103,10 @@ const MOST_SHOWN = 1024
 /** The plan of a manager. Throws `E_INVALID`. */
 export function sessionPlan(options: SessionManagerOptions, operation: string): SessionPlan {
   const given = named(options, 'options', MANAGER_NAMES, operation)
-  const idleMs = lifetimeMs(given['ttl'] ?? fromEnvironment('REDIS_SESSION_TTL'), DAY, 'options.ttl', operation)
+  const idleMs =
+    given['ttl'] === undefined
+      ? lifetimeMs(fromEnvironment('REDIS_SESSION_TTL'), DAY, 'REDIS_SESSION_TTL', operation)
+      : lifetimeMs(given['ttl'], DAY, 'options.ttl', operation)
   const absoluteMs = lifetimeMs(given['absoluteTtl'], 30 * DAY, 'options.absoluteTtl', operation)
   const mode = given['onUnavailable'] ?? 'local'
   if (typeof mode !== 'string' || !Object.hasOwn(OUTAGES, mode))
@@ -115,15 +118,18 @@ export function sessionPlan(options: SessionManagerOptions, operation: string): 
   const logins = flag(given['degradedLogins'], 'options.degradedLogins', operation) ?? false
   const touchAfter = given['touchAfter']
   return {
-    family: familyOf(given['prefix'] ?? environment('REDIS_SESSION_PREFIX') ?? 'session:', 'options.prefix', operation),
+    family:
+      given['prefix'] === undefined
+        ? familyOf(environment('REDIS_SESSION_PREFIX') ?? 'session:', 'REDIS_SESSION_PREFIX', operation)
+        : familyOf(given['prefix'], 'options.prefix', operation),
     idleMs,
     absoluteMs,
     sliding: flag(given['sliding'], 'options.sliding', operation) ?? true,
-    touchMs: touchAfter === undefined ? null : touchAfter === 0 ? 0 : lifetimeMs(touchAfter, 0, 'options.touchAfter', operation),
+    touchMs: touchAfter === undefined ? null : orNone(touchAfter, 0, 'options.touchAfter', operation),
     maxGuests: whole(given['maxGuests'], 1_000_000, 'options.maxGuests', operation),
-    graceMs: lifetimeMs(given['rotationGrace'], 10_000, 'options.rotationGrace', operation),
+    graceMs: orNone(given['rotationGrace'], 10_000, 'options.rotationGrace', operation),
     outage: OUTAGES[mode as SessionOutageMode] + (logins ? OUTAGE_LOGINS : 0),
-    knownMs: lifetimeMs(given['maxDegradedSession'], 15 * MINUTE, 'options.maxDegradedSession', operation),
+    knownMs: orNone(given['maxDegradedSession'], 15 * MINUTE, 'options.maxDegradedSession', operation),
     cookie: cookiePlan(given['cookie'] as CookieOptions | undefined, operation),
   }
 }
@@ -133,23 +139,31 @@ export function callOptions(plan: SessionPlan, options: unknown, operation: stri
   if (options === undefined) return { family: plan.family }
   const given = named(options, 'options', CALL_NAMES, operation)
   flag(given['sliding'], 'options.sliding', operation)
+  for (const name of ['ttl', 'absoluteTtl']) lifetimeMs(given[name], 0, `options.${name}`, operation)
   for (const name of ['ipAddress', 'userAgent']) {
     const text = given[name]
-    if (text === undefined || (typeof text === 'string' && text.isWellFormed())) continue
+    if (text === undefined || text === null || (typeof text === 'string' && text.isWellFormed())) continue
     throw invalid(`options.${name}`, `options.${name} is ${describe(text)}; allowed: a text`, operation)
   }
   const family = given['prefix'] === undefined ? plan.family : familyOf(given['prefix'], 'options.prefix', operation)
   return { ...(given as SessionOptions), family }
 }
 
-/** A text that is shown with a session, cut to what anybody looks at. */
+/** A text that is shown with a session, cut to what anybody looks at, in whole characters. */
 export function shown(text: string): string {
-  return text.length > MOST_SHOWN ? text.slice(0, MOST_SHOWN) : text
+  if (text.length <= MOST_SHOWN) return text
+  const cut = text.slice(0, MOST_SHOWN)
+  return cut.isWellFormed() ? cut : cut.slice(0, -1)
 }
 
-/** Use is noted at most once in this time. */
+/** Use is noted at most once in this time; in time before a session that is used ends. */
 export function touchMsOf(plan: SessionPlan, idleMs: number): number {
-  return plan.touchMs ?? Math.min(MINUTE, idleMs / 20)
+  return Math.min(plan.touchMs ?? Math.min(MINUTE, idleMs / 20), idleMs / 2)
+}
+
+/** A lifetime, or 0 for none at all. */
+function orNone(given: unknown, presetMs: number, path: string, operation: string): number {
+  return given === 0 ? 0 : lifetimeMs(given, presetMs, path, operation)
 }
 
 function familyOf(prefix: unknown, path: string, operation: string): string {

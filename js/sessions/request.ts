@@ -1,5 +1,6 @@
 // The session that a request carries: its cookie is read once, and nothing is made before there is something to keep.
 
+import { HoldfastError } from '../errors.js'
 import type { CookieSource, CookieTarget } from './cookies.js'
 import type { SessionData, SessionManager, SessionUpdate } from './manager.js'
 import type { SessionFields, SessionOptions } from './options.js'
@@ -10,7 +11,8 @@ export interface OpenOptions extends SessionOptions {}
 /** A request's session. What changes the id has to be given to the client: `commit(response)`. */
 export class RequestSession<Data extends SessionFields = SessionFields> {
   private sent: string | null
-  private wasEnded = false
+  /** The client's cookie opens nothing any more. */
+  private wasEnded: boolean
 
   /** @internal */
   static async open<Data extends SessionFields>(
@@ -19,8 +21,10 @@ export class RequestSession<Data extends SessionFields = SessionFields> {
     options: OpenOptions,
   ): Promise<RequestSession<Data>> {
     const id = manager.cookies.read(source)
-    const found = id === null ? null : await manager.getSession<Data>(id, options)
-    return new RequestSession<Data>(manager, options, id, found)
+    if (id === null) return new RequestSession<Data>(manager, options, id, null, false)
+    const { session, isKnown } = await manager.lookUp<Data>(id, options)
+    // A cookie that opens nothing is taken away, but not because Redis does not answer.
+    return new RequestSession<Data>(manager, options, id, session, session === null && isKnown)
   }
 
   private constructor(
@@ -28,8 +32,10 @@ export class RequestSession<Data extends SessionFields = SessionFields> {
     private readonly options: SessionOptions,
     cookie: string | null,
     private found: SessionData<Data> | null,
+    isStale: boolean,
   ) {
     this.sent = cookie
+    this.wasEnded = isStale
   }
 
   /** The session; null: the client has none yet. */
@@ -52,12 +58,22 @@ export class RequestSession<Data extends SessionFields = SessionFields> {
     return this.found?.data ?? {}
   }
 
-  /** Sets fields; undefined removes one. Makes a guest's session where there is none, or it has ended meanwhile. */
+  /**
+   * Sets fields; undefined removes one. Makes a guest's session where there is none. One of a user that was ended
+   * meanwhile takes nothing (`E_CONFLICT`): what belongs to a user is no guest's.
+   */
   async set(data: Partial<Data>): Promise<void> {
     const { manager, options, found } = this
-    if (found !== null && (await manager.updateSession(found.id, data, callOf(options)))) {
-      await this.look(found.id)
-      return
+    if (found !== null) {
+      if (await manager.updateSession(found.id, data, callOf(options))) return await this.look(found.id)
+      this.found = null
+      this.wasEnded = true
+      if (!found.isGuest)
+        throw new HoldfastError({
+          code: 'E_CONFLICT',
+          message: 'the session was ended meanwhile; nothing was written',
+          operation: 'RequestSession.set',
+        })
     }
     if (Object.values(data).every((value) => value === undefined)) return
     await this.look(await manager.createSession(null, data, options))
@@ -91,16 +107,20 @@ export class RequestSession<Data extends SessionFields = SessionFields> {
     if (found !== null) await this.manager.deleteSession(found.id, callOf(this.options))
   }
 
-  /** Tells the client of its id, where it has another or none: a response, its headers, or the cookie store of Next. */
+  /**
+   * Tells the client of its id, where it has another or none: a response, its headers, or the cookie store of Next. Answers
+   * the target, or a copy of a response whose headers can't be changed (`Response.redirect`).
+   */
   commit<Target extends CookieTarget>(target: Target): Target {
     const { cookies } = this.manager
-    const { id, sent } = this
-    if (id !== null && id !== sent) {
-      cookies.set(target, id)
-      this.sent = id
-    } else if (id === null && sent !== null && this.wasEnded) {
-      cookies.clear(target)
+    const { found, sent } = this
+    if (found !== null && found.id !== sent) {
+      this.sent = found.id
+      return cookies.set(target, found.id, found.absoluteExpiresAt - Date.now())
+    }
+    if (found === null && sent !== null && this.wasEnded) {
       this.sent = null
+      return cookies.clear(target)
     }
     return target
   }

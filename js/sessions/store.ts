@@ -1,7 +1,7 @@
 // Sessions as they cross: what is asked, and what comes back.
 
 import type { Connection } from '../connection.js'
-import { HoldfastError } from '../errors.js'
+import { HoldfastError, closed } from '../errors.js'
 import {
   DEED_CHANGE,
   DEED_COUNT,
@@ -9,12 +9,14 @@ import {
   DEED_END,
   DEED_END_ALL,
   DEED_LIST,
+  DEED_MOVE,
   DEED_READ,
   DEED_SWEEP,
   DEED_TOUCH,
   FATE_ABSENT,
   FATE_CONFLICT,
   FATE_DONE,
+  FATE_MOVED,
   OUTAGE_LOGINS,
   encodeSession,
   encodeSessions,
@@ -71,7 +73,7 @@ export const guestsIn = (shard: number): number => 2 + 2 * shard
 const NO_ARGUMENTS: readonly string[] = []
 const ANY_VERSION = -1
 /** An id that was rotated leads to one that may have been rotated itself. */
-const MOST_MOVES = 8
+const MOST_MOVES = 64
 
 /** What became of a change. */
 export type Changed =
@@ -79,10 +81,28 @@ export type Changed =
   | { readonly is: 'absent'; readonly degraded: boolean }
 
 export class SessionStore {
+  /** The generation of the instance in which this was closed. */
+  private closedIn = -1
+
   constructor(
     private readonly connection: Connection,
     private readonly plan: SessionPlan,
   ) {}
+
+  /** A new id in the place of this one. */
+  newIdAfter(id: string, operation: string): string {
+    return this.connection.look<string>('sessionIdAfter', operation, id)
+  }
+
+  /** Gives it another id; what it is then, or null where it is not there. */
+  async move(family: string, id: string, to: string, operation: string): Promise<Changed> {
+    return await this.follow(id, (at) => this.ask(DEED_MOVE, family, at, to, this.plan.graceMs, ANY_VERSION, 0, NO_ARGUMENTS, operation))
+  }
+
+  /** Refuses what is asked from now on, until the instance is opened anew. */
+  close(): void {
+    this.closedIn = this.connection.generation
+  }
 
   /** An id for a session of this user; of a guest, ''. */
   newId(user: string, operation: string): string {
@@ -101,13 +121,14 @@ export class SessionStore {
     absoluteMs: number,
     changes: readonly Change[],
     logins: boolean,
+    behind: number,
     operation: string,
   ): Promise<Changed> {
     // Each shard has its part of the guests.
     const most = user === '' && this.plan.maxGuests > 0 ? Math.ceil(this.plan.maxGuests / SHARDS) : 0
     const fields = argumentsOf(changes)
     return changed(
-      await this.ask(DEED_CREATE, family, id, user, absoluteMs, ANY_VERSION, most, fields, operation, logins),
+      await this.ask(DEED_CREATE, family, id, user, absoluteMs, behind, most, fields, operation, logins),
       id,
     )
   }
@@ -134,14 +155,19 @@ export class SessionStore {
     this.batchOf(slot).commitFor(slot, ignore)
   }
 
-  /** Ends it, for one that takes its place or for good. Where another has its place already, that is told. */
-  async end(family: string, id: string, to: string, operation: string): Promise<Told> {
-    return await this.ask(DEED_END, family, id, to, to === '' ? 0 : this.plan.graceMs, ANY_VERSION, 0, NO_ARGUMENTS, operation)
+  /** Ends it, and what took its place. */
+  async end(family: string, id: string, operation: string): Promise<Told> {
+    let at = id
+    for (let moves = 0; ; moves++) {
+      const told = await this.ask(DEED_END, family, at, '', this.plan.absoluteMs, ANY_VERSION, 0, NO_ARGUMENTS, operation)
+      if (told.fate !== FATE_MOVED || moves === MOST_MOVES) return told
+      at = told.text
+    }
   }
 
-  /** Ends all of a user's but one. */
-  async endAll(family: string, user: string, keep: string, operation: string): Promise<number> {
-    return (await this.many(DEED_END_ALL, family, user, keep, LIST_USER, 0, 0, NO_ARGUMENTS, operation)) as number
+  /** Ends all of a user's but one: how many there were, and whether some are in the lists still. */
+  async endAll(family: string, user: string, keep: string, operation: string): Promise<[count: number, left: number]> {
+    return (await this.many(DEED_END_ALL, family, user, keep, LIST_USER, 0, 0, NO_ARGUMENTS, operation)) as [number, number]
   }
 
   async list(family: string, user: string, list: number, from: number, count: number, operation: string): Promise<string[]> {
@@ -204,6 +230,7 @@ export class SessionStore {
   }
 
   private begin(operation: string): Slot {
+    if (this.closedIn === this.connection.generation) throw closed(operation)
     return this.connection.batch(operation).begin(DECODE_RAW, SOFT_NEVER, operation, 0)
   }
 

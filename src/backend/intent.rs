@@ -40,8 +40,8 @@ pub enum Wish {
     Rate(Owed),
     /// Changes a session, or makes it.
     Session(Box<Delta>),
-    /// Ends a session.
-    End,
+    /// Ends a session; for so many ms that is known of one that is not there.
+    End(u64),
     /// Ends all sessions of a user but one; the key is that of the moments.
     EndAll(EndAll),
     /// Publishes messages on the channel with this name.
@@ -81,7 +81,7 @@ impl Intent {
             Wish::Change(_)
             | Wish::Rate(_)
             | Wish::Session(_)
-            | Wish::End
+            | Wish::End(_)
             | Wish::EndAll(_)
             | Wish::Publish(_) => false,
         };

@@ -44,6 +44,7 @@ pub enum Asked {
     Change,
     Touch,
     End,
+    Move,
 }
 
 /// What is asked of many.
@@ -87,6 +88,14 @@ pub struct Sessions {
 }
 
 impl Sessions {
+    /// A new id in the place of another: of the same user, or of the same guest.
+    pub fn id_after(id: &str) -> Result<String> {
+        let part = tail(id)?;
+        let secret = random::secret::<32>();
+        let secret = secret.ok_or_else(|| Error::internal("the system gives no random bytes"))?;
+        Ok(part.get(..SESSION_PART).unwrap_or_default().to_owned() + &BASE64.encode(secret))
+    }
+
     /// A new id: for a user, or for a guest, who has no name.
     pub fn id(user: &str) -> Result<String> {
         let none = || Error::internal("the system gives no random bytes");
@@ -103,20 +112,17 @@ impl Sessions {
         let stamp = self.stamps.next();
         let deed = match deed {
             Asked::Read => Deed::Read,
-            Asked::End => {
-                let to = match other {
-                    "" => None,
-                    other => Some((Bytes::from(tail(other)?), whole_ms(ms))),
-                };
-                Deed::End { stamp, to }
-            }
+            Asked::End => Deed::End { stamp, absolute_ms: whole_ms(ms) },
+            Asked::Move => Deed::Move { stamp, to: tail(other)?.into(), grace_ms: whole_ms(ms) },
             Asked::Touch => {
                 let delta = Delta { seen: Some(stamp), ..Delta::default() };
                 Deed::Write { delta, version: None, most: 0 }
             }
             Asked::Change => {
                 let fields = fields(&question.fields, stamp);
-                let delta = Delta { fields, ..Delta::default() };
+                // It counts as use where that is said.
+                let seen = (ms > 0.0).then_some(stamp);
+                let delta = Delta { fields, seen, ..Delta::default() };
                 let version = (version >= 0.0).then_some(version as u64);
                 Deed::Write { delta, version, most: 0 }
             }
@@ -127,6 +133,8 @@ impl Sessions {
                     head: Some(head),
                     born: Some(stamp),
                     seen: Some(stamp),
+                    behind: version.max(0.0) as u64,
+                    from: None,
                     fields: fields(&question.fields, stamp),
                 };
                 Deed::Write { delta, version: None, most: most as u64 }

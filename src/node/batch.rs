@@ -356,6 +356,7 @@ impl<'a> Reader<'a> {
                     deed::CHANGE => Asked::Change,
                     deed::TOUCH => Asked::Touch,
                     deed::END => Asked::End,
+                    deed::MOVE => Asked::Move,
                     _ => Asked::Read,
                 };
                 let (logins, outage) = (outage & outage::LOGINS != 0, outage_of(outage));

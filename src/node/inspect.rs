@@ -75,6 +75,7 @@ pub fn answer(
             json!({ "topics": topics, "told": told })
         }
         "sessionId" => Sessions::id(argument)?.into(),
+        "sessionIdAfter" => Sessions::id_after(argument)?.into(),
         "limiter" => core.rates.define(argument)?.into(),
         "keepHold" => {
             let sink: Arc<dyn Send + Sync> = handle.ok_or_else(Error::closed)?.sink.clone();

@@ -165,10 +165,11 @@ pub mod deed {
     pub const CHANGE: u32 = 2;
     pub const TOUCH: u32 = 3;
     pub const END: u32 = 4;
-    pub const END_ALL: u32 = 5;
-    pub const LIST: u32 = 6;
-    pub const SWEEP: u32 = 7;
-    pub const COUNT: u32 = 8;
+    pub const MOVE: u32 = 5;
+    pub const END_ALL: u32 = 6;
+    pub const LIST: u32 = 7;
+    pub const SWEEP: u32 = 8;
+    pub const COUNT: u32 = 9;
 }
 
 /// What sessions may do while no server answers.

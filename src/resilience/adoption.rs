@@ -95,6 +95,7 @@ impl Fallback {
             if let Wish::Set { since, .. } = &mut intent.wish {
                 *since = self.since(intent.stamp);
             }
+            local.heed_end(&intent, &self.moment());
             local.journal.adopt(intent);
         }
         let intents = local.journal.depth().saturating_sub(before);

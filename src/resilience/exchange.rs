@@ -94,7 +94,11 @@ impl Fallback {
             }
             if matches!(
                 intent.wish,
-                Wish::Expire | Wish::Invalidate(_) | Wish::Session(_) | Wish::End | Wish::EndAll(_)
+                Wish::Expire
+                    | Wish::Invalidate(_)
+                    | Wish::Session(_)
+                    | Wish::End(_)
+                    | Wish::EndAll(_)
             ) {
                 let intent = intent.clone().moved(&|stamp| self.stamps.settle(stamp));
                 rows.invalidations.push(in_hex(&Record::Intent(&intent)));
@@ -257,7 +261,8 @@ impl Fallback {
                             local.store.raise_marker(&intent.key, marker);
                         }
                     }
-                    Wish::Session(_) | Wish::End | Wish::EndAll(_) => {}
+                    Wish::Session(_) => {}
+                    Wish::End(_) | Wish::EndAll(_) => local.heed_end(&intent, &self.moment()),
                     _ => return Err(wrong()),
                 }
                 match intent.wish {

@@ -238,7 +238,7 @@ impl Fallback {
                     self.tell_unshared();
                     local.apply_rate(operation, sent, &moment)
                 }
-                Operation::Session { key, ask } => local.apply_session(key, ask, &moment),
+                Operation::Session { key, ask } => local.apply_session(key, ask, sent, &moment),
                 Operation::Publish { key, message, bounds } => {
                     let taken =
                         local.journal.publish(key, self.stamps.next(), message.clone(), *bounds);

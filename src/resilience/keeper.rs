@@ -44,8 +44,12 @@ impl<'a> Taken<'a> {
     }
 
     fn done(&mut self, outcomes: &[Outcome]) {
+        let moment = self.fallback.moment();
         let mut local = self.fallback.local.lock();
-        self.deletes.drain(..).for_each(|intent| local.journal.settle(&intent));
+        for intent in self.deletes.drain(..) {
+            local.journal.settle(&intent);
+            local.heed_end(&intent, &moment);
+        }
         for invalidation in self.invalidations.drain(..) {
             local.journal.settle_invalidation(&invalidation);
         }
@@ -493,7 +497,7 @@ impl Keeper for Fallback {
             | Wish::Expire
             | Wish::Rate(_)
             | Wish::Session(_)
-            | Wish::End
+            | Wish::End(_)
             | Wish::EndAll(_)
             | Wish::Publish(_) => return true,
             Wish::Invalidate(removals) => {

@@ -25,12 +25,18 @@ fn create(s: &Subject, user: &'static str, idle_ms: u64, absolute_ms: u64) -> De
     let mut fields = fields(stamp, &[(":a", Some("1"))]);
     let value = Some(Bytes::from(idle_ms.to_string()));
     fields.insert(IDLE.into(), Field { stamp, value });
-    let delta = Delta { head: Some(head), born: Some(stamp), seen: Some(stamp), fields };
+    let delta = Delta {
+        head: Some(head),
+        born: Some(stamp),
+        seen: Some(stamp),
+        fields,
+        ..Delta::default()
+    };
     Deed::Write { delta, version: None, most: 2 }
 }
 
 fn end(s: &Subject) -> Deed {
-    Deed::End { stamp: s.stamps.next(), to: None }
+    Deed::End { stamp: s.stamps.next(), absolute_ms: 600_000 }
 }
 
 async fn make(s: &mut Subject, name: &str, user: &'static str) -> Bytes {
@@ -56,6 +62,10 @@ fn data(session: &Session) -> Vec<(&str, &str)> {
 async fn count(s: &mut Subject, key: &Bytes, deed: Deed) -> u64 {
     match s.ask_session(key, deed).await {
         Reply::Count(count) => count,
+        Reply::Raw(Raw::Array(parts)) => match parts.first() {
+            Some(Raw::Integer(count)) => count.unsigned_abs(),
+            other => panic!("a count answered {other:?}"),
+        },
         other => panic!("a count answered {other:?}"),
     }
 }
@@ -165,17 +175,24 @@ pub fn session() -> Cases {
             (
                 "one that another took the place of leads to it, for a while",
                 case!(|s| {
-                    let (old, new) = (make(s, "u1", "ann").await, make(s, "u1-2", "ann").await);
+                    let (old, new) = (make(s, "u1", "ann").await, s.session("u1-2"));
                     let to = SessionKeys::tail(&new);
                     let stamp = s.stamps.next();
-                    let moved = Deed::End { stamp, to: Some((to.clone(), 80)) };
+                    let moved = Deed::Move { stamp, to: to.clone(), grace_ms: 80 };
                     assert!(matches!(s.in_session(&old, moved).await, Outcome::Done(_)));
                     assert_eq!(s.in_session(&old, Deed::Read).await, Outcome::Moved(to.clone()));
                     let changed = change(s, &[(":b", Some("2"))]);
                     assert_eq!(s.in_session(&old, changed).await, Outcome::Moved(to));
                     s.until(async |s| s.in_session(&old, Deed::Read).await == Outcome::Absent)
                         .await;
-                    assert!(read(s, &new).await.is_some());
+                    let found = read(s, &new).await.unwrap();
+                    assert_eq!((data(&found), found.version), (vec![(":a", "1")], 2));
+                    // Ended by the old one it is ended.
+                    let ended = end(s);
+                    s.in_session(&old, ended).await;
+                    if let Outcome::Moved(_) = s.in_session(&old, Deed::Read).await {
+                        panic!("it leads to what is ended")
+                    }
                 }),
             ),
             (

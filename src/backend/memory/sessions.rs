@@ -9,14 +9,15 @@ use bytes::Bytes;
 use lru::LruCache;
 
 use super::Moment;
-use super::commands::answers::full;
+use crate::backend::intent::EndAll;
 use crate::backend::session::{Ask, Deed, Delta, Outcome, Seen, Session, Told};
 use crate::backend::{Answer, Raw, Reply};
+use crate::base::error::{Error, ErrorKind};
 use crate::base::keys::{SESSION_TAIL, SessionKeys};
 use crate::base::stamp::{Stamp, Stamps};
 
 /// What a session costs beside its parts: its places in the order of use, of ends, and of its user's.
-const SEAT: usize = 640;
+const SEAT: usize = 800;
 /// What is not needed longer than this is let go of in one go, so that nobody waits for it.
 const STEP: usize = 64;
 
@@ -42,22 +43,16 @@ struct Seat {
     bytes: usize,
 }
 
-/// What of it is listed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Guest,
-    User,
-}
-
 pub struct Sessions {
     /// Each is on one of both.
     copies: LruCache<Bytes, Seat>,
     own: HashMap<Bytes, Seat>,
     /// By what the keys of all of a user's begin with.
     users: HashMap<Bytes, BTreeSet<Bytes>>,
+    /// By the lists of all users and all guests.
+    lists: HashMap<Bytes, BTreeSet<Bytes>>,
     /// Those that end first, first. Copies among them may end later than here.
     ends: BTreeSet<(u64, Bytes)>,
-    guests: usize,
     bytes: usize,
     limit: usize,
 }
@@ -68,8 +63,8 @@ impl Sessions {
             copies: LruCache::unbounded(),
             own: HashMap::new(),
             users: HashMap::new(),
+            lists: HashMap::new(),
             ends: BTreeSet::new(),
-            guests: 0,
             bytes: 0,
             limit,
         }
@@ -96,10 +91,15 @@ impl Sessions {
             Deed::Write { delta, version, most } => {
                 return self.write(key, delta, *version, *most, ask.known_ms, moment, alone);
             }
-            Deed::End { to, .. } => told(self.end(key, to.clone(), moment)),
+            Deed::End { .. } => told(self.end(key, moment)),
+            Deed::Move { to, grace_ms, .. } => {
+                return self.rename(key, to, *grace_ms, ask.known_ms, moment, alone);
+            }
             Deed::EndAll { keep, .. } => {
                 let kept = keep.as_ref().and_then(|tail| SessionKeys::beside(key, tail));
-                Reply::Count(self.end_all(key, kept.as_ref(), moment))
+                let ended = self.end_all(key, kept.as_ref(), moment);
+                let ended = i64::try_from(ended).unwrap_or(i64::MAX);
+                Reply::Raw(Raw::Array(vec![Raw::Integer(ended), Raw::Integer(0)]))
             }
             Deed::List { from, count } => {
                 let mut found: Vec<(u64, Bytes)> = self.listed(key, moment);
@@ -113,7 +113,7 @@ impl Sessions {
                     page.map(|(_, session)| Raw::Bytes(SessionKeys::tail(&session))).collect(),
                 ))
             }
-            Deed::Count => Reply::Count(self.listed(key, moment).len() as u64),
+            Deed::Count => Reply::Count(self.count(key, moment)),
             Deed::Sweep { tails } => {
                 for session in tails.iter().filter_map(|tail| SessionKeys::beside(key, tail)) {
                     if !alone {
@@ -176,6 +176,23 @@ impl Sessions {
         self.remove(key);
     }
 
+    /// Ends all of a user's that were born until then, whoever said that they are ended.
+    pub fn heed(&mut self, key: &Bytes, at: Stamp, end: &EndAll, moment: &Moment<'_>) {
+        let Some(all) = user_of(key).and_then(|user| self.users.get(&user)) else { return };
+        for session in all.clone() {
+            let stays = end.keep.is_some() && end.keep == Some(SessionKeys::tail(&session));
+            let limit = if stays { end.others } else { Some(at) };
+            let limit = limit.map_or(0, |limit| moment.settled(limit.micros));
+            let ended = match self.seat(&session).map(|seat| &seat.body) {
+                Some(Body::Live(session)) => moment.settled(session.born.micros) <= limit,
+                _ => false,
+            };
+            if ended {
+                self.remove(&session);
+            }
+        }
+    }
+
     /// Lets go of what has ended, and says how many.
     pub fn sweep(&mut self, stamps: &Stamps, at_most: usize) -> usize {
         let now = stamps.server_micros();
@@ -222,8 +239,11 @@ impl Sessions {
             }
             None => match &delta.head {
                 Some(head) => {
-                    if head.user.is_empty() && most > 0 && !self.make_room_for_guest(most, alone) {
-                        return Err(full());
+                    if head.user.is_empty()
+                        && most > 0
+                        && !self.make_room_for_guest(key, most, alone)
+                    {
+                        return Err(no_room());
                     }
                     Session::begin(head.clone(), delta.clone())
                 }
@@ -232,29 +252,61 @@ impl Sessions {
         };
         forget_removed(&mut session, moment);
         let vouched = self.seat(key).and_then(Seat::vouched);
-        if !self.put(key.clone(), session.clone(), Standing::Own(vouched), moment) {
-            return Err(full());
+        while !self.put(key.clone(), session.clone(), Standing::Own(vouched), moment) {
+            // Where memory is all there is, guests make room.
+            if alone || !self.drop_guest(None, Some(key)) {
+                return Err(no_room());
+            }
         }
         told(Outcome::Done(Box::new(session)))
     }
 
-    fn end(&mut self, key: &Bytes, to: Option<(Bytes, u64)>, moment: &Moment<'_>) -> Outcome {
+    /// Ends it; where another took its place, that is told.
+    fn end(&mut self, key: &Bytes, moment: &Moment<'_>) -> Outcome {
         let Some(seat) = self.remove(key) else { return Outcome::Absent };
         let now = moment.stamps.server_micros();
-        let outcome = match seat.body {
+        match seat.body {
             Body::Live(session) if moment.settled(seat.ends) > now => {
                 Outcome::Done(Box::new(session))
             }
-            Body::Moved(to, until) if moment.settled(until) > now => Outcome::Moved(to),
-            _ => Outcome::Absent,
-        };
-        if let (Some((to, grace_ms)), Outcome::Done(_)) = (to, &outcome) {
-            let until = now.saturating_add(grace_ms.saturating_mul(1000));
-            let bytes = SEAT + key.len() + to.len();
-            let (body, standing) = (Body::Moved(to, until), Standing::Own(None));
-            self.insert(key.clone(), Seat { body, standing, ends: until, bytes });
+            Body::Moved(to, _) => Outcome::Moved(to),
+            Body::Live(_) => Outcome::Absent,
         }
-        outcome
+    }
+
+    /// Gives it another key, and leaves word of it.
+    fn rename(
+        &mut self,
+        key: &Bytes,
+        to: &Bytes,
+        grace_ms: u64,
+        known_ms: u64,
+        moment: &Moment<'_>,
+        alone: bool,
+    ) -> Answer {
+        let told = |outcome, key: &Bytes| {
+            Ok(Reply::Session(Box::new(Told::new(outcome, key, moment.stamps))))
+        };
+        let new = SessionKeys::renamed(key, to);
+        match self.live(key, known_ms, moment, alone) {
+            Some(Body::Moved(to, _)) => return told(Outcome::Moved(to.clone()), key),
+            Some(Body::Live(_)) => {}
+            None => return told(Outcome::Absent, key),
+        }
+        let Some(seat) = self.remove(key) else { return told(Outcome::Absent, key) };
+        let vouched = seat.vouched();
+        let Body::Live(mut session) = seat.body else { return told(Outcome::Absent, key) };
+        session.version += 1;
+        let body = Body::Live(session.clone());
+        let standing = Standing::Own(vouched);
+        self.insert(new.clone(), Seat { body, standing, ends: seat.ends, bytes: seat.bytes });
+        let now = moment.stamps.server_micros();
+        let until = now.saturating_add(grace_ms.saturating_mul(1000));
+        let bytes = SEAT + key.len() + to.len();
+        // Who ends it by the old one ends it, however late.
+        let (body, standing) = (Body::Moved(to.clone(), until), Standing::Own(None));
+        self.insert(key.clone(), Seat { body, standing, ends: seat.ends, bytes });
+        told(Outcome::Done(Box::new(session)), &new)
     }
 
     /// Ends all that are known of a user's, but one.
@@ -304,27 +356,52 @@ impl Sessions {
             let live = matches!(seat.body, Body::Live(_)) && moment.settled(seat.ends) > now;
             live.then(|| (moment.settled(seat.ends), session.clone()))
         };
-        if let Some(user) = user_of(key) {
-            let all = self.users.get(&user).into_iter().flatten();
-            return all.filter_map(ends).collect();
-        }
-        let all = self.copies.iter().map(|(session, _)| session).chain(self.own.keys());
-        let of =
-            all.filter(|session| SessionKeys::of(session).is_some_and(|keys| keys.all == *key));
-        of.filter_map(ends).collect()
+        let all = match user_of(key) {
+            Some(user) => self.users.get(&user),
+            None => self.lists.get(key),
+        };
+        all.into_iter().flatten().filter_map(ends).collect()
     }
 
-    /// One guest less where there are as many as may be. False: all of them wait for the server.
-    fn make_room_for_guest(&mut self, most: u64, alone: bool) -> bool {
-        // The bound is that of a shard.
-        let most = usize::try_from(most.saturating_mul(64)).unwrap_or(usize::MAX);
-        while self.guests >= most {
-            let mut soonest = self.ends.iter().map(|(_, key)| key).filter(|key| is_guest(key));
-            let may_go = |key: &&Bytes| !alone || self.copies.contains(*key);
-            let Some(key) = soonest.find(may_go).cloned() else { return false };
-            self.remove(&key);
+    /// How many live ones a list has.
+    fn count(&mut self, key: &Bytes, moment: &Moment<'_>) -> u64 {
+        while self.sweep(moment.stamps, STEP) == STEP {}
+        self.lists.get(key).map_or(0, BTreeSet::len) as u64
+    }
+
+    /// One guest less of the shard where there are as many as may be. False: all of them wait for the server.
+    fn make_room_for_guest(&mut self, key: &Bytes, most: u64, alone: bool) -> bool {
+        let Some(list) = SessionKeys::of(key).map(|keys| keys.all) else { return true };
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        while self.lists.get(&list).map_or(0, BTreeSet::len) >= most {
+            if !self.drop_guest(Some((&list, alone)), None) {
+                return false;
+            }
         }
         true
+    }
+
+    /// Lets go of the guest that ends first, of a list or of all; of those that wait for a server none. False: there is
+    /// none.
+    fn drop_guest(&mut self, of: Option<(&Bytes, bool)>, but: Option<&Bytes>) -> bool {
+        let alone = of.is_some_and(|(_, alone)| alone);
+        let may_go = |key: &Bytes| {
+            Some(key) != but
+                && (!alone || self.copies.contains(key))
+                && matches!(self.seat(key), Some(Seat { body: Body::Live(_), .. }))
+        };
+        let found = match of {
+            Some((list, _)) => {
+                let all = self.lists.get(list).into_iter().flatten();
+                let all = all.filter(|key| may_go(key));
+                all.min_by_key(|key| self.seat(key).map_or(0, |seat| seat.ends)).cloned()
+            }
+            None => {
+                let mut all = self.ends.iter().map(|(_, key)| key).filter(|key| is_guest(key));
+                all.find(|key| may_go(key)).cloned()
+            }
+        };
+        found.is_some_and(|key| self.remove(&key).is_some())
     }
 
     fn put(
@@ -368,12 +445,14 @@ impl Sessions {
     fn insert(&mut self, key: Bytes, seat: Seat) {
         self.bytes += seat.bytes;
         self.ends.insert((seat.ends, key.clone()));
-        match kind_of(&key) {
-            Kind::Guest => self.guests += 1,
-            Kind::User => {
-                if let Some(user) = part_of(&key) {
-                    self.users.entry(user).or_default().insert(key.clone());
-                }
+        if let Body::Live(_) = seat.body
+            && let Some(keys) = SessionKeys::of(&key)
+        {
+            self.lists.entry(keys.all).or_default().insert(key.clone());
+            if !is_guest(&key)
+                && let Some(user) = part_of(&key)
+            {
+                self.users.entry(user).or_default().insert(key.clone());
             }
         }
         match seat.standing {
@@ -386,17 +465,12 @@ impl Sessions {
         let (key, seat) = self.copies.pop_entry(key).or_else(|| self.own.remove_entry(key))?;
         self.bytes -= seat.bytes;
         self.ends.remove(&(seat.ends, key.clone()));
-        match kind_of(&key) {
-            Kind::Guest => self.guests -= 1,
-            Kind::User => {
-                if let Some(user) = part_of(&key)
-                    && let Some(all) = self.users.get_mut(&user)
-                {
-                    all.remove(&key);
-                    if all.is_empty() {
-                        self.users.remove(&user);
-                    }
-                }
+        if let Body::Live(_) = seat.body
+            && let Some(keys) = SessionKeys::of(&key)
+        {
+            take_off(&mut self.lists, &keys.all, &key);
+            if let Some(user) = part_of(&key) {
+                take_off(&mut self.users, &user, &key);
             }
         }
         Some(seat)
@@ -434,8 +508,17 @@ fn forget_removed(session: &mut Session, moment: &Moment<'_>) {
     }
 }
 
-fn kind_of(session: &[u8]) -> Kind {
-    if is_guest(session) { Kind::Guest } else { Kind::User }
+fn take_off(lists: &mut HashMap<Bytes, BTreeSet<Bytes>>, list: &Bytes, key: &Bytes) {
+    if let Some(all) = lists.get_mut(list) {
+        all.remove(key);
+        if all.is_empty() {
+            lists.remove(list);
+        }
+    }
+}
+
+fn no_room() -> Error {
+    Error::new(ErrorKind::Full, "memory has no room for another session")
 }
 
 fn is_guest(session: &[u8]) -> bool {

@@ -35,10 +35,11 @@ script!(RATE, "rate.lua");
 script!(SESSION_WRITE, "session_write.lua");
 script!(SESSION_END, "session_end.lua");
 script!(SESSION_END_ALL, "session_end_all.lua");
+script!(SESSION_MOVE, "session_move.lua");
 script!(PUBLISH, "publish.lua");
 script!(PRESENCE, "presence.lua");
 
-pub static ALL: [&Script; 17] = [
+pub static ALL: [&Script; 18] = [
     &LEASE,
     &FILL,
     &HOLD,
@@ -54,6 +55,7 @@ pub static ALL: [&Script; 17] = [
     &SESSION_WRITE,
     &SESSION_END,
     &SESSION_END_ALL,
+    &SESSION_MOVE,
     &PUBLISH,
     &PRESENCE,
 ];

@@ -45,6 +45,10 @@ pub struct Delta {
     pub born: Option<Stamp>,
     /// When it was used.
     pub seen: Option<Stamp>,
+    /// The version behind which it stands then.
+    pub behind: u64,
+    /// The last part of the key that it had before, where the server may know it under that.
+    pub from: Option<Bytes>,
     pub fields: Fields,
 }
 
@@ -82,11 +86,16 @@ pub enum Deed {
         version: Option<u64>,
         most: u64,
     },
-    /// Ends it. For so many ms who still asks for it is told of the one that took its place. One that is not known
-    /// stays ended for as long as that is said of nothing else.
+    /// Ends it, and what took its place; for so many ms that is known of one that is not.
     End {
         stamp: Stamp,
-        to: Option<(Bytes, u64)>,
+        absolute_ms: u64,
+    },
+    /// Gives it another key, whose last part is said. For so many ms who still asks for the old one is told of it.
+    Move {
+        stamp: Stamp,
+        to: Bytes,
+        grace_ms: u64,
     },
     /// Ends all of a user's but one, whose last part of the key is said. The key is the user's.
     EndAll {
@@ -111,7 +120,9 @@ impl Deed {
     pub fn stamp(&self) -> Option<Stamp> {
         match self {
             Self::Write { delta, .. } => delta.stamp(),
-            Self::End { stamp, .. } | Self::EndAll { stamp, .. } => Some(*stamp),
+            Self::End { stamp, .. } | Self::Move { stamp, .. } | Self::EndAll { stamp, .. } => {
+                Some(*stamp)
+            }
             Self::Read | Self::List { .. } | Self::Sweep { .. } | Self::Count => None,
         }
     }
@@ -199,7 +210,21 @@ impl Delta {
         self.head = self.head.take().or(other.head);
         self.born = self.born.or(other.born);
         self.seen = self.seen.max(other.seen);
+        self.behind = self.behind.max(other.behind);
+        self.from = self.from.take().or(other.from);
         merge(&mut self.fields, other.fields);
+    }
+
+    /// All that a session is, to be made where it is not there.
+    pub fn of(session: &Session) -> Self {
+        Self {
+            head: Some(session.head.clone()),
+            behind: session.version,
+            from: None,
+            born: Some(session.born),
+            seen: Some(session.seen),
+            fields: session.fields.clone(),
+        }
     }
 
     pub fn moved(mut self, moved: &dyn Fn(Stamp) -> Stamp) -> Self {
@@ -221,14 +246,14 @@ impl Session {
     /// What is made of a delta where nothing was.
     pub fn begin(head: Head, delta: Delta) -> Self {
         let (born, seen) = (delta.born.unwrap_or(head.created), delta.seen.unwrap_or(head.created));
-        let Delta { fields, .. } = delta;
-        Self { head, born, seen, version: 1, fields }
+        let Delta { fields, behind, .. } = delta;
+        Self { version: behind + 1, head, born, seen, fields }
     }
 
     pub fn apply(&mut self, delta: Delta) {
-        let Delta { head: _, born: _, seen, fields } = delta;
+        let Delta { head: _, born: _, from: _, behind, seen, fields } = delta;
         self.seen = seen.map_or(self.seen, |seen| seen.max(self.seen));
-        self.version += u64::from(!fields.is_empty());
+        self.version = self.version.max(behind) + u64::from(!fields.is_empty());
         merge(&mut self.fields, fields);
     }
 

@@ -78,6 +78,16 @@ impl SessionKeys {
         Some(Self { session: session.clone(), all: of(b"_all", &[all]), user })
     }
 
+    /// The key of a session under another last part.
+    pub fn renamed(session: &[u8], tail: &[u8]) -> Bytes {
+        [Self::base(session), tail].concat().into()
+    }
+
+    /// What the keys of all in the shard begin with.
+    pub fn base(session: &[u8]) -> &[u8] {
+        session.get(..session.len().saturating_sub(TAIL)).unwrap_or_default()
+    }
+
     /// The last part of a session's key.
     pub fn tail(session: &Bytes) -> Bytes {
         session.slice(session.len().saturating_sub(TAIL)..)

@@ -196,7 +196,7 @@ impl State {
                     | Wish::Invalidate(_)
                     | Wish::Rate(_)
                     | Wish::Session(_)
-                    | Wish::End
+                    | Wish::End(_)
                     | Wish::EndAll(_)
                     | Wish::Publish(_) => true,
                     Wish::Set { .. } => intent.stamp > stamp,

@@ -222,8 +222,11 @@ impl Record<'_> {
                 out.put_slice(key);
                 sessions::put(out, delta);
             }
-            Self::Intent(Intent { key, stamp, wish: Wish::End }) => {
-                put_stamped(out, 17, *stamp, key);
+            Self::Intent(Intent { key, stamp, wish: Wish::End(ms) }) => {
+                out.put_u8(17);
+                put_stamp(out, *stamp);
+                out.put_u64_le(*ms);
+                out.put_slice(key);
             }
             Self::Intent(Intent { key, stamp, wish: Wish::EndAll(end) }) => {
                 out.put_u8(18);
@@ -393,7 +396,8 @@ fn read(mut body: Bytes) -> Option<Read> {
         }
         17 => {
             let stamp = get_stamp(&mut body)?;
-            Read::Intent(Intent { key: body, stamp, wish: Wish::End })
+            let wish = Wish::End(body.try_get_u64_le().ok()?);
+            Read::Intent(Intent { key: body, stamp, wish })
         }
         18 => {
             let stamp = get_stamp(&mut body)?;
@@ -532,7 +536,9 @@ mod tests {
         let fields = Fields::from([(":a".into(), field(Some("{}"))), (":b".into(), field(None))]);
         let user = Bytes::from_static(b"ann");
         let head = Some(Head { user, created: stamp(2), absolute_ms: 9 });
-        let whole = Delta { head, born: Some(stamp(2)), seen: Some(stamp(4)), fields };
+        let from = Some(Bytes::from_static(b"u.h"));
+        let (born, seen) = (Some(stamp(2)), Some(stamp(4)));
+        let whole = Delta { head, born, seen, behind: 3, from, fields };
         let touch = Delta { seen: Some(stamp(5)), ..Delta::default() };
         let end_all = |keep: Option<&'static str>, others| {
             Wish::EndAll(EndAll { absolute_ms: 5, keep: keep.map(Bytes::from), others })
@@ -540,7 +546,7 @@ mod tests {
         for wish in [
             Wish::Session(Box::new(whole)),
             Wish::Session(Box::new(touch)),
-            Wish::End,
+            Wish::End(77),
             end_all(None, None),
             end_all(Some("u.h"), Some(stamp(1))),
         ] {

@@ -9,7 +9,7 @@ use crate::base::stamp::Stamp;
 const HEAD: u8 = 1;
 
 pub fn put(out: &mut Vec<u8>, delta: &Delta) {
-    let Delta { head, born, seen, fields } = delta;
+    let Delta { head, born, seen, behind, from, fields } = delta;
     match head {
         Some(Head { user, created, absolute_ms }) => {
             out.put_u8(HEAD);
@@ -22,6 +22,8 @@ pub fn put(out: &mut Vec<u8>, delta: &Delta) {
     // Nothing was born or used at the beginning of time.
     put_stamp(out, born.unwrap_or_default());
     put_stamp(out, seen.unwrap_or_default());
+    out.put_u64_le(*behind);
+    put_text(out, from.as_deref().unwrap_or_default());
     for (name, Field { stamp, value }) in fields {
         put_text(out, name);
         put_stamp(out, *stamp);
@@ -42,6 +44,8 @@ pub fn get(body: &mut Bytes) -> Option<Delta> {
     let mut moment =
         || get_stamp(body).map(|stamp| Some(stamp).filter(|&stamp| stamp != Stamp::default()));
     let (born, seen) = (moment()?, moment()?);
+    let behind = body.try_get_u64_le().ok()?;
+    let from = Some(get_text(body)?).filter(|from| !from.is_empty());
     let mut fields = Fields::new();
     while body.has_remaining() {
         let (name, stamp) = (get_text(body)?, get_stamp(body)?);
@@ -49,5 +53,5 @@ pub fn get(body: &mut Bytes) -> Option<Delta> {
         let value = Some(get_text(body)?).filter(|_| is_set);
         fields.insert(name, Field { stamp, value });
     }
-    Some(Delta { head, born, seen, fields })
+    Some(Delta { head, born, seen, behind, from, fields })
 }

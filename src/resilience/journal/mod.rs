@@ -336,7 +336,7 @@ impl Journal {
         }
         match intent.wish {
             Wish::Session(_) => return self.put_session(intent),
-            Wish::End | Wish::EndAll(_) => return self.put_end(intent),
+            Wish::End(_) | Wish::EndAll(_) => return self.put_end(intent),
             Wish::Publish(_) => return self.put_messages(intent),
             _ => {}
         }
@@ -370,7 +370,7 @@ impl Journal {
                 self.write(|| Record::Intent(&intent));
                 return self.put_session(intent);
             }
-            Wish::End | Wish::EndAll(_) => return self.end_session(intent),
+            Wish::End(_) | Wish::EndAll(_) => return self.end_session(intent),
             Wish::Publish(_) => {
                 self.write(|| Record::Intent(&intent));
                 return self.put_messages(intent);
@@ -395,9 +395,9 @@ impl Journal {
         self.shed(self.limit);
     }
 
-    /// Whether families wait to be invalidated, which goes before anybody reads from the server.
+    /// Whether families wait to be invalidated, or sessions to be ended, which goes before anybody reads from the server.
     pub fn has_invalidations(&self) -> bool {
-        !self.invalidations.is_empty()
+        !self.invalidations.is_empty() || !self.revocations.is_empty()
     }
 
     /// Drops every intent under a prefix, on request.
@@ -463,7 +463,7 @@ impl Journal {
             Wish::Change(_) => &mut self.changes,
             Wish::Rate(_) => &mut self.rates,
             Wish::Session(_) => &mut self.sessions,
-            Wish::End | Wish::EndAll(_) => &mut self.revocations,
+            Wish::End(_) | Wish::EndAll(_) => &mut self.revocations,
             Wish::Publish(_) => &mut self.messages,
         };
         shelf.put(intent.key.clone(), intent);
@@ -545,7 +545,7 @@ impl Journal {
 
 fn payload(intent: &Intent) -> usize {
     match &intent.wish {
-        Wish::Delete | Wish::Expire | Wish::End | Wish::EndAll(_) => 0,
+        Wish::Delete | Wish::Expire | Wish::End(_) | Wish::EndAll(_) => 0,
         Wish::Set { value, .. } => value_bytes(value),
         Wish::Invalidate(_) => REMOVALS,
         Wish::Publish(waiting) => waiting.bytes(),
@@ -565,7 +565,7 @@ fn sheddable(intent: &Intent) -> usize {
         | Wish::Change(_)
         | Wish::Rate(_)
         | Wish::Session(_)
-        | Wish::End
+        | Wish::End(_)
         | Wish::EndAll(_)
         | Wish::Publish(_) => 0,
     }

@@ -6,6 +6,7 @@ use super::super::durable::Record;
 use super::{Journal, OVERHEAD};
 use crate::backend::intent::{Intent, Wish};
 use crate::backend::session::Delta;
+use crate::base::keys::SessionKeys;
 use crate::base::stamp::Stamp;
 
 impl Journal {
@@ -24,8 +25,30 @@ impl Journal {
         self.shed(self.limit);
     }
 
+    /// Takes it that a session has another key: what waits for it waits there, and the server is told of both.
+    pub fn move_session(&mut self, old: &Bytes, new: &Bytes, stamp: Stamp, delta: Delta) {
+        let waiting = self.sessions.pop(old);
+        let from = match &waiting {
+            Some(Intent { wish: Wish::Session(delta), .. }) => delta.from.clone(),
+            _ => None,
+        };
+        let from = from.or_else(|| Some(SessionKeys::tail(old)));
+        if let Some(waiting) = waiting {
+            self.unweigh(&waiting);
+            self.write(|| Record::Settled { key: old, stamp: waiting.stamp });
+        }
+        self.change_session(new, stamp, Delta { from, ..delta });
+    }
+
     /// Takes the end of a session, or of all sessions of a user; always.
     pub fn end_session(&mut self, intent: Intent) {
+        // The server may know it under another key.
+        if let Some(Intent { wish: Wish::Session(delta), .. }) = self.sessions.peek(&intent.key)
+            && let Some(from) = &delta.from
+        {
+            let key = SessionKeys::renamed(&intent.key, from);
+            self.end_session(Intent { key, ..intent.clone() });
+        }
         self.write(|| Record::Intent(&intent));
         self.put_end(intent);
         self.shed(self.limit);

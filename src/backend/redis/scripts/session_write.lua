@@ -3,7 +3,9 @@
 --       4 list of the user's (all in one slot)
 -- ARGV: 1 the session's name in the lists, 2 live | replay, 3 the version that it must have ('' = any), 4 born, 5 used
 --       ('' = as it is; live: any other = now), 6 created, 7 absolute lifetime in ms ('' = it must be there),
---       8 user, 9 how many are kept in the list (0 = all), then for each field: name, microseconds and process of its
+--       8 user, 9 how many are kept in the list (0 = all), 10 the version behind which it stands then, 11 what
+--       the keys of sessions begin with: behind it stand the names in the lists, 12 replay: name
+--       of the one whose place it takes, or '', then for each field: name, microseconds and process of its
 --       stamp, kept (1 | 0 = removed), value. Moments are microseconds of this server's clock.
 -- Returns: live: {1, names beyond those that are kept, fields and values of the hash} done, {0} it is not there,
 --          {2, {}, fields and values} it has another version, {3, name} another took its place; replay: 1 done, 0 it is
@@ -16,18 +18,27 @@ local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local function text(number)
   return string.format('%.0f', number)
 end
+local key, name = KEYS[1], ARGV[1]
 local function answer(code, spare)
   if not live then
     return code == 1 and 1 or 0
   end
   -- Its time may have come just now.
-  local all = code > 0 and redis.call('HGETALL', KEYS[1]) or {}
+  local all = code > 0 and redis.call('HGETALL', key) or {}
   if #all == 0 then
     return {0}
   end
   return {code, spare or {}, all}
 end
-local is = redis.call('HMGET', KEYS[1], 'v', 'b', 's', 'c', 'a', 'x', 't', 'g')
+local is
+for _ = 1, 64 do
+  is = redis.call('HMGET', key, 'v', 'b', 's', 'c', 'a', 'x', 't', 'g')
+  if not is[7] or is[6] or live then
+    break
+  end
+  -- What waited for it belongs to what took its place.
+  key, name = ARGV[11] .. is[7], is[7]
+end
 if is[6] then
   return answer(0)
 end
@@ -36,6 +47,49 @@ if is[7] then
     return {3, is[7]}
   end
   return answer(0)
+end
+if not is[1] and not live and ARGV[12] ~= '' then
+  -- It has another id than the server knows. If it was ended under the old one, it is ended.
+  local from, was = ARGV[12]
+  for _ = 1, 64 do
+    was = redis.call('HMGET', ARGV[11] .. from, 'v', 'x', 't', 'c', 'a')
+    if was[2] or not was[3] then
+      break
+    end
+    from = was[3]
+  end
+  if was[2] then
+    return answer(0)
+  end
+  if was[1] then
+    local left = redis.call('PTTL', ARGV[11] .. from)
+    local ends = tonumber(was[5]) > 0 and (tonumber(was[4]) - now) / 1000 + tonumber(was[5]) or left
+    local lead, to = name, from
+    if from == ARGV[12] then
+      redis.call('RENAME', ARGV[11] .. from, key)
+      for _, list in ipairs({KEYS[2], KEYS[4]}) do
+        redis.call('ZREM', list, from)
+      end
+      lead, to = from, name
+      redis.call('HSET', ARGV[11] .. lead, 't', to, 'g', '0')
+      -- Where it was the one that stayed when all others were ended, it is so still.
+      local moments = KEYS[3] and redis.call('GET', KEYS[3]) or ''
+      local last, other, stays = string.match(moments, '^(%d+) (%d+) (.+)$')
+      if stays == lead then
+        redis.call('SET', KEYS[3], last .. ' ' .. other .. ' ' .. to, 'KEEPTTL')
+      end
+    else
+      -- Somebody else gave it another id as well: both lead to it.
+      redis.call('HSET', key, 't', to, 'g', '9007199254740991')
+      key, name = ARGV[11] .. to, to
+    end
+    redis.call('PEXPIRE', ARGV[11] .. lead, string.format('%.0f', math.max(ends, left, 1)))
+    is = redis.call('HMGET', key, 'v', 'b', 's', 'c', 'a')
+  else
+    -- Whoever ends it under the old one ends it.
+    redis.call('HSET', ARGV[11] .. from, 't', name, 'g', '0')
+    redis.call('PEXPIRE', ARGV[11] .. from, math.max(tonumber(ARGV[7]) or 0, 1))
+  end
 end
 local begins = not is[1]
 if begins and ARGV[7] == '' then
@@ -55,7 +109,7 @@ end
 if KEYS[3] then
   -- As session_end_all.lua writes them.
   local last, other, stays = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+) ?(%d*) ?(.*)$')
-  local epoch = tonumber(stays == ARGV[1] and other or last)
+  local epoch = tonumber(stays == name and other or last)
   if not epoch then
     -- Nobody knows what was ended: whatever is there already is.
     if not begins then
@@ -72,18 +126,18 @@ if KEYS[3] then
 end
 if ARGV[3] ~= '' and ARGV[3] ~= is[1] then
   -- Sent twice, it has been carried out already.
-  local mine = #ARGV > 9
-  for at = 10, #ARGV, 5 do
-    local known = redis.call('HGET', KEYS[1], ARGV[at])
+  local mine = #ARGV > 12
+  for at = 13, #ARGV, 5 do
+    local known = redis.call('HGET', key, ARGV[at])
     local stamp = ARGV[at + 1] .. '.' .. ARGV[at + 2]
     mine = mine and known and string.match(known, '^%d+%.%d+') == stamp
   end
   return answer(mine and 1 or 2)
 end
 local changed = begins
-for at = 10, #ARGV, 5 do
+for at = 13, #ARGV, 5 do
   local micros, process = tonumber(ARGV[at + 1]), ARGV[at + 2]
-  local known = redis.call('HGET', KEYS[1], ARGV[at])
+  local known = redis.call('HGET', key, ARGV[at])
   local newer = false
   if known then
     local other, by = string.match(known, '^(%d+)%.(%d+)')
@@ -100,31 +154,31 @@ for at = 10, #ARGV, 5 do
     if ARGV[at + 3] == '1' then
       value = value .. ' ' .. ARGV[at + 4]
     end
-    redis.call('HSET', KEYS[1], ARGV[at], value)
+    redis.call('HSET', key, ARGV[at], value)
     changed = true
   end
 end
-redis.call('HSET', KEYS[1], 'v', text(tonumber(is[1] or '0') + (changed and 1 or 0)), 'b', text(born), 's', text(used))
+redis.call('HSET', key, 'v', text(math.max(tonumber(is[1] or '0'), tonumber(ARGV[10])) + (changed and 1 or 0)), 'b', text(born), 's', text(used))
 if begins then
-  redis.call('HSET', KEYS[1], 'c', text(created), 'a', text(absolute), 'u', ARGV[8])
+  redis.call('HSET', key, 'c', text(created), 'a', text(absolute), 'u', ARGV[8])
 end
-local idle = tonumber(string.match(redis.call('HGET', KEYS[1], '.idle') or '', ' (%d+)$') or '0')
+local idle = tonumber(string.match(redis.call('HGET', key, '.idle') or '', ' (%d+)$') or '0')
 local ends = used + idle * 1000
 if absolute > 0 then
   ends = math.min(ends, created + absolute * 1000)
 end
 if ends <= now then
-  redis.call('UNLINK', KEYS[1])
+  redis.call('UNLINK', key)
   return answer(0)
 end
 local ends_ms = math.ceil(ends / 1000)
 local function list(key)
-  redis.call('ZADD', key, ends_ms, ARGV[1])
+  redis.call('ZADD', key, ends_ms, name)
   if redis.call('PTTL', key) < ends_ms - now / 1000 then
     redis.call('PEXPIREAT', key, text(ends_ms))
   end
 end
-redis.call('PEXPIREAT', KEYS[1], text(ends_ms))
+redis.call('PEXPIREAT', key, text(ends_ms))
 list(KEYS[2])
 if KEYS[3] then
   list(KEYS[4])
@@ -145,16 +199,24 @@ if begins then
   local most = tonumber(ARGV[9])
   local beyond = most > 0 and redis.call('ZCARD', KEYS[2]) - most or 0
   if beyond > 0 then
-    spare = redis.call('ZRANGE', KEYS[2], 0, math.min(beyond, 16) - 1)
+    -- Not itself, however soon it ends.
+    for _, other_name in ipairs(redis.call('ZRANGE', KEYS[2], 0, math.min(beyond, 16))) do
+      if other_name ~= name and #spare < beyond then
+        spare[#spare + 1] = other_name
+      end
+    end
+    if #spare > 0 then
+      redis.call('ZREM', KEYS[2], unpack(spare))
+    end
   end
 end
 -- That a field was removed has to be known only as long as somebody may bring an older value of it.
-if live and redis.call('HLEN', KEYS[1]) > 256 then
-  local all = redis.call('HGETALL', KEYS[1])
+if live and redis.call('HLEN', key) > 256 then
+  local all = redis.call('HGETALL', key)
   for at = 1, #all, 2 do
     local micros = string.match(all[at + 1], '^(%d+)%.%d+$')
     if micros and string.match(all[at], '^[.:]') and tonumber(micros) < now - 3600000000 then
-      redis.call('HDEL', KEYS[1], all[at])
+      redis.call('HDEL', key, all[at])
     end
   end
 end

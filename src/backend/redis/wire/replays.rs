@@ -66,7 +66,7 @@ impl Wire {
             Wish::Session(delta) => {
                 out.add_command(self.session_write(key, delta, None, 0, b"replay"))
             }
-            Wish::End => out.add_command(self.session_end(key, None, b"replay")),
+            Wish::End(ms) => out.add_command(self.session_end(key, *ms, b"replay")),
             Wish::EndAll(EndAll { absolute_ms, keep, others }) => {
                 if let Some(at) = others {
                     out.add_command(self.end_all(key, *at, None, *absolute_ms, b"replay"));

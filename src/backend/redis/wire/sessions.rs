@@ -5,7 +5,7 @@ use redis::{Cmd, Pipeline, Value as Resp};
 use super::super::failure;
 use super::{Wire, command, unexpected};
 use crate::backend::policy::CLOCK_ERROR;
-use crate::backend::redis::script::{SESSION_END, SESSION_END_ALL, SESSION_WRITE};
+use crate::backend::redis::script::{SESSION_END, SESSION_END_ALL, SESSION_MOVE, SESSION_WRITE};
 use crate::backend::session::{Ask, Deed, Delta, Field, Outcome, Seen, Session, Told};
 use crate::backend::{Raw, Reply};
 use crate::base::error::{Error, Result};
@@ -39,8 +39,11 @@ impl Wire {
             Deed::Write { delta, version, most } => {
                 out.add_command(self.session_write(key, delta, *version, *most, b"live"));
             }
-            Deed::End { to, .. } => {
-                out.add_command(self.session_end(key, to.as_ref(), b"live"));
+            Deed::End { absolute_ms, .. } => {
+                out.add_command(self.session_end(key, *absolute_ms, b"live"));
+            }
+            Deed::Move { to, grace_ms, .. } => {
+                out.add_command(self.session_move(key, to, *grace_ms));
             }
             Deed::EndAll { stamp, keep, absolute_ms } => {
                 out.add_command(self.end_all(key, *stamp, keep.as_ref(), *absolute_ms, b"live"));
@@ -89,6 +92,8 @@ impl Wire {
         cmd.arg(text(head.map(|head| head.created)));
         cmd.arg(head.map(|head| head.absolute_ms.to_string()).unwrap_or_default());
         cmd.arg(head.map(|head| head.user.as_ref()).unwrap_or_default()).arg(most);
+        cmd.arg(delta.behind).arg(SessionKeys::base(key));
+        cmd.arg(delta.from.as_deref().unwrap_or_default());
         for (name, Field { stamp, value }) in &delta.fields {
             let stamp = self.stamps.settle(*stamp);
             cmd.arg(name.as_ref()).arg(stamp.micros).arg(stamp.process);
@@ -97,15 +102,26 @@ impl Wire {
         cmd
     }
 
-    pub(super) fn session_end(&self, key: &Bytes, to: Option<&(Bytes, u64)>, mode: &[u8]) -> Cmd {
+    pub(super) fn session_end(&self, key: &Bytes, absolute_ms: u64, mode: &[u8]) -> Cmd {
         let Some(keys) = SessionKeys::of(key) else { return command(&[b"EXISTS", key]) };
-        let index = keys.user.map(|(_, index)| index);
         let mut all: Vec<&[u8]> = vec![key, &keys.all];
-        all.extend(index.as_deref());
-        let (to, grace) = to.map(|(to, ms)| (to.as_ref(), *ms)).unwrap_or_default();
-        let known = self.config.tombstone_ttl.as_millis().to_string();
-        let (tail, grace) = (SessionKeys::tail(key), grace.to_string());
-        SESSION_END.call(&all, &[&tail, mode, to, grace.as_bytes(), known.as_bytes()])
+        if let Some((epoch, index)) = &keys.user {
+            all.extend([epoch.as_ref(), index]);
+        }
+        let known = absolute_ms.max(1).to_string();
+        let (tail, base) = (SessionKeys::tail(key), SessionKeys::base(key));
+        SESSION_END.call(&all, &[&tail, mode, known.as_bytes(), base])
+    }
+
+    fn session_move(&self, key: &Bytes, to: &Bytes, grace_ms: u64) -> Cmd {
+        let Some(keys) = SessionKeys::of(key) else { return command(&[b"EXISTS", key]) };
+        let new = SessionKeys::renamed(key, to);
+        let mut all: Vec<&[u8]> = vec![key, &new, &keys.all];
+        if let Some((epoch, index)) = &keys.user {
+            all.extend([epoch.as_ref(), index]);
+        }
+        let grace = grace_ms.to_string();
+        SESSION_MOVE.call(&all, &[&SessionKeys::tail(key), to, grace.as_bytes()])
     }
 
     pub(super) fn end_all(
@@ -117,11 +133,16 @@ impl Wire {
         mode: &[u8],
     ) -> Cmd {
         let index = SessionKeys::index_of(key).unwrap_or_default();
+        // Whatever its end: those beside it are found by it.
+        let session = SessionKeys::user(key).map(|part| [part, b".", &[b'-'; 43]].concat());
+        let session = session.and_then(|tail| SessionKeys::beside(key, &tail)).unwrap_or_default();
+        let all = SessionKeys::of(&session).map(|keys| keys.all).unwrap_or_default();
         let micros = self.stamps.settle(stamp).micros.to_string();
         let (known, error) = (absolute_ms.to_string(), CLOCK_ERROR.to_string());
         let keep = keep.map(Bytes::as_ref).unwrap_or_default();
-        let args = [micros.as_bytes(), mode, known.as_bytes(), error.as_bytes(), keep];
-        SESSION_END_ALL.call(&[key, &index], &args)
+        let base = SessionKeys::base(&session);
+        let args = [micros.as_bytes(), mode, known.as_bytes(), error.as_bytes(), keep, base];
+        SESSION_END_ALL.call(&[key, &index, &all], &args)
     }
 
     /// What the replies say. `key` is the one that was asked for.
@@ -149,10 +170,10 @@ impl Wire {
                     Stored::Live(_) | Stored::Ended => (told(Outcome::Absent), seen(None)),
                 })
             }
-            Deed::Write { .. } | Deed::End { .. } => {
+            Deed::Write { .. } | Deed::End { .. } | Deed::Move { .. } => {
                 let Some(Resp::Array(mut parts)) = replies.pop() else { return Err(unexpected()) };
                 let last = parts.pop().unwrap_or(Resp::Nil);
-                let ends = matches!(ask.deed, Deed::End { .. });
+                let ends = !matches!(ask.deed, Deed::Write { .. });
                 let code = if parts.is_empty() { &last } else { &parts[0] };
                 Ok(match code {
                     Resp::Int(0) => (told(Outcome::Absent), seen(None)),
@@ -180,7 +201,9 @@ impl Wire {
             Deed::EndAll { keep, .. } => {
                 let keep = keep.as_ref().and_then(|tail| SessionKeys::beside(key, tail));
                 let seen = Seen { key: key.clone(), session: None, all: true, keep };
-                Ok((count(replies.pop())?, Some(seen)))
+                let Some(Resp::Array(parts)) = replies.pop() else { return Err(unexpected()) };
+                let parts = parts.into_iter().map(super::raw).collect();
+                Ok((Reply::Raw(Raw::Array(parts)), Some(seen)))
             }
             Deed::Count => Ok((count(replies.pop())?, None)),
             Deed::List { .. } => {
@@ -251,7 +274,7 @@ fn stands(session: &Session, tail: &[u8], moments: Option<Resp>) -> Result<bool>
     Ok(session.born.micros > ended.and_then(number).ok_or_else(damaged)?)
 }
 
-/// Commands that take names off the lists, and what is left of their sessions.
+/// Commands that take names off the lists.
 fn sweep(key: &Bytes, tails: &[Bytes], out: &mut Pipeline) -> usize {
     let sessions: Vec<Bytes> =
         tails.iter().filter_map(|tail| SessionKeys::beside(key, tail)).collect();
@@ -259,11 +282,15 @@ fn sweep(key: &Bytes, tails: &[Bytes], out: &mut Pipeline) -> usize {
         out.add_command(command(&[b"EXISTS", key]));
         return 1;
     };
-    let mut unlink: Vec<&[u8]> = vec![b"UNLINK"];
-    unlink.extend(sessions.iter().map(Bytes::as_ref));
-    out.add_command(command(&unlink));
+    let mut replies = 0;
+    // What a user's has left says that it is ended, and goes when its time is over.
+    if keys.user.is_none() {
+        let mut unlink: Vec<&[u8]> = vec![b"UNLINK"];
+        unlink.extend(sessions.iter().map(Bytes::as_ref));
+        out.add_command(command(&unlink));
+        replies += 1;
+    }
     let lists = std::iter::once(&keys.all).chain(keys.user.as_ref().map(|(_, index)| index));
-    let mut replies = 1;
     for list in lists {
         let mut remove: Vec<&[u8]> = vec![b"ZREM", list];
         remove.extend(tails.iter().map(Bytes::as_ref));

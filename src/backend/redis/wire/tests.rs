@@ -105,8 +105,11 @@ fn sessions(wire: &Wire, family: &str, out: &mut Pipeline) {
     let all = wire.keys.session_user(family, &tail[..23], ":epoch");
     let stamp = Stamp { micros: 1, process: 1 };
     let write = Deed::Write { delta: Delta::default(), version: None, most: 0 };
+    let to = Bytes::from(format!("{}.{}", &tail[..23], "c".repeat(43)));
     let end_all = Deed::EndAll { stamp, keep: Some(tail.into()), absolute_ms: 1 };
-    for (key, deed) in [(&key, write), (&key, Deed::End { stamp, to: None }), (&all, end_all)] {
+    let (end, moves) =
+        (Deed::End { stamp, absolute_ms: 600_000 }, Deed::Move { stamp, to, grace_ms: 1 });
+    for (key, deed) in [(&key, write), (&key, end), (&all, end_all), (&key, moves)] {
         let ask = session::Ask { deed, outage: Outage::Local, logins: true, known_ms: 1 };
         wire.encode_session(key, &ask, out);
     }

@@ -1,0 +1,1 @@
+export * from 'holdfast/session-manager'
