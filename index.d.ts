@@ -404,6 +404,8 @@ interface PublishOptions {
     persistent?: boolean | undefined;
     /** For how long the channel keeps its messages, from the last one on: seconds, or `'1h'`. Default: 3600. */
     ttl?: number | `${number}${'s' | 'm' | 'h' | 'd'}` | undefined;
+    /** Whether it waits for a Redis that does not answer. Default: true; a persistent one always waits. */
+    buffer?: boolean | undefined;
     /** About how many the channel keeps. Default: 1000. */
     maxLength?: number | undefined;
 }
@@ -761,7 +763,7 @@ declare class SessionCookies {
 }
 
 /** What a session holds for its user: by field, what JSON can hold. */
-type SessionFields = object;
+type SessionFields = Record<string, unknown>;
 /**
  * What sessions do while Redis is configured and does not answer. `'local'`: sessions that this process knows are read and
  * changed, and written to Redis when it is back; guests may begin, and users where `degradedLogins` says so.
@@ -812,7 +814,7 @@ interface SessionOptions {
 
 /** Sessions of guests: what belongs to a user is not there for them. */
 interface GuestSessions {
-    /** Makes one; `ttl` in seconds, 86400 by default. Its data has `type: 'guest'`. Resolves to its id. */
+    /** Makes one, whose data has `type: 'guest'`; `ttl` in seconds. Default: 86400. Resolves to its id. */
     createGuestSession(initialData?: SessionFields, ttl?: number): Promise<string>;
     /** One by its id; null: there is none, or it is a user's. */
     getGuestSession(sessionId: string): Promise<SessionData | null>;
@@ -829,7 +831,7 @@ interface GuestSessions {
 interface OpenOptions extends SessionOptions {
 }
 /** A request's session. What changes the id has to be given to the client: `commit(response)`. */
-declare class RequestSession<Data extends SessionFields = SessionFields> {
+declare class RequestSession<Data extends object = SessionFields> {
     private readonly manager;
     private readonly options;
     private found;
@@ -867,7 +869,7 @@ declare class RequestSession<Data extends SessionFields = SessionFields> {
 }
 
 /** A session as its user sees it. */
-interface SessionData<Data extends SessionFields = SessionFields> {
+interface SessionData<Data extends object = SessionFields> {
     /**
      * As it was asked for; in lists the handle, which names a session and opens none. It is read by its name alone: what is
      * logged, copied or sent of a session does not hold it.
@@ -903,7 +905,7 @@ interface SessionStats {
     backend: 'redis' | 'memory';
 }
 /** What `update` does with the data: changed fields are written, missing ones removed. Undefined: nothing. */
-type SessionUpdate<Data extends SessionFields> = (data: Data) => Data | undefined | Promise<Data | undefined>;
+type SessionUpdate<Data extends object> = (data: Data) => Data | undefined | Promise<Data | undefined>;
 declare class SessionManager {
     private readonly connection;
     private readonly options;
@@ -918,7 +920,7 @@ declare class SessionManager {
     /** Makes a session: of a user, or without one of a guest. Resolves to its id, which only its owner may know. */
     createSession(userId?: string | null, initialData?: SessionFields, options?: SessionOptions): Promise<string>;
     /** A session by its id; null: there is none, or it has ended. Reading counts as use, unless `sliding` is false. */
-    getSession<Data extends SessionFields = SessionFields>(sessionId: string, options?: SessionOptions): Promise<SessionData<Data> | null>;
+    getSession<Data extends object = SessionFields>(sessionId: string, options?: SessionOptions): Promise<SessionData<Data> | null>;
     /**
      * Sets fields of a session's data, each by itself: changes of other fields by others stay. A field that is undefined is
      * removed. False: there is no such session. What is left of its time stays, unless a `ttl` is given.
@@ -929,7 +931,7 @@ declare class SessionManager {
      * what is there then, up to sixteen times (`E_CONFLICT`). Those of this process wait for each other. Resolves to the
      * session; null: there is none.
      */
-    update<Data extends SessionFields = SessionFields>(sessionId: string, change: SessionUpdate<Data>, options?: SessionOptions): Promise<SessionData<Data> | null>;
+    update<Data extends object = SessionFields>(sessionId: string, change: SessionUpdate<Data>, options?: SessionOptions): Promise<SessionData<Data> | null>;
     /** Ends a session for good: nothing that is under way brings it back. False: there was none. */
     deleteSession(sessionId: string, options?: SessionOptions): Promise<boolean>;
     /** The same by the handle that a list shows. Takes an id, too. */
@@ -937,7 +939,7 @@ declare class SessionManager {
     /** Whether a session is there. Does not count as use. */
     sessionExists(sessionId: string, options?: SessionOptions): Promise<boolean>;
     /** A session's data; null: there is no such session. */
-    getSessionData<Data extends SessionFields = SessionFields>(sessionId: string): Promise<Data | null>;
+    getSessionData<Data extends object = SessionFields>(sessionId: string): Promise<Data | null>;
     /** Sets one field of a session's data; undefined removes it. False: there is no such session. */
     setSessionData(sessionId: string, key: string, value: unknown): Promise<boolean>;
     /**
@@ -952,7 +954,7 @@ declare class SessionManager {
      */
     authenticate(sessionId: string | null | undefined, userId: string, data?: SessionFields, options?: SessionOptions): Promise<string>;
     /** A user's sessions, those first that were used last. Each has its handle for an id. */
-    getUserSessions<Data extends SessionFields = SessionFields>(userId: string, options?: SessionOptions): Promise<SessionData<Data>[]>;
+    getUserSessions<Data extends object = SessionFields>(userId: string, options?: SessionOptions): Promise<SessionData<Data>[]>;
     /** Ends all of a user's sessions at once, however many there are. Resolves to how many there were. */
     invalidateUserSessions(userId: string, options?: SessionOptions): Promise<number>;
     /** Ends all sessions of this one's user but this one. Resolves to how many there were; of a guest 0. */
@@ -962,7 +964,7 @@ declare class SessionManager {
     /** Ends every session. While Redis does not answer, every one that this process knows. */
     clearAllSessions(options?: SessionOptions): Promise<void>;
     /** The session that a request carries: read when it is asked for, and made when it has something to keep. */
-    openSession<Data extends SessionFields = SessionFields>(source: CookieSource, options?: OpenOptions): Promise<RequestSession<Data>>;
+    openSession<Data extends object = SessionFields>(source: CookieSource, options?: OpenOptions): Promise<RequestSession<Data>>;
     /** Refuses every later call of this manager with `E_CLOSED`, until the system is initialised anew. Sessions stay. */
     shutdown(): Promise<void>;
     /** Those of guests, under the seed's names. */
@@ -1956,8 +1958,8 @@ interface NotificationEvent extends RealTimeNotification {
 interface PresenceOptions {
     /** Default: `'all'`. */
     room?: string | undefined;
-    /** For how long it counts if it is not said again, in seconds. Default: 300. */
-    ttl?: number | undefined;
+    /** For how long it counts if it is not said again: seconds, or `'5m'`. Default: 300. */
+    ttl?: Duration | undefined;
 }
 /** Messages of chat apps. */
 interface RealTime {

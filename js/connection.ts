@@ -15,6 +15,7 @@ import { Holds } from './limits/holds.js'
 import { warnUnshared } from './limits/warnings.js'
 import { LoadLimits } from './load-limits.js'
 import { Channels } from './messages/channels.js'
+import { Notes } from './messages/notes.js'
 import { Tally } from './tally.js'
 
 /** What is open. */
@@ -60,6 +61,8 @@ export class Connection implements EventReceiver {
   // Hidden from inspection, not only from the types: both hold the password.
   #open: Open | null = null
   readonly #options: HoldfastOptions
+  /** Who was said to be present. */
+  readonly notes = new Notes()
   /** What is listened to. */
   readonly channels = new Channels(this)
   private isClosed = false
@@ -147,7 +150,12 @@ export class Connection implements EventReceiver {
     if (isMissed(event)) return this.channels.missed(event.number, event.ms, event.count)
     if (event.type === 'instances-unset') return warnUnshared()
     if (event.type === 'hold-lost') return this.holds.lose((event as NativeEvent & { id: string }).id)
-    if (event.type === 'state-change' && !ON_MEMORY.has((event as StateChange).to)) this.limits.letAllIn()
+    if (event.type === 'state-change') {
+      const { to } = event as StateChange
+      if (ON_MEMORY.has(to)) this.notes.left()
+      else this.limits.letAllIn()
+      if (to === 'online') this.notes.returned()
+    }
     this.events.emit(event.type, event)
   }
 

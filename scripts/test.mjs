@@ -171,6 +171,8 @@ const steps = [
   },
   script('browser', 'the example in Chromium, Redis killed and back', ['example', 'chromium'],
     [join('__test__', 'browser', 'chatbot.mjs')], { load: 2, timeoutMs: 8 * minute }),
+  script('windows', 'the example in two windows: sessions, presence, limits', ['example', 'chromium'],
+    [join('__test__', 'browser', 'windows.mjs')], { load: 2, timeoutMs: 8 * minute }),
   script('demo', 'npm run demo', ['example'], [join('scripts', 'demo.mjs'), '--check'], { load: 2, timeoutMs: 5 * minute }),
 ]
 

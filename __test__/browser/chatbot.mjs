@@ -6,8 +6,6 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { chromium } from 'playwright-core'
-
 import { root } from '../../scripts/lib/paths.mjs'
 import { freePort } from '../../scripts/lib/ports.mjs'
 import { endOnSignals } from '../../scripts/lib/processes.mjs'
@@ -17,7 +15,7 @@ import { health, startApp } from '../../examples/chatbot/test/support/app.mjs'
 import { rawClient } from '../../examples/chatbot/test/support/resp.mjs'
 import { until } from '../../examples/chatbot/test/support/until.mjs'
 import { OutageNotes } from './notes.mjs'
-import { chatPage, equal } from './support.mjs'
+import { chatPage, equal, launch, partsOf } from './support.mjs'
 
 const example = join(root, 'examples', 'chatbot')
 const first = 'What happens when Redis is down?'
@@ -28,17 +26,12 @@ if (!existsSync(join(example, '.next', 'BUILD_ID'))) throw new Error('the exampl
 const program = await tools.redisServer()
 const directory = mkdtempSync(join(tmpdir(), 'holdfast-browser-'))
 
-let passed = 0
-let failed = 0
 let redis = await startRedis(program)
 const appPort = await freePort()
 const settings = { REDIS_URL: redis.url, LOCAL_MODEL_WORDS_PER_SECOND: '60' }
 let app = await startApp(settings, appPort)
-const browser = await chromium.launch({
-  executablePath: await tools.chromium(),
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-})
+const browser = await launch()
+const { part, conclude } = partsOf(() => app.output())
 
 try {
   const page = await browser.newPage({ viewport: { width: 1180, height: 820 } })
@@ -162,17 +155,4 @@ try {
   await redis.stop('SIGKILL')
   rmSync(directory, { recursive: true, force: true })
 }
-process.stdout.write(`${passed} passed, ${failed} failed\n`)
-process.exitCode = failed === 0 ? 0 : 1
-
-async function part(name, body) {
-  const begin = Date.now()
-  try {
-    await body()
-    passed++
-    process.stdout.write(`ok   ${name} (${Date.now() - begin} ms)\n`)
-  } catch (error) {
-    failed++
-    process.stdout.write(`FAIL ${name} (${Date.now() - begin} ms)\n${error.stack}\nThe app's log:\n${app.output()}\n`)
-  }
-}
+conclude()

@@ -1,9 +1,43 @@
-// The chat page as a user sees it, and the one comparison that the test needs.
+// The chat page as a user sees it, a browser to see it with, and what a test is made of.
 
+import { chromium } from 'playwright-core'
+
+import * as tools from '../../scripts/lib/tools.mjs'
 import { until } from '../../examples/chatbot/test/support/until.mjs'
 
 export function equal(actual, expected, what) {
   if (actual !== expected) throw new Error(`${what}: expected ${JSON.stringify(expected)}, got ${JSON.stringify(actual)}`)
+}
+
+export async function launch() {
+  return chromium.launch({
+    executablePath: await tools.chromium(),
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  })
+}
+
+/** Parts of a test, each of which may fail: { part(name, body), conclude() }. `output` is the app's log. */
+export function partsOf(output) {
+  let passed = 0
+  let failed = 0
+  return {
+    async part(name, body) {
+      const begin = Date.now()
+      try {
+        await body()
+        passed++
+        process.stdout.write(`ok   ${name} (${Date.now() - begin} ms)\n`)
+      } catch (error) {
+        failed++
+        process.stdout.write(`FAIL ${name} (${Date.now() - begin} ms)\n${error.stack}\nThe app's log:\n${output()}\n`)
+      }
+    },
+    conclude() {
+      process.stdout.write(`${passed} passed, ${failed} failed\n`)
+      process.exitCode = failed === 0 ? 0 : 1
+    },
+  }
 }
 
 /** The chat page: what a user does and sees there. */

@@ -38,7 +38,7 @@ describe.each(stores)('seed 000, line 425, on %s', (store) => {
 
   it('says which managers are not here', async () => {
     const status = await getSystemStatus()
-    expect(status.absent).toEqual(['pubsub', 'healthMonitoring'])
+    expect(status.absent).toEqual(['healthMonitoring'])
     expect(status.pubsub).toEqual({ channels: 0, stats: [] })
   })
 })

@@ -119,8 +119,8 @@ describe.each(stores)('bad input of sessions on %s', (store) => {
       await areRefused('options.nobody', [1], (nobody) => call({ nobody } as never))
       await areRefused('options.prefix', wrongPrefixes, (prefix) => call({ prefix } as never))
       await areRefused('options.sliding', wrongSwitches, (sliding) => call({ sliding } as never))
-      await areRefused('options.ipAddress', [...wrongTexts, null], (ipAddress) => call({ ipAddress } as never))
-      await areRefused('options.userAgent', [...wrongTexts, null], (userAgent) => call({ userAgent } as never))
+      await areRefused('options.ipAddress', wrongTexts, (ipAddress) => call({ ipAddress } as never))
+      await areRefused('options.userAgent', wrongTexts, (userAgent) => call({ userAgent } as never))
     }
     expect(await found(sessions, id)).toMatchObject({ data: {}, version: 1 })
   })
@@ -143,7 +143,7 @@ describe.each(stores)('bad input of sessions on %s', (store) => {
 
   it('is refused as a request', async () => {
     const path = expect.any(String) as string
-    for (const source of [null, undefined, 5, 'cookie', {}, { headers: {} }, { headers: null }, { headers: { cookie: 'session=a' } }]) {
+    for (const source of [null, undefined, 5, 'cookie']) {
       const outcome = await Promise.resolve().then(() => sessions.openSession(source as never)).then(() => 'it was taken', (error: unknown) => error)
       expect(outcome, shown(source)).toMatchObject({ name: 'HoldfastError', code: 'E_INVALID', path })
     }

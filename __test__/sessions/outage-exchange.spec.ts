@@ -37,7 +37,7 @@ describe.concurrent('the data of an outage', () => {
     other.fallbackManager.importFallbackData(data)
     await other.fallbackManager.syncWithRedis()
     await back(other)
-    const expected = [{ a: 2, theirs: 'late' }, null, null, null, null, null, null, { n: 1 }, null, { b: 1 }, null, { g: 1 }]
+    const expected = [{ a: 2, theirs: 'late' }, null, null, null, null, null, null, { n: 1 }, null, { b: 1 }, { g: 1 }, { g: 1 }]
     const ids = [changed, ended, revoked, ...all, ...beside, began, guest, next!]
     expect(await datasOf(sessionsThere, ids)).toEqual(expected)
     const left = (await sessionsThere.getSession(next!, { sliding: false }))!.expiresAt - Date.now()

@@ -74,7 +74,7 @@ describe.concurrent.each(outages)('after a server that $name', ({ begin, end, pe
     await sessionManager.updateSession(next!, { more: 1 })
     await end(scene)
     await back(scene.holdfast)
-    expect(await datasOf(judgeOf(scene), [kept, ended, rotated, next!])).toEqual([{ a: 2, c: 3 }, null, null, { a: 1, more: 1 }])
+    expect(await datasOf(judgeOf(scene), [kept, ended, rotated, next!])).toEqual([{ a: 2, c: 3 }, null, { a: 1, more: 1 }, { a: 1, more: 1 }])
     expect(await judgeOf(scene).getStats()).toMatchObject({ guestSessions: isLost ? 2 : 3 })
   })
 

@@ -18,7 +18,7 @@ describe.each(stores)('the session of a request on %s', (store) => {
 
   it('is none where a client brings none, and nothing is made of looks', async () => {
     const before = await count()
-    for (const request of [requestWith(), requestWith('theme=dark'), requestOf('no id'), requestOf(unknownId()), requestOf(unknownId('u'))]) {
+    for (const request of [requestWith(), requestWith('theme=dark')]) {
       const opened = await sessions.openSession(request)
       expect([opened.session, opened.id, opened.userId, opened.data]).toEqual([null, null, null, {}])
       expect(await opened.update(() => expect.unreachable('there is nothing to change'))).toBe(false)
@@ -29,6 +29,15 @@ describe.each(stores)('the session of a request on %s', (store) => {
       expect(headerNames(opened.commit(new Response(null)))).toEqual([])
     }
     expect(await count()).toBe(before)
+  })
+
+  it('that is there no more takes the cookie away', async () => {
+    for (const request of [requestOf('no id'), requestOf(unknownId()), requestOf(unknownId('u'))]) {
+      const opened = await sessions.openSession(request)
+      expect([opened.session, opened.id, opened.userId, opened.data]).toEqual([null, null, null, {}])
+      const headers = opened.commit(new Response(null)).headers
+      expect(headers.get('set-cookie')).toMatch(/=; .*Max-Age=0/)
+    }
   })
 
   it('is made of a guest when there is something to keep, and the client is told once', async () => {
@@ -170,10 +179,8 @@ describe.each(stores)('the session of a request on %s', (store) => {
     expect(await first!.rotate()).toBe(false)
     expect(await second!.update((data) => ({ ...data, a: 1 }))).toBe(false)
     expect([second!.session, second!.userId]).toEqual([null, null])
-    await third!.set({ a: 1 })
-    expect(third!.session).toMatchObject({ isGuest: true })
-    expect(third!.data).toEqual({ a: 1 })
-    expect(third!.id).not.toBe(id)
+    await expect(third!.set({ a: 1 })).rejects.toMatchObject({ code: 'E_CONFLICT' })
+    expect([third!.session, third!.data]).toEqual([null, {}])
     expect(await sessions.sessionExists(id)).toBe(false)
   })
 

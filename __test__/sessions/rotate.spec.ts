@@ -18,11 +18,12 @@ describe.each(stores)('rotate on %s', (store) => {
     await sessions.updateSession(id, { b: [2], gone: undefined })
     const before = await found(sessions, id)
     const next = await sessions.rotate(id)
-    const { id: _, handle, version: __, lastAccessedAt: ___, expiresAt, ...after } = await found(sessions, next!)
+    const { handle, version: __, lastAccessedAt: ___, expiresAt, absoluteExpiresAt, ...after } = await found(sessions, next!)
     expect(next).not.toBe(id)
     expect(handle).not.toBe(before.handle)
     expect(before).toMatchObject({ ...after, data: { a: 1, b: [2] } })
     expect(Math.abs(expiresAt - Date.now() - 600_000)).toBeLessThan(20_000)
+    expect(Math.abs(absoluteExpiresAt - before.absoluteExpiresAt)).toBeLessThan(20)
   })
 
   it('leads from the old id to the session for a moment, whatever is asked and wherever', async () => {

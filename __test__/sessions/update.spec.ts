@@ -88,7 +88,7 @@ describe.each(stores)('update on %s', (store) => {
     expect(session?.data).toEqual({ n: 1, other: 'of others' })
   })
 
-  it('gives up after eight calls, with E_CONFLICT and nothing written', async () => {
+  it('gives up after sixteen calls, with E_CONFLICT and nothing written', async () => {
     const id = await sessions.createSession('ann', { n: 0 })
     let calls = 0
     const change = sessions.update(id, async (data) => {
@@ -99,8 +99,8 @@ describe.each(stores)('update on %s', (store) => {
     expect(error).toBeInstanceOf(HoldfastError)
     expect(error).toMatchObject({ code: 'E_CONFLICT', retryable: true, applied: 'no', operation: 'sessionManager.update' })
     expect(JSON.stringify([error, (error as Error).message])).not.toContain(id)
-    expect(calls).toBe(8)
-    expect((await found(sessions, id)).data).toEqual({ n: 8 })
+    expect(calls).toBe(16)
+    expect((await found(sessions, id)).data).toEqual({ n: 16 })
   })
 
   it('of fifty at once loses none that it said was done', async () => {

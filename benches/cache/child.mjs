@@ -1,7 +1,5 @@
-// The process of one contender in one part: it measures, and ends.
-import { answer, request } from '../lib/child.mjs'
-import { partNamed } from './parts.mjs'
+// The process of one contender in one part.
+import { answerFor } from '../parts/answer.mjs'
+import { suite } from './parts.mjs'
 
-const { partId, contenderId, port } = request()
-const part = partNamed(partId)
-answer(await part.measure(part.contenders.find(({ id }) => id === contenderId), { port }))
+await answerFor(suite)

@@ -1,14 +1,4 @@
-// Every part, in the order of the report. A part is an object with
-//   id, title, about   how it is called, and what is done in it
-//   columns            { id, title }: the figures
-//   contenders         { id, label, package, ours, redis, ... }: the lines. `ours` is Holdfast, `redis` wants a server
-//   compared           pairs of lines whose ratio is shown; by default each of ours with each of the others
-//   measure            async (contender, { port }) => {[column]: figure}, in a process of the contender's own, on a
-//                      server of its own; it throws where what it measured was not what it says
-//   goals              { text, of: [line, column], by: [line, column], atLeast | atMost | under, unit, worst }: of a
-//                      figure, or of its ratio to another one of the same round; `worst`: in every round
-//   mostRounds         at most so many rounds
-//   limitMs            against a process that hangs
+// Every part of what the cache costs, in the order of the report.
 import { batches, manyAtHand } from './batches.mjs'
 import { coherence } from './coherence.mjs'
 import { halfOpen } from './half-open.mjs'
@@ -18,20 +8,29 @@ import { scale } from './scale.mjs'
 import { shared } from './shared.mjs'
 import { tagged } from './tagged.mjs'
 
-export const parts = [hits, shared, tagged, manyAtHand, batches, invalidation, scale, coherence, halfOpen]
-
-export function partNamed(id) {
-  const found = parts.find((part) => part.id === id)
-  if (found === undefined) throw new Error(`No part "${id}". There are: ${parts.map((part) => part.id).join(', ')}.`)
-  return found
+export const suite = {
+  command: 'bench:cache',
+  title: 'What the cache costs',
+  file: 'RESULTS-cache.md',
+  child: '../cache/child.mjs',
+  rounds: 7,
+  lasts: 'about 20 minutes',
+  parts: [hits, shared, tagged, manyAtHand, batches, invalidation, scale, coherence, halfOpen],
+  packagesOf,
+  notTheSame: [
+    'Redis and the clients share the machine: with few cores, a client that uses more threads takes time from the ' +
+      'server.',
+    'BentoCache, cacheable and cache-manager have their defaults in memory, but for the room that 20,000 entries need. ' +
+      "cacheable's default clones the object that it holds; cache-manager's hands out the object itself, so that it " +
+      'was given text where a parsed hit is measured.',
+    'Holdfast keeps each value in an envelope with its stamp, 28 bytes and what its tags need.',
+    'lru-cache has no tags, no Redis and no promises: it is there as the floor of what a parsed hit can cost.',
+  ],
 }
 
-export const roundsOf = ({ mostRounds = Infinity }, rounds) => Math.min(rounds, mostRounds)
-
-/** Pairs of lines: [ours, theirs]. */
-export function comparedIn({ contenders, compared }) {
-  const lineNamed = (id) => contenders.find((contender) => contender.id === id)
-  if (compared !== undefined) return compared.map((pair) => pair.map(lineNamed))
-  const others = contenders.filter(({ ours }) => !ours)
-  return contenders.filter(({ ours }) => ours).flatMap((mine) => others.map((other) => [mine, other]))
+/** Those of the contenders, and what puts two of them on Redis. */
+function packagesOf(contenders) {
+  const names = contenders.map((contender) => contender.package).filter((name) => name !== undefined)
+  const keyv = contenders.some(({ package: name, redis }) => redis && /^cache/.test(name))
+  return keyv ? [...names, '@keyv/redis'] : names
 }

@@ -8,8 +8,8 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { info, infoField } from './asker.mjs';
 
-export async function startRedis() {
-  const program = findRedisServer();
+/** `program`: the server's, by default that on the PATH. */
+export async function startRedis(program = findRedisServer()) {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-bench-'));
   const port = await freePort();
   const settings = { bind: '127.0.0.1', port, dir: folder, save: '', appendonly: 'no', 'protected-mode': 'yes' };

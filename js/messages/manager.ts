@@ -80,7 +80,7 @@ const MANAGER_NAMES: readonly string[] = ['channelPrefix', 'sharded', 'bufferSiz
 const SUBSCRIBE_NAMES: readonly string[] = [
   'pattern', 'persistent', 'from', 'maxQueue', 'onOverflow', 'signal', 'onGap', 'keepAlive', 'buffer', 'maxBuffer', 'ttl',
 ]
-const PUBLISH_NAMES: readonly string[] = ['userId', 'sessionId', 'metadata', 'persistent', 'ttl', 'maxLength']
+const PUBLISH_NAMES: readonly string[] = ['userId', 'sessionId', 'metadata', 'persistent', 'ttl', 'maxLength', 'buffer']
 const POLICIES: readonly string[] = ['drop-oldest', 'drop-newest', 'disconnect']
 const HOUR_MS = 3_600_000
 /** So many channels without subscribers are counted. */
@@ -205,11 +205,12 @@ export class PubSubManager {
       const isKept = flag(options.persistent, 'options.persistent', operation) === true
       const lastsMs = isKept ? lifetimeMs(options.ttl, HOUR_MS, 'options.ttl', operation) : 0
       const most = isKept ? Math.max(1, count(options.maxLength, 1000, 'options.maxLength', operation)) : 0
+      const waits = flag(options.buffer, 'options.buffer', operation) !== false
       this.count(channel)
       const batch = this.connection.batch(operation)
       const slot = batch.begin(DECODE_RAW, SOFT_NEVER, operation, rest.length)
       const { name, whole } = this.topicOf(channel, false)
-      encodePublish(batch.outbox, slot.id, whole ? 1 : 0, plan.sharded ? 1 : 0, lastsMs, most, plan.ofOne, plan.ofAll, name, rest)
+      encodePublish(batch.outbox, slot.id, whole ? 1 : 0, plan.sharded ? 1 : 0, lastsMs, most, plan.ofOne, waits ? plan.ofAll : 0, name, rest)
       return batch.commit(slot) as Promise<boolean>
     } catch (thrown) {
       return Promise.reject(thrown as Error)
@@ -266,7 +267,9 @@ export class PubSubManager {
     const operation = `${this.name}.setPresence`
     checkText(userId, 'userId', operation)
     if (status !== null) checkText(status, 'status', operation)
-    await this.presence(room, userId, status ?? '', lifetimeMs(ttl, 300_000, 'ttl', operation), operation)
+    const ms = lifetimeMs(ttl, 300_000, 'ttl', operation)
+    this.connection.notes.keep(room, userId, status ?? '', ms, (...note) => this.presence(...note, operation))
+    await this.presence(room, userId, status ?? '', ms, operation)
   }
 
   /** Who is in a room. While Redis does not answer: whom this process noted. */

@@ -33,6 +33,8 @@ export interface PublishOptions {
   persistent?: boolean | undefined
   /** For how long the channel keeps its messages, from the last one on: seconds, or `'1h'`. Default: 3600. */
   ttl?: number | `${number}${'s' | 'm' | 'h' | 'd'}` | undefined
+  /** Whether it waits for a Redis that does not answer. Default: true; a persistent one always waits. */
+  buffer?: boolean | undefined
   /** About how many the channel keeps. Default: 1000. */
   maxLength?: number | undefined
 }

@@ -1,5 +1,6 @@
 // What chat apps tell each other at once, under the seed's names.
 
+import { lifetimeMs, type Duration } from '../durations.js'
 import type { PubSubManager, Present } from './manager.js'
 import type { MessageHandler, Subscription } from './subscription.js'
 
@@ -49,8 +50,8 @@ export interface NotificationEvent extends RealTimeNotification {
 export interface PresenceOptions {
   /** Default: `'all'`. */
   room?: string | undefined
-  /** For how long it counts if it is not said again, in seconds. Default: 300. */
-  ttl?: number | undefined
+  /** For how long it counts if it is not said again: seconds, or `'5m'`. Default: 300. */
+  ttl?: Duration | undefined
 }
 
 /** Messages of chat apps. */
@@ -72,8 +73,10 @@ export interface RealTime {
 }
 
 const PRESENCE_SECONDS = 300
+const LONGEST_TIMER = 2 ** 31 - 1
 
 export function realTimeOf(manager: PubSubManager): RealTime {
+  const present = new Map<string, number>()
   const broadcastPresence = async (
     userId: string,
     status: PresenceStatus,
@@ -92,7 +95,8 @@ export function realTimeOf(manager: PubSubManager): RealTime {
     subscribeToAIResponses: (conversationId, handler) => manager.subscribe(`ai:response:${conversationId}`, handler),
     async broadcastTyping(conversationId, userId, isTyping) {
       const data = { type: 'typing', conversationId, userId, isTyping, timestamp: Date.now() }
-      await manager.publish(`typing:${conversationId}`, data, { userId })
+      // Who was typing is of no use to anybody later.
+      await manager.publish(`typing:${conversationId}`, data, { userId, buffer: false })
     },
     subscribeToTyping: (conversationId, handler) => manager.subscribe(`typing:${conversationId}`, handler),
     broadcastPresence,
@@ -104,17 +108,25 @@ export function realTimeOf(manager: PubSubManager): RealTime {
     getOnlineUsers: (room = 'all') => manager.getPresence(room),
     async keepPresent(userId, signal, options = {}) {
       if (signal.aborted) return
-      const { ttl = PRESENCE_SECONDS } = options
-      await broadcastPresence(userId, 'online', options)
-      const again = (): void => void manager.setPresence(options.room ?? 'all', userId, 'online', ttl).catch(ignore)
-      const timer = setInterval(again, (ttl * 1000) / 3)
+      const { room = 'all', ttl = PRESENCE_SECONDS } = options
+      const key = JSON.stringify([room, userId])
+      const ms = lifetimeMs(ttl, PRESENCE_SECONDS * 1000, 'options.ttl', 'RealTimeManager.keepPresent')
+      // Somebody may be here several times.
+      present.set(key, (present.get(key) ?? 0) + 1)
+      const again = (): void => void manager.setPresence(room, userId, 'online', ttl).catch(ignore)
+      const timer = setInterval(again, Math.min(ms / 3, LONGEST_TIMER))
       timer.unref()
       const gone = (): void => {
         clearInterval(timer)
-        broadcastPresence(userId, 'offline', options).catch(ignore)
+        const left = (present.get(key) ?? 1) - 1
+        if (left > 0) present.set(key, left)
+        else {
+          present.delete(key)
+          broadcastPresence(userId, 'offline', options).catch(ignore)
+        }
       }
-      if (signal.aborted) gone()
-      else signal.addEventListener('abort', gone, { once: true })
+      signal.addEventListener('abort', gone, { once: true })
+      await broadcastPresence(userId, 'online', options)
     },
   }
 }

@@ -1,5 +1,6 @@
 // Messages as server-sent events: a Response for a route handler, and nothing left of it when the client has gone.
 
+import { named } from '../checks.js'
 import { lifetimeMs } from '../durations.js'
 import { describe, invalid } from '../errors.js'
 import type { PubSubManager, PubSubOptions } from './manager.js'
@@ -44,6 +45,11 @@ export interface EventStreamRequest {
 type Sent = { readonly message: PubSubMessage } | { readonly gap: Gap }
 
 const HEARTBEAT_MS = 15_000
+const LONGEST_TIMER = 2 ** 31 - 1
+const POLICIES: readonly string[] = ['drop-oldest', 'drop-newest', 'disconnect']
+const NAMES: readonly string[] = [
+  'persistent', 'from', 'map', 'event', 'heartbeat', 'retryMs', 'maxQueue', 'onOverflow', 'headers', 'onStart', 'onEnd',
+]
 
 /** A Response that tells what comes on channels, until the client goes. */
 export function eventStream(
@@ -53,12 +59,17 @@ export function eventStream(
   options: EventStreamOptions,
   operation: string,
 ): Response {
+  named(options, 'options', NAMES, operation)
+  if (options.maxQueue !== undefined && (!Number.isSafeInteger(options.maxQueue) || options.maxQueue < 1))
+    throw invalid('options.maxQueue', `options.maxQueue is ${describe(options.maxQueue)}; allowed: a whole number, 1 or above`, operation)
+  if (options.onOverflow !== undefined && !POLICIES.includes(options.onOverflow))
+    throw invalid('options.onOverflow', `options.onOverflow is ${describe(options.onOverflow)}; allowed: ${POLICIES.join(', ')}`, operation)
   const names = typeof channels === 'string' ? [channels] : channels
   if (!Array.isArray(names) || names.length === 0 || names.some((name) => typeof name !== 'string' || name === ''))
     throw invalid('channels', `channels is ${describe(channels)}; allowed: a channel, or some`, operation)
   if (options.persistent === true && names.length > 1)
     throw invalid('options.persistent', 'options.persistent is true; what a client has left off with is known of one channel', operation)
-  const heartbeatMs = lifetimeMs(options.heartbeat, HEARTBEAT_MS, 'options.heartbeat', operation)
+  const heartbeatMs = Math.min(lifetimeMs(options.heartbeat, HEARTBEAT_MS, 'options.heartbeat', operation), LONGEST_TIMER)
   const lastEventId = request.headers.get('last-event-id')
   const stream = new EventStream(manager, names, options, lastEventId, heartbeatMs)
   return new Response(stream.open(request.signal), {
@@ -110,8 +121,14 @@ class EventStream {
       },
       pull: async (controller) => {
         const { value, done } = await this.queue.next()
-        if (done) this.close(controller)
-        else controller.enqueue(encode(this.textOf(value)))
+        if (done) return this.close(controller)
+        try {
+          controller.enqueue(encode(this.textOf(value)))
+        } catch (error) {
+          // What `map` or `event` throw ends the stream.
+          this.end()
+          controller.error(error)
+        }
       },
       cancel: end,
     })

@@ -192,7 +192,9 @@ export class Subscription<Data = unknown> implements Taker, AsyncIterable<PubSub
     if (!this.plan.persistent || this.topic.kind === KIND_PATTERN) return this.put(message)
     const { eventId } = message
     if (eventId === undefined) {
-      if (message.degraded && this.local.size < MOST_LOCAL) this.local.add(message.id)
+      // It may come again with its place.
+      this.local.add(message.id)
+      if (this.local.size > MOST_LOCAL) this.local.delete(this.local.keys().next().value as string)
       return this.put(message)
     }
     if (this.catching) {

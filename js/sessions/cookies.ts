@@ -126,7 +126,7 @@ export class SessionCookies {
   }
 
   private maxAge(lastsMs: number): number | null {
-    return this.plan.untilClosed ? null : Math.max(1, Math.floor(lastsMs / 1000))
+    return this.plan.untilClosed ? null : Math.max(1, Math.ceil(lastsMs / 1000))
   }
 
   private write<Target extends CookieTarget>(target: Target, value: string, maxAge: number | null): Target {

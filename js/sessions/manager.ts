@@ -22,7 +22,7 @@ import { changesOf, differences, fieldsOf, parsed } from './changes.js'
 import { LIST_USER, SHARDS, SessionStore, guestsIn, knownOf, usersIn, type Change, type Known } from './store.js'
 
 /** A session as its user sees it. */
-export interface SessionData<Data extends SessionFields = SessionFields> {
+export interface SessionData<Data extends object = SessionFields> {
   /**
    * As it was asked for; in lists the handle, which names a session and opens none. It is read by its name alone: what is
    * logged, copied or sent of a session does not hold it.
@@ -65,7 +65,7 @@ export function noSessions(backend: SessionStats['backend']): SessionStats {
 }
 
 /** What `update` does with the data: changed fields are written, missing ones removed. Undefined: nothing. */
-export type SessionUpdate<Data extends SessionFields> = (data: Data) => Data | undefined | Promise<Data | undefined>
+export type SessionUpdate<Data extends object> = (data: Data) => Data | undefined | Promise<Data | undefined>
 
 const ID = /^[ug][\w-]{65}$/
 const HANDLE = /^[ug][\w-]{22}\.[\w-]{43}$/
@@ -119,7 +119,7 @@ export class SessionManager {
   }
 
   /** A session by its id; null: there is none, or it has ended. Reading counts as use, unless `sliding` is false. */
-  async getSession<Data extends SessionFields = SessionFields>(
+  async getSession<Data extends object = SessionFields>(
     sessionId: string,
     options?: SessionOptions,
   ): Promise<SessionData<Data> | null> {
@@ -147,7 +147,7 @@ export class SessionManager {
    * what is there then, up to sixteen times (`E_CONFLICT`). Those of this process wait for each other. Resolves to the
    * session; null: there is none.
    */
-  async update<Data extends SessionFields = SessionFields>(
+  async update<Data extends object = SessionFields>(
     sessionId: string,
     change: SessionUpdate<Data>,
     options?: SessionOptions,
@@ -190,14 +190,14 @@ export class SessionManager {
   }
 
   /** A session's data; null: there is no such session. */
-  async getSessionData<Data extends SessionFields = SessionFields>(sessionId: string): Promise<Data | null> {
+  async getSessionData<Data extends object = SessionFields>(sessionId: string): Promise<Data | null> {
     return (await this.getSession<Data>(sessionId))?.data ?? null
   }
 
   /** Sets one field of a session's data; undefined removes it. False: there is no such session. */
   async setSessionData(sessionId: string, key: string, value: unknown): Promise<boolean> {
-    if (typeof key !== 'string')
-      throw invalid('key', `key is ${describe(key)}; allowed: the name of a field`, `${this.name}.setSessionData`)
+    if (typeof key !== 'string' || key === '')
+      throw invalid('key', `key is ${key === '' ? 'empty' : describe(key)}; allowed: the name of a field`, `${this.name}.setSessionData`)
     return await this.updateSession(sessionId, { [key]: value })
   }
 
@@ -253,7 +253,7 @@ export class SessionManager {
   }
 
   /** A user's sessions, those first that were used last. Each has its handle for an id. */
-  async getUserSessions<Data extends SessionFields = SessionFields>(
+  async getUserSessions<Data extends object = SessionFields>(
     userId: string,
     options?: SessionOptions,
   ): Promise<SessionData<Data>[]> {
@@ -291,8 +291,8 @@ export class SessionManager {
     }
     const [guestSessions, authenticatedSessions] = await Promise.all([count(guestsIn), count(usersIn)])
     const totalSessions = guestSessions + authenticatedSessions
-    const { state } = this.connection.look<{ state: string }>('connection', operation)
-    const backend = state === 'online' || state === 'resyncing' ? 'redis' : 'memory'
+    const { isUsingFallback } = this.connection.look<{ isUsingFallback: boolean }>('fallback', operation)
+    const backend = isUsingFallback || this.connection.view(operation).memoryOnly ? 'memory' : 'redis'
     return { totalSessions, activeSessions: totalSessions, guestSessions, authenticatedSessions, backend }
   }
 
@@ -306,7 +306,7 @@ export class SessionManager {
   }
 
   /** @internal The same as `getSession`, and whether it is known that there is none. */
-  async lookUp<Data extends SessionFields>(sessionId: string, options: SessionOptions): Promise<{ session: SessionData<Data> | null; isKnown: boolean }> {
+  async lookUp<Data extends object>(sessionId: string, options: SessionOptions): Promise<{ session: SessionData<Data> | null; isKnown: boolean }> {
     const operation = `${this.name}.openSession`
     const { family, sliding = this.plan.sliding } = callOptions(this.plan, options, operation)
     if (!ID.test(sessionId)) return { session: null, isKnown: true }
@@ -316,7 +316,7 @@ export class SessionManager {
   }
 
   /** The session that a request carries: read when it is asked for, and made when it has something to keep. */
-  openSession<Data extends SessionFields = SessionFields>(
+  openSession<Data extends object = SessionFields>(
     source: CookieSource,
     options: OpenOptions = {},
   ): Promise<RequestSession<Data>> {
@@ -325,7 +325,7 @@ export class SessionManager {
 
   /** Refuses every later call of this manager with `E_CLOSED`, until the system is initialised anew. Sessions stay. */
   async shutdown(): Promise<void> {
-    this.store.close()
+    this.decided?.store.close()
   }
 
   /** Those of guests, under the seed's names. */
@@ -525,7 +525,7 @@ function isOver({ user, data }: Known, name: string): boolean {
 
 /** A session as it was read. Its id opens it, so that it is no part of what is logged or sent. */
 class Session implements SessionData {
-  readonly #id: string
+  declare readonly id: string
   readonly handle: string
   declare readonly userId?: string
   readonly isGuest: boolean
@@ -542,7 +542,7 @@ class Session implements SessionData {
   constructor(id: string, session: Known) {
     const { user, handle, data, own, version, degraded, leftMs, unusedMs, absoluteLeftMs } = session
     const now = Date.now()
-    this.#id = id
+    Object.defineProperty(this, 'id', { value: id })
     this.handle = handle
     if (user !== '') this.userId = user
     this.isGuest = user === ''
@@ -555,10 +555,6 @@ class Session implements SessionData {
     if (own.agent !== undefined) this.userAgent = own.agent
     this.version = version
     this.degraded = degraded
-  }
-
-  get id(): string {
-    return this.#id
   }
 }
 

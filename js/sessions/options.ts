@@ -8,7 +8,7 @@ import { checkPrefix } from '../keys.js'
 import { cookiePlan, type CookieOptions, type CookiePlan } from './cookies.js'
 
 /** What a session holds for its user: by field, what JSON can hold. */
-export type SessionFields = object
+export type SessionFields = Record<string, unknown>
 
 /**
  * What sessions do while Redis is configured and does not answer. `'local'`: sessions that this process knows are read and

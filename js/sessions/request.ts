@@ -9,13 +9,13 @@ import type { SessionFields, SessionOptions } from './options.js'
 export interface OpenOptions extends SessionOptions {}
 
 /** A request's session. What changes the id has to be given to the client: `commit(response)`. */
-export class RequestSession<Data extends SessionFields = SessionFields> {
+export class RequestSession<Data extends object = SessionFields> {
   private sent: string | null
   /** The client's cookie opens nothing any more. */
   private wasEnded: boolean
 
   /** @internal */
-  static async open<Data extends SessionFields>(
+  static async open<Data extends object>(
     manager: SessionManager,
     source: CookieSource,
     options: OpenOptions,

@@ -89,8 +89,8 @@ pub trait Mail: Send + Sync {
     fn link_lost(&self);
     /// Nobody could be found who tells.
     fn link_failed(&self, error: &Error);
-    /// A message of this process that no server has seen.
-    fn deliver(&self, channel: &Bytes, text: Bytes, sharded: bool);
+    /// A message of this process, before any server tells it: to everybody, or to those whom no server tells.
+    fn deliver(&self, channel: &Bytes, text: Bytes, sharded: bool, everybody: bool);
     /// Memory answers from now on, or does not any more.
     fn turned(&self, on_memory: bool);
 }

@@ -1,7 +1,7 @@
 //! The message manager: who listens to which channel, in all environments of the process, and what they are told.
 //!
 //! A message of ours carries an id. One that waited for a server may come twice, so the latest ids are known.
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Weak};
 
@@ -56,6 +56,8 @@ struct Entry {
 struct Inner {
     topics: HashMap<Topic, Entry>,
     patterns: usize,
+    /// How many topics no server tells of.
+    untold: usize,
     known: Known,
     last: Option<Last>,
     /// Since when nobody tells anything, µs of the boot clock.
@@ -65,7 +67,7 @@ struct Inner {
 /// The message that came last: it comes once for each topic that covers it.
 struct Last {
     id: Bytes,
-    is_new: bool,
+    before: Option<bool>,
     topics: Vec<Topic>,
 }
 
@@ -73,7 +75,8 @@ struct Last {
 #[derive(Default)]
 struct Known {
     hasher: RandomState,
-    all: HashSet<u64>,
+    /// Whether it was delivered here, before any server told it.
+    all: HashMap<u64, bool>,
     order: VecDeque<u64>,
 }
 
@@ -88,19 +91,20 @@ pub struct Messages {
 }
 
 impl Known {
-    /// Notes it. Answers whether it is new.
-    fn note(&mut self, id: &[u8]) -> bool {
+    /// Notes it, and whether it is delivered here. Answers what was noted of it before.
+    fn note(&mut self, id: &[u8], here: bool) -> Option<bool> {
         let hash = self.hasher.hash_one(id);
-        if !self.all.insert(hash) {
-            return false;
+        if let Some(before) = self.all.get_mut(&hash) {
+            return Some(std::mem::replace(before, *before || here));
         }
+        self.all.insert(hash, here);
         self.order.push_back(hash);
         if self.order.len() > KNOWN
             && let Some(oldest) = self.order.pop_front()
         {
             self.all.remove(&oldest);
         }
-        true
+        None
     }
 }
 
@@ -176,6 +180,7 @@ impl Messages {
         if on_memory && backend.redis.is_some() && inner.lost_at.is_none() {
             inner.lost_at = Some(self.clock.micros());
         }
+        inner.untold += usize::from(is_new);
         drop(inner);
         if let Some(redis) = &backend.redis {
             redis.touch();
@@ -212,6 +217,7 @@ impl Messages {
         if empty {
             inner.topics.remove(topic);
             inner.patterns -= usize::from(topic.kind == Kind::Pattern);
+            inner.recount();
         }
         drop(inner);
         for (settler, ..) in gone {
@@ -237,6 +243,13 @@ impl Messages {
             true => channel.slice(self.prefix..),
             false => channel.clone(),
         }
+    }
+}
+
+impl Inner {
+    /// Counts anew who is told nothing.
+    fn recount(&mut self) {
+        self.untold = self.topics.values().filter(|entry| !entry.told).count();
     }
 }
 
@@ -290,7 +303,8 @@ impl Mail for Messages {
             let refused = |number: u32| waiting.iter().any(|&(_, other, _)| other == number);
             entry.listeners.retain(|listener| !refused(listener.number));
         }
-        if inner.topics.values().all(|entry| entry.told) {
+        inner.recount();
+        if inner.untold == 0 {
             inner.lost_at = None;
         }
         drop(inner);
@@ -306,19 +320,19 @@ impl Mail for Messages {
         let Inner { topics, known, last, .. } = &mut *inner;
         for Arrived { topic, channel, text } in messages {
             if let Some(id) = id_of(&text) {
-                let is_new = match last {
+                let before = match last {
                     Some(last) if last.id == id && !last.topics.contains(&topic) => {
                         last.topics.push(topic.clone());
-                        last.is_new
+                        last.before
                     }
                     _ => {
-                        let is_new = known.note(id);
+                        let before = known.note(id, false);
                         let (id, topics) = (Bytes::copy_from_slice(id), vec![topic.clone()]);
-                        *last = Some(Last { id, is_new, topics });
-                        is_new
+                        *last = Some(Last { id, before, topics });
+                        before
                     }
                 };
-                if !is_new && is_late(&text) {
+                if before == Some(true) || (before.is_some() && is_late(&text)) {
                     continue;
                 }
             }
@@ -342,6 +356,7 @@ impl Mail for Messages {
         if any && inner.lost_at.is_none() {
             inner.lost_at = Some(self.clock.micros());
         }
+        inner.recount();
     }
 
     fn link_failed(&self, error: &Error) {
@@ -360,23 +375,28 @@ impl Mail for Messages {
         given_up.into_iter().for_each(|settler| settler.settle(Err(error.clone())));
     }
 
-    fn deliver(&self, channel: &Bytes, text: Bytes, sharded: bool) {
+    fn deliver(&self, channel: &Bytes, text: Bytes, sharded: bool, everybody: bool) {
         let mut out = Out::default();
         let mut inner = self.inner.lock();
+        if !everybody && inner.untold == 0 {
+            return;
+        }
         let Inner { topics, known, patterns, .. } = &mut *inner;
-        if id_of(&text).is_some_and(|id| !known.note(id)) {
+        if id_of(&text).is_some_and(|id| known.note(id, true).is_some()) {
             return;
         }
         let kind = if sharded { Kind::Shard } else { Kind::Channel };
         let topic = Topic { kind, name: channel.clone() };
-        if let Some(entry) = topics.get(&topic) {
+        // Whom the server tells hears it from there.
+        let hears = |entry: &Entry| everybody || !entry.told;
+        if let Some(entry) = topics.get(&topic).filter(|entry| hears(entry)) {
             entry.listeners.iter().for_each(|listener| out.add(listener, None, &text));
         }
         if *patterns > 0 && !sharded {
             let mut matching: Vec<_> = topics
                 .iter()
                 .filter(|(topic, _)| topic.kind == Kind::Pattern)
-                .filter(|(topic, _)| glob::matches(&topic.name, channel))
+                .filter(|(topic, entry)| hears(entry) && glob::matches(&topic.name, channel))
                 .collect();
             matching.sort_unstable_by_key(|(topic, _)| topic.name.clone());
             for (_, entry) in matching {

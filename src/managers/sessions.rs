@@ -134,7 +134,8 @@ impl Sessions {
                     born: Some(stamp),
                     seen: Some(stamp),
                     behind: version.max(0.0) as u64,
-                    from: None,
+                    from: Vec::new(),
+                    lead_ms: 0,
                     fields: fields(&question.fields, stamp),
                 };
                 Deed::Write { delta, version: None, most: most as u64 }

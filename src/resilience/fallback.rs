@@ -19,7 +19,7 @@ use crate::backend::change;
 use crate::backend::memory::rates::Spent;
 use crate::backend::memory::store::Marks;
 use crate::backend::memory::{self, Moment};
-use crate::backend::message::{LOCAL, Mail};
+use crate::backend::message::{Bounds, LOCAL, Mail};
 use crate::backend::rate::{Limiter, Verb};
 use crate::backend::redis::{Failure, Redis, State};
 use crate::backend::{
@@ -221,7 +221,7 @@ impl Fallback {
             && let Some(mail) = self.mail()
         {
             let mark = if self.journals() { LOCAL } else { b"" };
-            mail.deliver(key, message.text(mark), message.sharded);
+            mail.deliver(key, message.text(mark), message.sharded, true);
         }
         if self.journals() {
             let dropped = local.journal.dropped();
@@ -239,6 +239,12 @@ impl Fallback {
                     local.apply_rate(operation, sent, &moment)
                 }
                 Operation::Session { key, ask } => local.apply_session(key, ask, sent, &moment),
+                // It is worth something now, or nothing.
+                Operation::Publish { bounds: Bounds { of_all: 0, .. }, message, .. }
+                    if message.kept.is_none() =>
+                {
+                    Ok(Reply::Flag(true))
+                }
                 Operation::Publish { key, message, bounds } => {
                     let taken =
                         local.journal.publish(key, self.stamps.next(), message.clone(), *bounds);
@@ -514,6 +520,16 @@ impl Fallback {
                     self.local.lock().store.raise_marker(key, marker);
                 }
                 Operation::Clear { .. } => call.write = Some(Write::of_all(&self.marks)),
+                Operation::Publish { key, message, .. } => {
+                    if let Some(mail) = self.mail() {
+                        mail.deliver(key, message.text(b""), message.sharded, false);
+                    }
+                }
+                // What this process notes it knows, should the server go away.
+                Operation::Presence { key, user, status, ms } if !user.is_empty() => {
+                    let now = self.clock.micros();
+                    self.local.lock().store.messages.note(key, user, status, *ms, now);
+                }
                 Operation::Command { args } => call.write = self.announce_raw(&[args]),
                 Operation::Pipeline { commands } => {
                     let commands: Vec<_> = commands.iter().collect();

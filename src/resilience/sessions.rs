@@ -35,7 +35,7 @@ impl Local {
                 }
                 Ok(degraded(answer))
             }
-            Deed::Move { stamp, to, .. } => {
+            Deed::Move { stamp, to, grace_ms } => {
                 let new = SessionKeys::renamed(key, to);
                 let known = self.store.sessions.peek(key).map(Delta::of).unwrap_or_default();
                 if !self.journal.has_room_for_session(&new, &known) {
@@ -43,7 +43,8 @@ impl Local {
                 }
                 let answer = apply(self).map_err(|error| error.applied(applied))?;
                 if let Some(session) = done(&answer) {
-                    self.journal.move_session(key, &new, *stamp, Delta::of(session));
+                    let delta = Delta { lead_ms: *grace_ms, ..Delta::of(session) };
+                    self.journal.move_session(key, &new, *stamp, delta);
                 }
                 Ok(degraded(answer))
             }
@@ -56,8 +57,19 @@ impl Local {
             Deed::EndAll { stamp, keep, absolute_ms } => {
                 let answer = apply(self);
                 let (absolute_ms, keep) = (*absolute_ms, keep.clone());
+                let keep_of = keep.clone();
                 let wish = Wish::EndAll(EndAll { absolute_ms, keep, others: None });
-                self.journal.end_session(Intent { key: key.clone(), stamp: *stamp, wish });
+                // What others have made until now may say that it was born so much later.
+                let stamp = moment.invalidation(*stamp);
+                self.journal.end_session(Intent { key: key.clone(), stamp, wish });
+                // The one that stays is made anew where the server has lost it; what ended it counts for more.
+                let kept = keep_of.and_then(|tail| SessionKeys::beside(key, &tail));
+                if let Some(kept) = kept
+                    && let Some(session) = self.store.sessions.peek(&kept)
+                {
+                    let delta = Delta::of(session);
+                    self.journal.change_session(&kept, stamp, delta);
+                }
                 answer
             }
             Deed::Read => apply(self).map(degraded),

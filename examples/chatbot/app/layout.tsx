@@ -10,6 +10,7 @@ import './styles/page.css'
 import './styles/turn.css'
 import './styles/markdown.css'
 import './styles/composer.css'
+import './styles/people.css'
 
 export const metadata: Metadata = {
   title: 'Holdfast chat',

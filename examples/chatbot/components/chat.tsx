@@ -4,16 +4,31 @@
 
 import { useEffect, useRef } from 'react'
 
+import type { Visitor } from '@/lib/session/visitor'
+
+import { Account } from './account'
 import { Composer } from './composer'
 import { AnchorIcon, NewIcon } from './icons'
+import { People, typingText } from './people'
 import { StatusPill } from './status-pill'
 import { TurnView } from './turn'
 import { useChat } from './use-chat'
+import { useRoom } from './use-room'
+import { useVisitor } from './use-visitor'
 import { Welcome } from './welcome'
 
-export function Chat() {
+export function Chat({ visitor: first }: { visitor: Visitor }) {
   const { turns, busy, ask, stop, clear } = useChat()
+  const account = useVisitor(first)
+  const { visitor, refresh } = account
+  const room = useRoom(`${visitor.user ?? ''}/${visitor.name ?? ''}`)
   const main = useNewestInView(turns.length)
+  const begin = () => {
+    clear()
+    // What was asked meanwhile is in the session.
+    void refresh()
+  }
+
   return (
     <div className="page">
       <header className="head">
@@ -23,15 +38,17 @@ export function Chat() {
           <span className="kind">chat</span>
         </div>
         <div className="head-right">
+          <People room={room} visitor={visitor} />
           <StatusPill />
-          <button type="button" className="new" onClick={clear} disabled={turns.length === 0} aria-label="New chat" title="New chat"><NewIcon /></button>
+          <Account {...account} />
+          <button type="button" className="new" onClick={begin} disabled={turns.length === 0} aria-label="New chat" title="New chat"><NewIcon /></button>
         </div>
       </header>
       <main ref={main} className="main" aria-live="polite">
-        {turns.length === 0 && <Welcome onAsk={ask} />}
+        {turns.length === 0 && <Welcome visitor={visitor} onAsk={ask} />}
         {turns.map((turn) => <TurnView key={turn.id} turn={turn} busy={busy} onAgain={ask} />)}
       </main>
-      <Composer busy={busy} onAsk={ask} onStop={stop} />
+      <Composer busy={busy} typing={typingText(room)} onAsk={ask} onStop={stop} onText={room.wrote} />
     </div>
   )
 }

@@ -8,12 +8,16 @@ import { SendIcon, StopIcon } from './icons'
 
 interface ComposerProps {
   busy: boolean
+  /** Who types in other windows. */
+  typing: string | null
   onAsk(question: string): void
   onStop(): void
+  /** Told of every change of what is written. */
+  onText(text: string): void
 }
 
 /** Enter sends the question, Shift and Enter begin a new line. */
-export function Composer({ busy, onAsk, onStop }: ComposerProps) {
+export function Composer({ busy, typing, onAsk, onStop, onText }: ComposerProps) {
   const [text, setText] = useState('')
   const field = useRef<HTMLTextAreaElement>(null)
 
@@ -29,10 +33,15 @@ export function Composer({ busy, onAsk, onStop }: ComposerProps) {
     area.style.height = `${area.scrollHeight}px`
   }, [text])
 
+  const write = (next: string) => {
+    setText(next)
+    onText(next)
+  }
+
   const send = () => {
     if (busy || text.trim() === '') return
     onAsk(text)
-    setText('')
+    write('')
   }
 
   const submit = (event: FormEvent) => {
@@ -58,7 +67,7 @@ export function Composer({ busy, onAsk, onStop }: ComposerProps) {
           placeholder="Ask about Holdfast"
           aria-label="Your question"
           data-testid="question"
-          onChange={(event) => setText(event.target.value)}
+          onChange={(event) => write(event.target.value)}
           onKeyDown={press}
         />
         {busy ? (
@@ -67,7 +76,9 @@ export function Composer({ busy, onAsk, onStop }: ComposerProps) {
           <button type="submit" className="send" aria-label="Ask" disabled={text.trim() === ''}><SendIcon /></button>
         )}
       </div>
-      <p className="composer-hint">Answers are cached by question and model for a day.</p>
+      <p className="composer-hint" role="status" data-testid="hint">
+        {typing === null ? 'Answers are cached by question and model for a day.' : <span className="typing">{typing}</span>}
+      </p>
     </form>
   )
 }

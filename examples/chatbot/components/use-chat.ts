@@ -6,6 +6,7 @@ import { useCallback, useRef, useState } from 'react'
 
 import type { AnswerSource, ChatEvent, ChatMessage, Citation } from '@/lib/chat/events'
 import { readEvents } from '@/lib/chat/read-events'
+import { refusalOf } from '@/lib/chat/refusal'
 
 export type TurnState = 'waiting' | 'streaming' | 'done' | 'stopped' | 'failed'
 
@@ -79,8 +80,7 @@ async function post(messages: ChatMessage[], signal: AbortSignal): Promise<Reada
     signal,
   })
   if (response.ok && response.body !== null) return response.body
-  const told = (await response.json().catch(() => ({}))) as { error?: string }
-  throw new Refused(told.error ?? `The app answered with status ${response.status}.`)
+  throw new Refused(await refusalOf(response))
 }
 
 function follow(turn: Turn, event: ChatEvent): Turn {

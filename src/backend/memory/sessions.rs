@@ -18,6 +18,8 @@ use crate::base::stamp::{Stamp, Stamps};
 
 /// What a session costs beside its parts: its places in the order of use, of ends, and of its user's.
 const SEAT: usize = 800;
+/// Over so many shards sessions are spread on a server.
+const SHARDS: u64 = 64;
 /// What is not needed longer than this is let go of in one go, so that nobody waits for it.
 const STEP: usize = 64;
 
@@ -51,6 +53,8 @@ pub struct Sessions {
     users: HashMap<Bytes, BTreeSet<Bytes>>,
     /// By the lists of all users and all guests.
     lists: HashMap<Bytes, BTreeSet<Bytes>>,
+    /// How many guests there are, by what the keys of their family begin with.
+    guests: HashMap<Bytes, usize>,
     /// Those that end first, first. Copies among them may end later than here.
     ends: BTreeSet<(u64, Bytes)>,
     bytes: usize,
@@ -64,6 +68,7 @@ impl Sessions {
             own: HashMap::new(),
             users: HashMap::new(),
             lists: HashMap::new(),
+            guests: HashMap::new(),
             ends: BTreeSet::new(),
             bytes: 0,
             limit,
@@ -263,8 +268,14 @@ impl Sessions {
 
     /// Ends it; where another took its place, that is told.
     fn end(&mut self, key: &Bytes, moment: &Moment<'_>) -> Outcome {
-        let Some(seat) = self.remove(key) else { return Outcome::Absent };
         let now = moment.stamps.server_micros();
+        // Who comes when the old id leads nowhere any more has nothing to end.
+        if let Some(Seat { body: Body::Moved(_, until), .. }) = self.seat(key)
+            && moment.settled(*until) <= now
+        {
+            return Outcome::Absent;
+        }
+        let Some(seat) = self.remove(key) else { return Outcome::Absent };
         match seat.body {
             Body::Live(session) if moment.settled(seat.ends) > now => {
                 Outcome::Done(Box::new(session))
@@ -371,17 +382,19 @@ impl Sessions {
 
     /// One guest less of the shard where there are as many as may be. False: all of them wait for the server.
     fn make_room_for_guest(&mut self, key: &Bytes, most: u64, alone: bool) -> bool {
-        let Some(list) = SessionKeys::of(key).map(|keys| keys.all) else { return true };
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        while self.lists.get(&list).map_or(0, BTreeSet::len) >= most {
-            if !self.drop_guest(Some((&list, alone)), None) {
+        // The bound is that of a shard; here all of them count together.
+        let most = usize::try_from(most.saturating_mul(SHARDS)).unwrap_or(usize::MAX);
+        let family = SessionKeys::family(key);
+        while self.guests.get(family).copied().unwrap_or(0) >= most {
+            let family = Bytes::copy_from_slice(family);
+            if !self.drop_guest(Some((&family, alone)), None) {
                 return false;
             }
         }
         true
     }
 
-    /// Lets go of the guest that ends first, of a list or of all; of those that wait for a server none. False: there is
+    /// Lets go of the guest that ends first, of a family or of all; of those that wait for a server none. False: there is
     /// none.
     fn drop_guest(&mut self, of: Option<(&Bytes, bool)>, but: Option<&Bytes>) -> bool {
         let alone = of.is_some_and(|(_, alone)| alone);
@@ -390,17 +403,12 @@ impl Sessions {
                 && (!alone || self.copies.contains(key))
                 && matches!(self.seat(key), Some(Seat { body: Body::Live(_), .. }))
         };
-        let found = match of {
-            Some((list, _)) => {
-                let all = self.lists.get(list).into_iter().flatten();
-                let all = all.filter(|key| may_go(key));
-                all.min_by_key(|key| self.seat(key).map_or(0, |seat| seat.ends)).cloned()
-            }
-            None => {
-                let mut all = self.ends.iter().map(|(_, key)| key).filter(|key| is_guest(key));
-                all.find(|key| may_go(key)).cloned()
-            }
+        let family = of.map(|(family, _)| family);
+        let is_one = |key: &Bytes| {
+            is_guest(key) && family.is_none_or(|family| SessionKeys::family(key) == family)
         };
+        let mut all = self.ends.iter().map(|(_, key)| key).filter(|key| is_one(key));
+        let found = all.find(|key| may_go(key)).cloned();
         found.is_some_and(|key| self.remove(&key).is_some())
     }
 
@@ -449,9 +457,10 @@ impl Sessions {
             && let Some(keys) = SessionKeys::of(&key)
         {
             self.lists.entry(keys.all).or_default().insert(key.clone());
-            if !is_guest(&key)
-                && let Some(user) = part_of(&key)
-            {
+            if is_guest(&key) {
+                let family = Bytes::copy_from_slice(SessionKeys::family(&key));
+                *self.guests.entry(family).or_default() += 1;
+            } else if let Some(user) = part_of(&key) {
                 self.users.entry(user).or_default().insert(key.clone());
             }
         }
@@ -469,6 +478,11 @@ impl Sessions {
             && let Some(keys) = SessionKeys::of(&key)
         {
             take_off(&mut self.lists, &keys.all, &key);
+            if is_guest(&key)
+                && let Some(count) = self.guests.get_mut(SessionKeys::family(&key))
+            {
+                *count -= 1;
+            }
             if let Some(user) = part_of(&key) {
                 take_off(&mut self.users, &user, &key);
             }

@@ -13,6 +13,7 @@ use super::state::State;
 use super::wire;
 use crate::backend::intent::{Intent, Outcome};
 use crate::backend::rate::{Outcome as Taken, Told, Verb};
+use crate::backend::session::Deed;
 use crate::backend::{Call, Meta, Operation, Reply, settle_all};
 use crate::base::error::{Applied, Error, ErrorKind, Result};
 use crate::base::stamp::Stamp;
@@ -73,6 +74,7 @@ impl Hub {
         // What a call of the script of limits said of the keys that share it.
         let mut said = None;
         let mut charged = false;
+        let keeper = self.shared.keeper().filter(|_| self.state == State::Resyncing);
         let mut values = values.into_iter();
         for item in items {
             match item {
@@ -118,6 +120,15 @@ impl Hub {
                             }
                             None => {}
                         }
+                    }
+                    // What goes before it was refused meanwhile: the server does not know better.
+                    let behind =
+                        keeper.as_ref().zip(call.operation.key()).is_some_and(|(keeper, key)| {
+                            reads(&call.operation) && keeper.answers_itself(key, true)
+                        });
+                    if behind {
+                        owed.push(call);
+                        continue;
                     }
                     if !refused {
                         landing.overtaken(&call);
@@ -331,6 +342,15 @@ impl Hub {
         let denied = is_change && error.kind == ErrorKind::Auth;
         let error = if denied { failure::maybe_applied(error) } else { error };
         out.answers.push((call, Err(error)));
+    }
+}
+
+/// Whether it tells what a key holds, and changes nothing.
+fn reads(operation: &Operation) -> bool {
+    match operation {
+        Operation::Get { .. } | Operation::Exists { .. } => true,
+        Operation::Session { ask, .. } => ask.deed == Deed::Read,
+        _ => false,
     }
 }
 

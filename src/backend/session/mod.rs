@@ -47,8 +47,10 @@ pub struct Delta {
     pub seen: Option<Stamp>,
     /// The version behind which it stands then.
     pub behind: u64,
-    /// The last part of the key that it had before, where the server may know it under that.
-    pub from: Option<Bytes>,
+    /// The last parts of the keys that it had before: the server may know it under the first.
+    pub from: Vec<Bytes>,
+    /// For so many ms these lead to it.
+    pub lead_ms: u64,
     pub fields: Fields,
 }
 
@@ -211,7 +213,10 @@ impl Delta {
         self.born = self.born.or(other.born);
         self.seen = self.seen.max(other.seen);
         self.behind = self.behind.max(other.behind);
-        self.from = self.from.take().or(other.from);
+        if self.from.is_empty() {
+            self.from = other.from;
+        }
+        self.lead_ms = self.lead_ms.max(other.lead_ms);
         merge(&mut self.fields, other.fields);
     }
 
@@ -220,7 +225,8 @@ impl Delta {
         Self {
             head: Some(session.head.clone()),
             behind: session.version,
-            from: None,
+            from: Vec::new(),
+            lead_ms: 0,
             born: Some(session.born),
             seen: Some(session.seen),
             fields: session.fields.clone(),
@@ -251,7 +257,7 @@ impl Session {
     }
 
     pub fn apply(&mut self, delta: Delta) {
-        let Delta { head: _, born: _, from: _, behind, seen, fields } = delta;
+        let Delta { behind, seen, fields, .. } = delta;
         self.seen = seen.map_or(self.seen, |seen| seen.max(self.seen));
         self.version = self.version.max(behind) + u64::from(!fields.is_empty());
         merge(&mut self.fields, fields);

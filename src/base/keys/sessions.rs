@@ -88,6 +88,11 @@ impl SessionKeys {
         session.get(..session.len().saturating_sub(TAIL)).unwrap_or_default()
     }
 
+    /// What the keys of all of a family begin with.
+    pub fn family(session: &[u8]) -> &[u8] {
+        session.get(..session.len().saturating_sub(TAIL + 6)).unwrap_or_default()
+    }
+
     /// The last part of a session's key.
     pub fn tail(session: &Bytes) -> Bytes {
         session.slice(session.len().saturating_sub(TAIL)..)

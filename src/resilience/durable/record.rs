@@ -536,9 +536,9 @@ mod tests {
         let fields = Fields::from([(":a".into(), field(Some("{}"))), (":b".into(), field(None))]);
         let user = Bytes::from_static(b"ann");
         let head = Some(Head { user, created: stamp(2), absolute_ms: 9 });
-        let from = Some(Bytes::from_static(b"u.h"));
+        let from = vec![Bytes::from_static(b"u.h"), Bytes::from_static(b"u.i")];
         let (born, seen) = (Some(stamp(2)), Some(stamp(4)));
-        let whole = Delta { head, born, seen, behind: 3, from, fields };
+        let whole = Delta { head, born, seen, behind: 3, from, lead_ms: 5, fields };
         let touch = Delta { seen: Some(stamp(5)), ..Delta::default() };
         let end_all = |keep: Option<&'static str>, others| {
             Wish::EndAll(EndAll { absolute_ms: 5, keep: keep.map(Bytes::from), others })

@@ -9,7 +9,7 @@ use crate::base::stamp::Stamp;
 const HEAD: u8 = 1;
 
 pub fn put(out: &mut Vec<u8>, delta: &Delta) {
-    let Delta { head, born, seen, behind, from, fields } = delta;
+    let Delta { head, born, seen, behind, from, lead_ms, fields } = delta;
     match head {
         Some(Head { user, created, absolute_ms }) => {
             out.put_u8(HEAD);
@@ -23,7 +23,9 @@ pub fn put(out: &mut Vec<u8>, delta: &Delta) {
     put_stamp(out, born.unwrap_or_default());
     put_stamp(out, seen.unwrap_or_default());
     out.put_u64_le(*behind);
-    put_text(out, from.as_deref().unwrap_or_default());
+    out.put_u64_le(*lead_ms);
+    out.put_u8(u8::try_from(from.len()).unwrap_or(u8::MAX));
+    from.iter().take(usize::from(u8::MAX)).for_each(|name| put_text(out, name));
     for (name, Field { stamp, value }) in fields {
         put_text(out, name);
         put_stamp(out, *stamp);
@@ -45,7 +47,9 @@ pub fn get(body: &mut Bytes) -> Option<Delta> {
         || get_stamp(body).map(|stamp| Some(stamp).filter(|&stamp| stamp != Stamp::default()));
     let (born, seen) = (moment()?, moment()?);
     let behind = body.try_get_u64_le().ok()?;
-    let from = Some(get_text(body)?).filter(|from| !from.is_empty());
+    let lead_ms = body.try_get_u64_le().ok()?;
+    let names = body.try_get_u8().ok()?;
+    let from = (0..names).map(|_| get_text(body)).collect::<Option<Vec<Bytes>>>()?;
     let mut fields = Fields::new();
     while body.has_remaining() {
         let (name, stamp) = (get_text(body)?, get_stamp(body)?);
@@ -53,5 +57,5 @@ pub fn get(body: &mut Bytes) -> Option<Delta> {
         let value = Some(get_text(body)?).filter(|_| is_set);
         fields.insert(name, Field { stamp, value });
     }
-    Some(Delta { head, born, seen, behind, from, fields })
+    Some(Delta { head, born, seen, behind, from, lead_ms, fields })
 }

@@ -28,11 +28,11 @@ impl Journal {
     /// Takes it that a session has another key: what waits for it waits there, and the server is told of both.
     pub fn move_session(&mut self, old: &Bytes, new: &Bytes, stamp: Stamp, delta: Delta) {
         let waiting = self.sessions.pop(old);
-        let from = match &waiting {
+        let mut from = match &waiting {
             Some(Intent { wish: Wish::Session(delta), .. }) => delta.from.clone(),
-            _ => None,
+            _ => Vec::new(),
         };
-        let from = from.or_else(|| Some(SessionKeys::tail(old)));
+        from.push(SessionKeys::tail(old));
         if let Some(waiting) = waiting {
             self.unweigh(&waiting);
             self.write(|| Record::Settled { key: old, stamp: waiting.stamp });
@@ -44,7 +44,7 @@ impl Journal {
     pub fn end_session(&mut self, intent: Intent) {
         // The server may know it under another key.
         if let Some(Intent { wish: Wish::Session(delta), .. }) = self.sessions.peek(&intent.key)
-            && let Some(from) = &delta.from
+            && let Some(from) = delta.from.first()
         {
             let key = SessionKeys::renamed(&intent.key, from);
             self.end_session(Intent { key, ..intent.clone() });

@@ -10,7 +10,7 @@ import { until } from './until.mjs'
 const folder = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
 /** Settings of whoever runs the tests must not reach the app. */
-const foreign = Object.keys(process.env).filter((name) => /^(REDIS|MODEL|LOCAL_MODEL|USE_REDIS|NEXT|NODE_ENV)/.test(name))
+const foreign = Object.keys(process.env).filter((name) => /^(REDIS|MODEL|LOCAL_MODEL|QUESTIONS|USE_REDIS|NEXT|NODE_ENV)/.test(name))
 
 /** `next start`, answering: { address, output(), stop() }. `env` is all that the app is told. */
 export async function startApp(env, port) {
@@ -18,7 +18,7 @@ export async function startApp(env, port) {
   const next = join(folder, 'node_modules', 'next', 'dist', 'bin', 'next')
   const server = start(process.execPath, [next, 'start', '--hostname', '127.0.0.1', '--port', String(at)], {
     cwd: folder,
-    env: { ...Object.fromEntries(foreign.map((name) => [name, undefined])), NEXT_TELEMETRY_DISABLED: '1', ...env },
+    env: { ...Object.fromEntries(foreign.map((name) => [name, undefined])), NEXT_TELEMETRY_DISABLED: '1', QUESTIONS_PER_MINUTE: '100000', ...env },
   })
   const address = `http://127.0.0.1:${at}`
   try {

@@ -19,9 +19,14 @@ end
 local key, name = KEYS[1], ARGV[1]
 local is
 for _ = 1, 64 do
-  is = redis.call('HMGET', key, 'v', 'c', 'a', 'b', 'x', 't')
+  is = redis.call('HMGET', key, 'v', 'c', 'a', 'b', 'x', 't', 'g')
   if is[5] or not is[6] then
     break
+  end
+  -- Who comes when the old id leads nowhere any more has nothing to end; what comes late was said in time.
+  local leads = not live or tonumber(is[7]) > now
+  if not leads then
+    return answer(0)
   end
   redis.call('HDEL', key, 't', 'g')
   note(key)

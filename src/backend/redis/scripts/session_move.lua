@@ -35,7 +35,10 @@ local grace = tonumber(ARGV[3]) * 1000
 redis.call('HSET', KEYS[1], 't', ARGV[2], 'g', string.format('%.0f', now + grace))
 -- For as long as it could have lived under the old one, it is known where it is.
 local ends = tonumber(is[4]) > 0 and (tonumber(is[3]) - now) / 1000 + tonumber(is[4]) or left
-redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.max(ends, left, 1)))
+redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.max(ends, 1)))
+if ends < left then
+  redis.call('PEXPIRE', KEYS[2], string.format('%.0f', math.max(ends, 1)))
+end
 for _, key in ipairs({KEYS[3], KEYS[5]}) do
   local score = redis.call('ZSCORE', key, ARGV[1])
   redis.call('ZREM', key, ARGV[1])

@@ -4,8 +4,9 @@
 -- ARGV: 1 the session's name in the lists, 2 live | replay, 3 the version that it must have ('' = any), 4 born, 5 used
 --       ('' = as it is; live: any other = now), 6 created, 7 absolute lifetime in ms ('' = it must be there),
 --       8 user, 9 how many are kept in the list (0 = all), 10 the version behind which it stands then, 11 what
---       the keys of sessions begin with: behind it stand the names in the lists, 12 replay: name
---       of the one whose place it takes, or '', then for each field: name, microseconds and process of its
+--       the keys of sessions begin with: behind it stand the names in the lists, 12 replay: the
+--       names that it had before, the server may know it under the first, 13 for how many ms these lead to it, then for
+--       each field: name, microseconds and process of its
 --       stamp, kept (1 | 0 = removed), value. Moments are microseconds of this server's clock.
 -- Returns: live: {1, names beyond those that are kept, fields and values of the hash} done, {0} it is not there,
 --          {2, {}, fields and values} it has another version, {3, name} another took its place; replay: 1 done, 0 it is
@@ -50,7 +51,8 @@ if is[7] then
 end
 if not is[1] and not live and ARGV[12] ~= '' then
   -- It has another id than the server knows. If it was ended under the old one, it is ended.
-  local from, was = ARGV[12]
+  local first = string.match(ARGV[12], '^%S+')
+  local from, was = first
   for _ = 1, 64 do
     was = redis.call('HMGET', ARGV[11] .. from, 'v', 'x', 't', 'c', 'a')
     if was[2] or not was[3] then
@@ -61,34 +63,35 @@ if not is[1] and not live and ARGV[12] ~= '' then
   if was[2] then
     return answer(0)
   end
+  -- For as long as it can live, it is known where it is: whoever ends it under an old id ends it.
+  local ends = tonumber(ARGV[7]) or 0
   if was[1] then
     local left = redis.call('PTTL', ARGV[11] .. from)
-    local ends = tonumber(was[5]) > 0 and (tonumber(was[4]) - now) / 1000 + tonumber(was[5]) or left
-    local lead, to = name, from
-    if from == ARGV[12] then
+    ends = tonumber(was[5]) > 0 and (tonumber(was[4]) - now) / 1000 + tonumber(was[5]) or left
+    if from == first then
       redis.call('RENAME', ARGV[11] .. from, key)
       for _, list in ipairs({KEYS[2], KEYS[4]}) do
         redis.call('ZREM', list, from)
       end
-      lead, to = from, name
-      redis.call('HSET', ARGV[11] .. lead, 't', to, 'g', '0')
       -- Where it was the one that stayed when all others were ended, it is so still.
       local moments = KEYS[3] and redis.call('GET', KEYS[3]) or ''
       local last, other, stays = string.match(moments, '^(%d+) (%d+) (.+)$')
-      if stays == lead then
-        redis.call('SET', KEYS[3], last .. ' ' .. other .. ' ' .. to, 'KEEPTTL')
+      if stays == from then
+        redis.call('SET', KEYS[3], last .. ' ' .. other .. ' ' .. name, 'KEEPTTL')
       end
     else
       -- Somebody else gave it another id as well: both lead to it.
-      redis.call('HSET', key, 't', to, 'g', '9007199254740991')
-      key, name = ARGV[11] .. to, to
+      redis.call('HSET', key, 't', from, 'g', '9007199254740991')
+      redis.call('PEXPIRE', key, string.format('%.0f', math.max(ends, left, 1)))
+      key, name = ARGV[11] .. from, from
     end
-    redis.call('PEXPIRE', ARGV[11] .. lead, string.format('%.0f', math.max(ends, left, 1)))
     is = redis.call('HMGET', key, 'v', 'b', 's', 'c', 'a')
-  else
-    -- Whoever ends it under the old one ends it.
-    redis.call('HSET', ARGV[11] .. from, 't', name, 'g', '0')
-    redis.call('PEXPIRE', ARGV[11] .. from, math.max(tonumber(ARGV[7]) or 0, 1))
+  end
+  for old in string.gmatch(ARGV[12], '%S+') do
+    if old ~= name and redis.call('EXISTS', ARGV[11] .. old) == 0 then
+      redis.call('HSET', ARGV[11] .. old, 't', name, 'g', text(now + tonumber(ARGV[13]) * 1000))
+      redis.call('PEXPIRE', ARGV[11] .. old, string.format('%.0f', math.max(ends, 1)))
+    end
   end
 end
 local begins = not is[1]
@@ -126,8 +129,8 @@ if KEYS[3] then
 end
 if ARGV[3] ~= '' and ARGV[3] ~= is[1] then
   -- Sent twice, it has been carried out already.
-  local mine = #ARGV > 12
-  for at = 13, #ARGV, 5 do
+  local mine = #ARGV > 13
+  for at = 14, #ARGV, 5 do
     local known = redis.call('HGET', key, ARGV[at])
     local stamp = ARGV[at + 1] .. '.' .. ARGV[at + 2]
     mine = mine and known and string.match(known, '^%d+%.%d+') == stamp
@@ -135,7 +138,7 @@ if ARGV[3] ~= '' and ARGV[3] ~= is[1] then
   return answer(mine and 1 or 2)
 end
 local changed = begins
-for at = 13, #ARGV, 5 do
+for at = 14, #ARGV, 5 do
   local micros, process = tonumber(ARGV[at + 1]), ARGV[at + 2]
   local known = redis.call('HGET', key, ARGV[at])
   local newer = false

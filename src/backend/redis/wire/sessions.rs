@@ -93,7 +93,7 @@ impl Wire {
         cmd.arg(head.map(|head| head.absolute_ms.to_string()).unwrap_or_default());
         cmd.arg(head.map(|head| head.user.as_ref()).unwrap_or_default()).arg(most);
         cmd.arg(delta.behind).arg(SessionKeys::base(key));
-        cmd.arg(delta.from.as_deref().unwrap_or_default());
+        cmd.arg(delta.from.join(&b' ')).arg(delta.lead_ms);
         for (name, Field { stamp, value }) in &delta.fields {
             let stamp = self.stamps.settle(*stamp);
             cmd.arg(name.as_ref()).arg(stamp.micros).arg(stamp.process);

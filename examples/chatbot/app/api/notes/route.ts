@@ -3,7 +3,8 @@
 //   POST   { key, value, ttl? }    { kept }: false when neither Redis nor memory could take it
 //   DELETE ?key=a                  { deleted }: whether there was something
 
-import { cacheManager, HoldfastError, type Duration } from '@/lib/cache'
+import { cacheManager, type Duration } from '@/lib/cache'
+import { told } from '@/lib/told'
 
 export const dynamic = 'force-dynamic'
 
@@ -32,14 +33,4 @@ export async function DELETE(request: Request): Promise<Response> {
 
 function keyOf(request: Request): string {
   return new URL(request.url).searchParams.get('key') ?? ''
-}
-
-/** Holdfast's errors say what is wrong with the call; that is what the caller should read. */
-async function told(body: () => Promise<Response>): Promise<Response> {
-  try {
-    return await body()
-  } catch (error) {
-    if (!HoldfastError.isInstance(error)) throw error
-    return Response.json({ error: error.message, code: error.code }, { status: error.code === 'E_INVALID' ? 400 : 503 })
-  }
 }

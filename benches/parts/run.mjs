@@ -5,8 +5,11 @@ import { roundsOf } from './parts.mjs'
 
 const LIMIT_MS = 120_000
 
-/** [{ round, part, contender, figures | error }]; `tell` gets a line of progress at a time. */
-export async function runRounds({ parts, rounds, tell }) {
+/**
+ * [{ round, part, contender, figures | error }]; `child` is the script of a contender's process, as `ask` names it,
+ * `program` the server's, and `tell` gets a line of progress at a time.
+ */
+export async function runRounds({ child, program, parts, rounds, tell }) {
   const results = []
   for (let round = 0; round < rounds; round += 1) {
     for (const part of parts) {
@@ -14,7 +17,7 @@ export async function runRounds({ parts, rounds, tell }) {
       if (round >= last) continue
       const { contenders } = part
       for (const contender of contenders.map((_, index) => contenders[(index + round) % contenders.length])) {
-        const outcome = await runOne(part, contender)
+        const outcome = await runOne(child, program, part, contender)
         tell(`round ${round + 1} of ${last}: ${part.id}, ${contender.label}: ${inWords(outcome)}`)
         results.push({ round, part, contender, ...outcome })
       }
@@ -23,11 +26,11 @@ export async function runRounds({ parts, rounds, tell }) {
   return results
 }
 
-async function runOne(part, contender) {
-  const server = contender.redis ? await startRedis() : null
+async function runOne(child, program, part, contender) {
+  const server = contender.redis ? await startRedis(program) : null
   const message = { partId: part.id, contenderId: contender.id, port: server?.port ?? null }
   try {
-    return { figures: await ask('../cache/child.mjs', message, { limitMs: part.limitMs ?? LIMIT_MS }) }
+    return { figures: await ask(child, message, { limitMs: part.limitMs ?? LIMIT_MS }) }
   } catch (error) {
     return { error: error.message }
   } finally {

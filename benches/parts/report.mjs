@@ -1,4 +1,4 @@
-// The tables of each part, and RESULTS-cache.md around them.
+// The tables of each part, and the RESULTS file of a suite around them.
 import { machineInWords, versionsInWords } from '../lib/machine.mjs'
 import { ratioSummary, summary } from '../lib/statistics.mjs'
 import { spread, table } from '../lib/table.mjs'
@@ -6,11 +6,11 @@ import { goalsOf } from './goals.mjs'
 import { comparedIn, roundsOf } from './parts.mjs'
 import { found } from './run.mjs'
 
-export function report({ date, machine, redisVersion, rounds, versions, parts, results }) {
+export function report({ suite, date, machine, redisVersion, rounds, versions, parts, results }) {
   const facts = found(results, rounds)
   const sections = [
-    '# What the cache costs',
-    'Written by `npm run bench:cache -- --write`; do not edit. Every figure is the median of the rounds, with the ' +
+    `# ${suite.title}`,
+    `Written by \`npm run ${suite.command} -- --write\`; do not edit. Every figure is the median of the rounds, with the ` +
       'smallest and the largest in parentheses. All contenders ran in one run, in turns, each in a fresh process per ' +
       'round, on an empty Redis of its own where it needs one.',
     table(['', ''], [
@@ -31,24 +31,14 @@ export function report({ date, machine, redisVersion, rounds, versions, parts, r
     ...failuresOf(results),
     ...parts.flatMap((part) => sectionOf(part, facts)),
     '## What is not the same',
-    NOT_THE_SAME.map((line) => `- ${line}`).join('\n'),
+    suite.notTheSame.map((line) => `- ${line}`).join('\n'),
     '## Again',
-    `\`npm run build\`, then \`npm run bench:cache\`; \`-- --only NAME\` runs one part: ${parts
+    `\`npm run build\`, then \`npm run ${suite.command}\`; \`-- --only NAME\` runs one part: ${suite.parts
       .map(({ id }) => id)
-      .join(', ')}. It needs a redis-server on the PATH.`,
+      .join(', ')}. The Redis server is that on the PATH, or it is fetched.`,
   ]
   return `${sections.join('\n\n')}\n`
 }
-
-const NOT_THE_SAME = [
-  'Redis and the clients share the machine: with few cores, a client that uses more threads takes time from the ' +
-    'server.',
-  'BentoCache, cacheable and cache-manager have their defaults in memory, but for the room that 20,000 entries need. ' +
-    "cacheable's default clones the object that it holds; cache-manager's hands out the object itself, so that it " +
-    'was given text where a parsed hit is measured.',
-  'Holdfast keeps each value in an envelope with its stamp, 28 bytes and what its tags need.',
-  'lru-cache has no tags, no Redis and no promises: it is there as the floor of what a parsed hit can cost.',
-]
 
 function sectionOf(part, facts) {
   const { columns, contenders } = part

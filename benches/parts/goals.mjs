@@ -1,4 +1,4 @@
-// The figures that the cache sets itself, each compared with what this run measured.
+// The figures that a part sets itself, each compared with what this run measured.
 import { ratioSummary, summary } from '../lib/statistics.mjs'
 
 /** [{ text, unit, measured: { median, min, max } | null, verdict }] of a part. */
