@@ -416,110 +416,6 @@ interface PublishOptions {
  */
 type OverflowPolicy = 'drop-oldest' | 'drop-newest' | 'disconnect';
 
-/** What a caller should do about an error; one word per kind. */
-type HoldfastErrorCode = 'E_INVALID' | 'E_UNAVAILABLE' | 'E_TIMEOUT' | 'E_OVERLOADED' | 'E_FULL' | 'E_CONFLICT' | 'E_DATA' | 'E_AUTH' | 'E_UNSUPPORTED' | 'E_CLOSED' | 'E_INTERNAL';
-/** What an error is made of. */
-interface HoldfastErrorFields {
-    code: HoldfastErrorCode;
-    message: string;
-    /** Whether the same call may succeed later. Default: false. */
-    retryable?: boolean;
-    /** Whether a write can have happened although its call failed. Default: 'no'. */
-    applied?: 'no' | 'unknown';
-    /** The public call that failed, such as `cacheManager.set`. Default: ''. */
-    operation?: string;
-    /** The field that is wrong, for `E_INVALID`. */
-    path?: string | undefined;
-    /** The error of each key that failed, of a call about many. */
-    failures?: ReadonlyMap<string, Error>;
-    cause?: unknown;
-}
-/**
- * Every error of this package.
- *
- * | code | what to do |
- * |---|---|
- * | `E_INVALID` | fix the call; `path` names the field |
- * | `E_UNAVAILABLE` | no server answers and memory can't; try again later |
- * | `E_TIMEOUT` | a deadline passed or the call was aborted; read `applied` before trying again |
- * | `E_OVERLOADED` | refused at once, nothing was sent; slow down |
- * | `E_FULL` | no room, in Redis, in memory or on the journal's disk |
- * | `E_CONFLICT` | somebody else was first |
- * | `E_DATA` | what is stored is not what the call expects |
- * | `E_AUTH` | the server refuses this user or password |
- * | `E_UNSUPPORTED` | this server, platform or runtime can't do that |
- * | `E_CLOSED` | the instance was closed before the call |
- * | `E_INTERNAL` | a defect of this package; report it |
- *
- * No secret stands in any of its fields.
- */
-declare class HoldfastError extends Error {
-    /** What kind of failure this is. */
-    readonly code: HoldfastErrorCode;
-    /** Whether the same call may succeed later. */
-    readonly retryable: boolean;
-    /** `'no'`: nothing was written. `'unknown'`: it was sent, and no answer came; or memory has it, and the journal's disk not. */
-    readonly applied: 'no' | 'unknown';
-    /** The public call that failed, such as `cacheManager.set`. */
-    readonly operation: string;
-    /** The field that is wrong, for `E_INVALID`; else undefined. */
-    readonly path?: string;
-    /** The error of each key that failed, of a call about many; else undefined. */
-    readonly failures?: ReadonlyMap<string, Error>;
-    constructor(fields: HoldfastErrorFields);
-    /**
-     * Whether a value is an error of this package, whichever copy of the package made it: with bundlers
-     * and hot reload `instanceof` can be false for a true one.
-     */
-    static isInstance(value: unknown): value is HoldfastError;
-    /** The fields, for logs. The stack is left out. */
-    toJSON(): Record<string, unknown>;
-}
-
-/** A serializer of one's own. Both functions answer at once, never by a promise. */
-interface CustomSerializer {
-    /** What is stored of a value: well-formed text, or bytes. What it throws is the `cause` of an `E_INVALID`. */
-    serialize(value: unknown): string | Uint8Array;
-    /**
-     * The value again: from text where `serialize` made text, from bytes where it made bytes. The bytes are its to
-     * keep. What it throws is the `cause` of an `E_DATA`.
-     */
-    deserialize(data: string | Uint8Array): unknown;
-}
-/**
- * How values are written.
- *
- * - `'json'`: JSON, by its own rules. Every program can read it.
- * - `'structured'`: what structured clone can hold, in V8's own format. Beyond JSON that is Date, Map, Set, BigInt,
- *   RegExp, Error, ArrayBuffer, typed arrays and Buffers, undefined inside a value, NaN, Infinity, -0, holes, and
- *   objects that stand in several places or hold themselves. Functions, symbols, promises, proxies and weak
- *   references are `E_INVALID`.
- *
- *   **An instance of a class comes back as a plain object** with its own enumerable fields: without its methods,
- *   its accessors and what is private. So a `URL` or `Headers` comes back as `{}`. An Error keeps its message, stack
- *   and cause, and its name where that is one of JavaScript's own (AggregateError becomes Error); `code` and other
- *   fields of its own are lost. So are fields that are named by symbols, and the `lastIndex` of a RegExp.
- *
- *   Only Node reads it. A newer Node reads what an older one wrote, but for an Error with a cause that Node 20
- *   wrote: to Node 22 and later that is `E_DATA`. What a newer one wrote can be `E_DATA` to an older one. Objects
- *   may stand in each other 1,000 deep, and an Error must not be among its own causes: V8 can write more than it
- *   can read again.
- * - An object with `serialize` and `deserialize`: one's own.
- */
-type Serializer = 'json' | 'structured' | CustomSerializer;
-
-/** Who answered. */
-type Source = 'redis' | 'near' | 'memory';
-
-/** Whoever takes what comes on a channel. */
-interface Taker {
-    take(text: unknown, channel: string | null): void;
-    /** For so long nobody was told anything, or so many found no room. */
-    missed(ms: number, count: number): void;
-    /** The instance was closed. */
-    closed(): void;
-}
-
 /** Takes a message. What it answers may be a promise: the next message waits for it. */
 type MessageHandler<Data = unknown> = (message: PubSubMessage<Data>) => unknown;
 /** What a subscription may have missed. */
@@ -549,7 +445,7 @@ interface SubscriptionStats {
     dropped: number;
     queued: number;
 }
-declare class Subscription<Data = unknown> implements Taker, AsyncIterable<PubSubMessage<Data>> {
+declare class Subscription<Data = unknown> implements AsyncIterable<PubSubMessage<Data>> {
     private readonly channels;
     /** As it was asked for. */
     readonly channel: string;
@@ -582,6 +478,8 @@ declare class Subscription<Data = unknown> implements Taker, AsyncIterable<PubSu
     [Symbol.asyncIterator](): AsyncIterator<PubSubMessage<Data>, undefined>;
     [Symbol.asyncDispose](): Promise<void>;
     private accept;
+    /** It comes behind those that are read now. What finds no room is read again. */
+    private hold;
     /** One of a persistent channel, in its place. */
     private hand;
     private seen;
@@ -674,7 +572,7 @@ declare class PubSubManager {
      * marked late; so many wait, and then the oldest go. True: it was taken.
      */
     publish(channel: string, data: unknown, options?: PublishOptions): Promise<boolean>;
-    /** What a channel keeps of its persistent messages, the newest first. */
+    /** What a channel keeps of its persistent messages, the newest first; at most `limit`. Default: 50. */
     getPersistentMessages<Data = unknown>(channel: string, limit?: number): Promise<PubSubMessage<Data>[]>;
     /** How channels stand in this process: one, or all that have subscribers or were published to. */
     getChannelStats(channel?: string): ChannelStats[];
@@ -693,6 +591,7 @@ declare class PubSubManager {
     private presence;
     private read;
     private topicOf;
+    private isAlone;
     private count;
     private note;
     private forget;
@@ -1053,6 +952,101 @@ declare const redisClient: RedisClient;
 declare const isRedisAvailable: () => boolean;
 /** How the server is. Never rejects. */
 declare const getRedisHealth: () => Promise<RedisHealth>;
+
+/** What a caller should do about an error; one word per kind. */
+type HoldfastErrorCode = 'E_INVALID' | 'E_UNAVAILABLE' | 'E_TIMEOUT' | 'E_OVERLOADED' | 'E_FULL' | 'E_CONFLICT' | 'E_DATA' | 'E_AUTH' | 'E_UNSUPPORTED' | 'E_CLOSED' | 'E_INTERNAL';
+/** What an error is made of. */
+interface HoldfastErrorFields {
+    code: HoldfastErrorCode;
+    message: string;
+    /** Whether the same call may succeed later. Default: false. */
+    retryable?: boolean;
+    /** Whether a write can have happened although its call failed. Default: 'no'. */
+    applied?: 'no' | 'unknown';
+    /** The public call that failed, such as `cacheManager.set`. Default: ''. */
+    operation?: string;
+    /** The field that is wrong, for `E_INVALID`. */
+    path?: string | undefined;
+    /** The error of each key that failed, of a call about many. */
+    failures?: ReadonlyMap<string, Error>;
+    cause?: unknown;
+}
+/**
+ * Every error of this package.
+ *
+ * | code | what to do |
+ * |---|---|
+ * | `E_INVALID` | fix the call; `path` names the field |
+ * | `E_UNAVAILABLE` | no server answers and memory can't; try again later |
+ * | `E_TIMEOUT` | a deadline passed or the call was aborted; read `applied` before trying again |
+ * | `E_OVERLOADED` | refused at once, nothing was sent; slow down |
+ * | `E_FULL` | no room, in Redis, in memory or on the journal's disk |
+ * | `E_CONFLICT` | somebody else was first |
+ * | `E_DATA` | what is stored is not what the call expects |
+ * | `E_AUTH` | the server refuses this user or password |
+ * | `E_UNSUPPORTED` | this server, platform or runtime can't do that |
+ * | `E_CLOSED` | the instance was closed before the call |
+ * | `E_INTERNAL` | a defect of this package; report it |
+ *
+ * No secret stands in any of its fields.
+ */
+declare class HoldfastError extends Error {
+    /** What kind of failure this is. */
+    readonly code: HoldfastErrorCode;
+    /** Whether the same call may succeed later. */
+    readonly retryable: boolean;
+    /** `'no'`: nothing was written. `'unknown'`: it was sent, and no answer came; or memory has it, and the journal's disk not. */
+    readonly applied: 'no' | 'unknown';
+    /** The public call that failed, such as `cacheManager.set`. */
+    readonly operation: string;
+    /** The field that is wrong, for `E_INVALID`; else undefined. */
+    readonly path?: string;
+    /** The error of each key that failed, of a call about many; else undefined. */
+    readonly failures?: ReadonlyMap<string, Error>;
+    constructor(fields: HoldfastErrorFields);
+    /**
+     * Whether a value is an error of this package, whichever copy of the package made it: with bundlers
+     * and hot reload `instanceof` can be false for a true one.
+     */
+    static isInstance(value: unknown): value is HoldfastError;
+    /** The fields, for logs. The stack is left out. */
+    toJSON(): Record<string, unknown>;
+}
+
+/** A serializer of one's own. Both functions answer at once, never by a promise. */
+interface CustomSerializer {
+    /** What is stored of a value: well-formed text, or bytes. What it throws is the `cause` of an `E_INVALID`. */
+    serialize(value: unknown): string | Uint8Array;
+    /**
+     * The value again: from text where `serialize` made text, from bytes where it made bytes. The bytes are its to
+     * keep. What it throws is the `cause` of an `E_DATA`.
+     */
+    deserialize(data: string | Uint8Array): unknown;
+}
+/**
+ * How values are written.
+ *
+ * - `'json'`: JSON, by its own rules. Every program can read it.
+ * - `'structured'`: what structured clone can hold, in V8's own format. Beyond JSON that is Date, Map, Set, BigInt,
+ *   RegExp, Error, ArrayBuffer, typed arrays and Buffers, undefined inside a value, NaN, Infinity, -0, holes, and
+ *   objects that stand in several places or hold themselves. Functions, symbols, promises, proxies and weak
+ *   references are `E_INVALID`.
+ *
+ *   **An instance of a class comes back as a plain object** with its own enumerable fields: without its methods,
+ *   its accessors and what is private. So a `URL` or `Headers` comes back as `{}`. An Error keeps its message, stack
+ *   and cause, and its name where that is one of JavaScript's own (AggregateError becomes Error); `code` and other
+ *   fields of its own are lost. So are fields that are named by symbols, and the `lastIndex` of a RegExp.
+ *
+ *   Only Node reads it. A newer Node reads what an older one wrote, but for an Error with a cause that Node 20
+ *   wrote: to Node 22 and later that is `E_DATA`. What a newer one wrote can be `E_DATA` to an older one. Objects
+ *   may stand in each other 1,000 deep, and an Error must not be among its own causes: V8 can write more than it
+ *   can read again.
+ * - An object with `serialize` and `deserialize`: one's own.
+ */
+type Serializer = 'json' | 'structured' | CustomSerializer;
+
+/** Who answered. */
+type Source = 'redis' | 'near' | 'memory';
 
 /** Options of a cache call. */
 interface CacheOptions {
@@ -1963,15 +1957,21 @@ interface PresenceOptions {
 }
 /** Messages of chat apps. */
 interface RealTime {
-    /** Persistent, for those who come back later. */
+    /** Tells an answer of a model; persistent, for those who come back later. */
     broadcastAIResponse(conversationId: string, response: unknown, userId?: string): Promise<void>;
+    /** Hears the answers of a conversation. */
     subscribeToAIResponses(conversationId: string, handler: MessageHandler<AIResponseEvent>): Promise<Subscription<AIResponseEvent>>;
+    /** Tells whether somebody is typing. Of no use later, so that it does not wait for Redis. */
     broadcastTyping(conversationId: string, userId: string, isTyping: boolean): Promise<void>;
+    /** Hears who is typing in a conversation. */
     subscribeToTyping(conversationId: string, handler: MessageHandler<TypingEvent>): Promise<Subscription<TypingEvent>>;
     /** Tells it, and notes it for `getOnlineUsers`. */
     broadcastPresence(userId: string, status: PresenceStatus, options?: PresenceOptions): Promise<void>;
+    /** Hears whether a user is there. */
     subscribeToPresence(userId: string, handler: MessageHandler<PresenceEvent>): Promise<Subscription<PresenceEvent>>;
+    /** Notifies a user; persistent. */
     broadcastNotification(userId: string, notification: RealTimeNotification): Promise<void>;
+    /** Hears what a user is notified of. */
     subscribeToNotifications(userId: string, handler: MessageHandler<NotificationEvent>): Promise<Subscription<NotificationEvent>>;
     /** Who is there, and has not been silent for longer than said. */
     getOnlineUsers(room?: string): Promise<Present[]>;

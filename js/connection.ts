@@ -137,7 +137,7 @@ export class Connection implements EventReceiver {
 
   /** Lets what is in flight finish, then closes. Everything called from now on gets `E_CLOSED`. */
   async close(): Promise<void> {
-    this.channels.close()
+    if (this.#open !== null) this.channels.close()
     this.isClosed = true
     this.tally.flush()
     const open = this.#open

@@ -27,9 +27,9 @@ describe('the built typings', () => {
   })
 
   it('are caught when an exception has come true', () => {
-    const more = `${typings}\n/** New. */\nexport declare const pubSubManager: { size: number }\n`
+    const more = `${typings}\n/** New. */\nexport declare const redisHealthChecker: { size: number }\n`
     expect(problemsOf(more, table, exceptions)).toContain(
-      '000-IDX-05 pubSubManager: the exception is no longer needed, the typings have it',
+      '000-IDX-05 redisHealthChecker: the exception is no longer needed, the typings have it',
     )
   })
 })

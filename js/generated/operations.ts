@@ -144,7 +144,7 @@ export const OPERATIONS: readonly (readonly [name: string, fields: readonly stri
   ['sessions', ['number', 'text', 'text', 'text', 'number', 'number', 'number', 'number', 'number', 'args']],
   ['listen', ['number', 'number', 'number', 'text']],
   ['publish', ['number', 'number', 'number', 'number', 'number', 'number', 'text', 'value']],
-  ['stream', ['text', 'text', 'number']],
+  ['stream', ['number', 'text', 'text', 'number']],
   ['presence', ['text', 'text', 'text', 'number']],
   ['verdict', []],
   ['reconnect', []],
@@ -422,15 +422,16 @@ export function encodePublish(to: Outbox, id: number, whole: number, sharded: nu
 }
 
 /** reads what a channel keeps. */
-export function encodeStream(to: Outbox, id: number, channel: string, after: string, count: number): void {
-  const at = to.reserve(5)
+export function encodeStream(to: Outbox, id: number, whole: number, channel: string, after: string, count: number): void {
+  const at = to.reserve(6)
   const meta = to.meta
   meta[at] = OPCODE_STREAM
   meta[at + 1] = id
-  meta[at + 2] = channel.length
-  meta[at + 3] = after.length
-  meta[at + 4] = count
-  to.used = at + 5
+  meta[at + 2] = whole
+  meta[at + 3] = channel.length
+  meta[at + 4] = after.length
+  meta[at + 5] = count
+  to.used = at + 6
   to.text += channel + after
 }
 

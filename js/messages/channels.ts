@@ -25,7 +25,8 @@ export interface Topic {
 /** What channels need of their instance. */
 export interface Ground {
   batch(operation: string): Batch
-  look<Answer>(what: string, operation: string, argument: string): Answer
+  /** A question or a switch, after what was called before it. */
+  inspect<Answer>(what: string, argument: string, operation: string): Answer
   readonly isOpen: boolean
   /** Whether it is used has changed. */
   heed(): void
@@ -76,9 +77,7 @@ export class Channels {
     const entry = this.entries.get(keyOf(topic))
     if (entry === undefined || !entry.takers.delete(taker) || entry.takers.size > 0) return
     this.forget(entry)
-    const { kind, whole, name } = topic
-    if (this.ground.isOpen)
-      this.ground.look('unlisten', 'pubSubManager.unsubscribe', JSON.stringify([kind, whole, entry.number, name]))
+    this.unlisten(entry)
   }
 
   take(number: number, channel: string | null, text: unknown): void {
@@ -115,6 +114,7 @@ export class Channels {
     const takers = [...entry.takers]
     entry.takers.clear()
     this.forget(entry)
+    this.unlisten(entry)
     for (const taker of takers) taker.closed()
   }
 
@@ -132,6 +132,12 @@ export class Channels {
     }
     // Whoever waits for it hears of it.
     entry.joined.catch(() => {})
+  }
+
+  /** What was called before is handed over first: it may be the word that is taken back. */
+  private unlisten({ topic: { kind, whole, name }, number }: Entry): void {
+    if (this.ground.isOpen)
+      this.ground.inspect('unlisten', JSON.stringify([kind, whole, number, name]), 'pubSubManager.unsubscribe')
   }
 
   private forget(entry: Entry): void {

@@ -115,8 +115,8 @@ export class PubSubManager {
     this.decided = {
       prefix: prefix ?? null,
       sharded: flag(given['sharded'], 'options.sharded', this.name) ?? false,
-      ofOne: count(given['bufferSize'] ?? environment('REDIS_PUBSUB_BUFFER_SIZE'), 100, 'options.bufferSize', this.name),
-      ofAll: count(given['maxBuffer'] ?? environment('REDIS_PUBSUB_MAX_BUFFER'), 1000, 'options.maxBuffer', this.name),
+      ofOne: bound(given['bufferSize'], 'options.bufferSize', 'REDIS_PUBSUB_BUFFER_SIZE', 100, this.name),
+      ofAll: bound(given['maxBuffer'], 'options.maxBuffer', 'REDIS_PUBSUB_MAX_BUFFER', 1000, this.name),
     }
     return this.decided
   }
@@ -136,17 +136,17 @@ export class PubSubManager {
   ): Promise<Subscription<Data>> {
     const operation = `${this.name}.subscribe`
     const handler = typeof handlerOrOptions === 'function' ? handlerOrOptions : null
-    if (handler === null && handlerOrOptions !== undefined && typeof handlerOrOptions !== 'object')
+    if (handler === null && handlerOrOptions !== undefined && (typeof handlerOrOptions !== 'object' || handlerOrOptions === null))
       throw invalid('handler', `handler is ${describe(handlerOrOptions)}; allowed: a function`, operation)
-    const options = handler === null ? (handlerOrOptions as PubSubOptions | undefined) : maybe
+    const options = (handler === null ? (handlerOrOptions as PubSubOptions | undefined) : undefined) ?? maybe
     const given = named(options ?? {}, 'options', SUBSCRIBE_NAMES, operation)
     const { pattern = false, persistent = false, from, signal, onGap, keepAlive = true } = given as PubSubOptions
     checkChannel(channel, operation)
     for (const name of ['pattern', 'persistent', 'keepAlive', 'buffer']) flag(given[name], `options.${name}`, operation)
     if (pattern && this.decide().sharded)
-      throw invalid('options.pattern', 'options.pattern is true; channels of shards know no patterns', operation)
+      throw invalid('options.pattern', 'options.pattern is true; allowed: false for channels of shards, which know no patterns', operation)
     if (pattern && persistent)
-      throw invalid('options.persistent', 'options.persistent is true; only a channel keeps messages, not a pattern', operation)
+      throw invalid('options.persistent', 'options.persistent is true; allowed: false for a pattern, of which nothing is kept', operation)
     if (from !== undefined && (!persistent || typeof from !== 'string' || placeOf(from) === null))
       throw invalid('options.from', `options.from is ${describe(from)}; allowed: an eventId, with persistent`, operation)
     if (onGap !== undefined && typeof onGap !== 'function')
@@ -154,14 +154,19 @@ export class PubSubManager {
     const onOverflow = given['onOverflow'] ?? 'drop-oldest'
     if (!POLICIES.includes(onOverflow as string))
       throw invalid('options.onOverflow', `options.onOverflow is ${describe(onOverflow)}; allowed: 'drop-oldest', 'drop-newest' or 'disconnect'`, operation)
-    const most = count(given['maxQueue'] ?? given['maxBuffer'], 1000, 'options.maxQueue', operation)
+    const most =
+      given['maxQueue'] === undefined
+        ? count(given['maxBuffer'], 1000, 'options.maxBuffer', operation)
+        : count(given['maxQueue'], 1000, 'options.maxQueue', operation)
     if (signal !== undefined && typeof signal?.addEventListener !== 'function')
       throw invalid('options.signal', `options.signal is ${describe(signal)}; allowed: an AbortSignal`, operation)
     if (signal?.aborted) throw aborted(operation)
     const subscription = new Subscription<Data>(this.connection.channels, this.topicOf(channel, pattern), channel, handler, {
       persistent,
       from: from ?? null,
-      maxQueue: given['buffer'] === false && handler !== null ? 0 : Math.max(most, handler === null ? 1 : 0),
+      prefixLength: (this.decide().prefix ?? this.connection.view(operation).keyPrefix).length,
+      isAlone: () => this.isAlone(operation),
+      maxQueue: Math.max(given['buffer'] === false ? 0 : most, handler === null || persistent ? 1 : 0),
       onOverflow: onOverflow as OverflowPolicy,
       keepAlive,
       read: (after, size) => this.read(channel, after, size, operation),
@@ -187,6 +192,8 @@ export class PubSubManager {
   /** Ends the subscriptions of a channel: all of them, or those of this handler. */
   async unsubscribe(channel: string, handler?: MessageHandler<never>): Promise<void> {
     checkChannel(channel, `${this.name}.unsubscribe`)
+    if (handler !== undefined && typeof handler !== 'function')
+      throw invalid('handler', `handler is ${describe(handler)}; allowed: a function`, `${this.name}.unsubscribe`)
     for (const subscription of [...(this.subscriptions.get(channel) ?? [])])
       if (handler === undefined || subscription.isOf(handler as MessageHandler)) await subscription.unsubscribe()
   }
@@ -217,7 +224,7 @@ export class PubSubManager {
     }
   }
 
-  /** What a channel keeps of its persistent messages, the newest first. */
+  /** What a channel keeps of its persistent messages, the newest first; at most `limit`. Default: 50. */
   async getPersistentMessages<Data = unknown>(channel: string, limit = 50): Promise<PubSubMessage<Data>[]> {
     const operation = `${this.name}.getPersistentMessages`
     checkChannel(channel, operation)
@@ -265,6 +272,7 @@ export class PubSubManager {
   /** Notes for so long that a user is in a room; `null`: no longer. */
   async setPresence(room: string, userId: string, status: string | null, ttl: PublishOptions['ttl'] = 300): Promise<void> {
     const operation = `${this.name}.setPresence`
+    checkText(room, 'room', operation)
     checkText(userId, 'userId', operation)
     if (status !== null) checkText(status, 'status', operation)
     const ms = lifetimeMs(ttl, 300_000, 'ttl', operation)
@@ -291,7 +299,8 @@ export class PubSubManager {
   private async read(channel: string, after: string | null, size: number, operation: string): Promise<PubSubMessage[]> {
     const batch = this.connection.batch(operation)
     const slot = batch.begin(DECODE_RAW, SOFT_NEVER, operation, channel.length)
-    encodeStream(batch.outbox, slot.id, this.topicOf(channel, false).name, after ?? '', size)
+    const { name, whole } = this.topicOf(channel, false)
+    encodeStream(batch.outbox, slot.id, whole ? 1 : 0, name, after ?? '', size)
     const texts = (await batch.commit(slot)) as unknown[]
     return texts.map((text) => messageOf(text, channel))
   }
@@ -299,7 +308,13 @@ export class PubSubManager {
   private topicOf(channel: string, pattern: boolean): Topic {
     const { prefix, sharded } = this.decide()
     const kind = pattern ? KIND_PATTERN : sharded ? KIND_SHARD : KIND_CHANNEL
-    return { kind, whole: prefix !== null, name: (prefix ?? '') + channel }
+    // What the prefix holds stands for itself.
+    const before = pattern ? (prefix ?? '').replace(/[\\*?[\]]/g, '\\$&') : (prefix ?? '')
+    return { kind, whole: prefix !== null, name: before + channel }
+  }
+
+  private isAlone(operation: string): boolean {
+    return this.connection.look<{ isUsingFallback: boolean }>('fallback', operation).isUsingFallback
   }
 
   private count(channel: string): void {
@@ -345,6 +360,11 @@ function count(value: unknown, preset: number, path: string, operation: string):
   if (value === undefined) return preset
   if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number
   throw invalid(path, `${path} is ${describe(value)}; allowed: a whole number, 0 or above`, operation)
+}
+
+/** A bound by option, or by variable. */
+function bound(given: unknown, path: string, variable: string, preset: number, operation: string): number {
+  return given === undefined ? count(environment(variable), preset, variable, operation) : count(given, preset, path, operation)
 }
 
 function environment(name: string): unknown {

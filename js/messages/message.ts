@@ -61,7 +61,11 @@ export function restOf(data: unknown, options: PublishOptions, operation: string
   let rest = `"id":"${id}","timestamp":${Date.now()},"data":${toJson(data, 'data', operation)}`
   if (userId !== undefined) rest += `,"userId":${textOf(userId, 'options.userId', operation)}`
   if (sessionId !== undefined) rest += `,"sessionId":${textOf(sessionId, 'options.sessionId', operation)}`
-  if (metadata !== undefined) rest += `,"metadata":${toJson(metadata, 'options.metadata', operation)}`
+  if (metadata !== undefined) {
+    if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
+      throw invalid('options.metadata', `options.metadata is ${describe(metadata)}; allowed: an object`, operation)
+    rest += `,"metadata":${toJson(metadata, 'options.metadata', operation)}`
+  }
   return `${rest}}`
 }
 

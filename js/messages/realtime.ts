@@ -1,6 +1,7 @@
 // What chat apps tell each other at once, under the seed's names.
 
 import { lifetimeMs, type Duration } from '../durations.js'
+import { describe, invalid } from '../errors.js'
 import type { PubSubManager, Present } from './manager.js'
 import type { MessageHandler, Subscription } from './subscription.js'
 
@@ -56,15 +57,21 @@ export interface PresenceOptions {
 
 /** Messages of chat apps. */
 export interface RealTime {
-  /** Persistent, for those who come back later. */
+  /** Tells an answer of a model; persistent, for those who come back later. */
   broadcastAIResponse(conversationId: string, response: unknown, userId?: string): Promise<void>
+  /** Hears the answers of a conversation. */
   subscribeToAIResponses(conversationId: string, handler: MessageHandler<AIResponseEvent>): Promise<Subscription<AIResponseEvent>>
+  /** Tells whether somebody is typing. Of no use later, so that it does not wait for Redis. */
   broadcastTyping(conversationId: string, userId: string, isTyping: boolean): Promise<void>
+  /** Hears who is typing in a conversation. */
   subscribeToTyping(conversationId: string, handler: MessageHandler<TypingEvent>): Promise<Subscription<TypingEvent>>
   /** Tells it, and notes it for `getOnlineUsers`. */
   broadcastPresence(userId: string, status: PresenceStatus, options?: PresenceOptions): Promise<void>
+  /** Hears whether a user is there. */
   subscribeToPresence(userId: string, handler: MessageHandler<PresenceEvent>): Promise<Subscription<PresenceEvent>>
+  /** Notifies a user; persistent. */
   broadcastNotification(userId: string, notification: RealTimeNotification): Promise<void>
+  /** Hears what a user is notified of. */
   subscribeToNotifications(userId: string, handler: MessageHandler<NotificationEvent>): Promise<Subscription<NotificationEvent>>
   /** Who is there, and has not been silent for longer than said. */
   getOnlineUsers(room?: string): Promise<Present[]>
@@ -107,6 +114,8 @@ export function realTimeOf(manager: PubSubManager): RealTime {
     subscribeToNotifications: (userId, handler) => manager.subscribe(`notifications:${userId}`, handler),
     getOnlineUsers: (room = 'all') => manager.getPresence(room),
     async keepPresent(userId, signal, options = {}) {
+      if (typeof signal?.addEventListener !== 'function')
+        throw invalid('signal', `signal is ${describe(signal)}; allowed: an AbortSignal`, 'RealTimeManager.keepPresent')
       if (signal.aborted) return
       const { room = 'all', ttl = PRESENCE_SECONDS } = options
       const key = JSON.stringify([room, userId])

@@ -1,6 +1,6 @@
 // Messages as server-sent events: a Response for a route handler, and nothing left of it when the client has gone.
 
-import { named } from '../checks.js'
+import { flag, named } from '../checks.js'
 import { lifetimeMs } from '../durations.js'
 import { describe, invalid } from '../errors.js'
 import type { PubSubManager, PubSubOptions } from './manager.js'
@@ -64,23 +64,49 @@ export function eventStream(
     throw invalid('options.maxQueue', `options.maxQueue is ${describe(options.maxQueue)}; allowed: a whole number, 1 or above`, operation)
   if (options.onOverflow !== undefined && !POLICIES.includes(options.onOverflow))
     throw invalid('options.onOverflow', `options.onOverflow is ${describe(options.onOverflow)}; allowed: ${POLICIES.join(', ')}`, operation)
+  const { retryMs, map, event } = options
+  if (retryMs !== undefined && (!Number.isSafeInteger(retryMs) || retryMs < 0))
+    throw invalid('options.retryMs', `options.retryMs is ${describe(retryMs)}; allowed: a whole number of ms`, operation)
+  if (map !== undefined && typeof map !== 'function')
+    throw invalid('options.map', `options.map is ${describe(map)}; allowed: a function of a message`, operation)
+  if (event !== undefined && typeof event !== 'function' && typeof event !== 'string')
+    throw invalid('options.event', `options.event is ${describe(event)}; allowed: a text, or a function of a message`, operation)
+  for (const name of ['onStart', 'onEnd'] as const)
+    if (options[name] !== undefined && typeof options[name] !== 'function')
+      throw invalid(`options.${name}`, `options.${name} is ${describe(options[name])}; allowed: a function`, operation)
+  flag(options.persistent, 'options.persistent', operation)
+  if (options.from !== undefined && (typeof options.from !== 'string' || placeOf(options.from) === null))
+    throw invalid('options.from', `options.from is ${describe(options.from)}; allowed: an eventId`, operation)
+  if (typeof request?.headers?.get !== 'function')
+    throw invalid('request', `request is ${describe(request)}; allowed: a request`, operation)
   const names = typeof channels === 'string' ? [channels] : channels
   if (!Array.isArray(names) || names.length === 0 || names.some((name) => typeof name !== 'string' || name === ''))
     throw invalid('channels', `channels is ${describe(channels)}; allowed: a channel, or some`, operation)
   if (options.persistent === true && names.length > 1)
-    throw invalid('options.persistent', 'options.persistent is true; what a client has left off with is known of one channel', operation)
+    throw invalid('options.persistent', 'options.persistent is true; allowed: false for several channels, since what a client has left off with is known of one', operation)
   const heartbeatMs = Math.min(lifetimeMs(options.heartbeat, HEARTBEAT_MS, 'options.heartbeat', operation), LONGEST_TIMER)
   const lastEventId = request.headers.get('last-event-id')
   const stream = new EventStream(manager, names, options, lastEventId, heartbeatMs)
-  return new Response(stream.open(request.signal), {
-    headers: {
-      'content-type': 'text/event-stream; charset=utf-8',
-      'cache-control': 'no-cache, no-transform',
-      // Asks nginx and those like it not to keep anything back.
-      'x-accel-buffering': 'no',
-      ...options.headers,
-    },
+  // Before anything begins: what can't be answered leaves nothing behind.
+  const headers = headersOf(options.headers, operation)
+  return new Response(stream.open(request.signal), { headers })
+}
+
+function headersOf(given: unknown, operation: string): Headers {
+  const headers = new Headers({
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-cache, no-transform',
+    // Asks nginx and those like it not to keep anything back.
+    'x-accel-buffering': 'no',
   })
+  if (given !== undefined && (typeof given !== 'object' || given === null))
+    throw invalid('options.headers', `options.headers is ${describe(given)}; allowed: names and values`, operation)
+  try {
+    for (const [name, value] of Object.entries(given ?? {})) headers.set(name, String(value))
+  } catch (cause) {
+    throw invalid('options.headers', 'options.headers holds what is no header; allowed: names and values', operation, cause)
+  }
+  return headers
 }
 
 class EventStream {
@@ -90,6 +116,8 @@ class EventStream {
   private controller: ReadableStreamDefaultController<Uint8Array> | null = null
   private timer: NodeJS.Timeout | null = null
   private isOver = false
+  /** How many found no room since that was told. */
+  private lost = 0
 
   constructor(
     private readonly manager: PubSubManager,
@@ -101,6 +129,7 @@ class EventStream {
     const policy = options.onOverflow ?? 'disconnect'
     this.queue = new Queue(options.maxQueue ?? 256, policy, () => {
       if (policy === 'disconnect') this.end()
+      else this.lost++
     })
   }
 
@@ -123,6 +152,12 @@ class EventStream {
         const { value, done } = await this.queue.next()
         if (done) return this.close(controller)
         try {
+          // What found no room is told before what did.
+          if (this.lost > 0) {
+            const gap: Gap = { reason: 'overflow', since: Date.now(), missed: this.lost }
+            this.lost = 0
+            controller.enqueue(encode(this.textOf({ gap })))
+          }
           controller.enqueue(encode(this.textOf(value)))
         } catch (error) {
           // What `map` or `event` throw ends the stream.

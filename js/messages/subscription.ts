@@ -41,11 +41,15 @@ export interface SubscriptionStats {
 /** How a subscription is decided. */
 export interface SubscriptionPlan {
   readonly persistent: boolean
+  /** How much of a channel's whole name its users don't see. */
+  readonly prefixLength: number
   /** Behind which event it begins; null: with what comes. */
   readonly from: string | null
   readonly maxQueue: number
   readonly onOverflow: OverflowPolicy
   readonly keepAlive: boolean
+  /** Whether memory answers for a server that doesn't. */
+  readonly isAlone: () => boolean
   /** Reads what the channel keeps behind an event, or, without one, its newest. */
   readonly read: (after: string | null, count: number) => Promise<PubSubMessage[]>
 }
@@ -54,7 +58,7 @@ const PAGE = 500
 /** So many ids of messages that came without an event id are known, until they come with one. */
 const MOST_LOCAL = 10_000
 
-export class Subscription<Data = unknown> implements Taker, AsyncIterable<PubSubMessage<Data>> {
+export class Subscription<Data = unknown> implements AsyncIterable<PubSubMessage<Data>> {
   private readonly queue: Queue<PubSubMessage>
   private readonly heard: { [Name in keyof SubscriptionEvents]: Set<SubscriptionEvents[Name]> } = {
     gap: new Set(),
@@ -155,7 +159,8 @@ export class Subscription<Data = unknown> implements Taker, AsyncIterable<PubSub
     if (this.plan.from === null) await this.findPlace()
     else {
       this.catching = false
-      await this.catchUp()
+      // Whoever waits for this reads what comes of it.
+      void this.catchUp()
     }
     return this
   }
@@ -163,7 +168,7 @@ export class Subscription<Data = unknown> implements Taker, AsyncIterable<PubSub
   /** @internal */
   take(text: unknown, channel: string | null): void {
     this.received++
-    this.accept(messageOf(text, channel ?? this.channel))
+    this.accept(messageOf(text, channel === null ? this.channel : channel.slice(this.plan.prefixLength)))
   }
 
   /** @internal */
@@ -190,6 +195,7 @@ export class Subscription<Data = unknown> implements Taker, AsyncIterable<PubSub
 
   private accept(message: PubSubMessage): void {
     if (!this.plan.persistent || this.topic.kind === KIND_PATTERN) return this.put(message)
+    if (this.catching) return this.hold(message)
     const { eventId } = message
     if (eventId === undefined) {
       // It may come again with its place.
@@ -197,16 +203,18 @@ export class Subscription<Data = unknown> implements Taker, AsyncIterable<PubSub
       if (this.local.size > MOST_LOCAL) this.local.delete(this.local.keys().next().value as string)
       return this.put(message)
     }
-    if (this.catching) {
-      this.held.push(message)
-      return
-    }
     const place = placeOf(eventId)
     if (place === null || this.last === null) return this.hand(message)
     if (!isBehind(place, this.last)) return
-    if (place.began === this.last.began && place.number === this.last.number + 1) return this.hand(message)
+    if (follows(place, this.last)) return this.hand(message)
     // Some are missing between both.
     void this.catchUp()
+  }
+
+  /** It comes behind those that are read now. What finds no room is read again. */
+  private hold(message: PubSubMessage): void {
+    if (this.held.length < Math.max(this.plan.maxQueue, 1)) this.held.push(message)
+    else this.again = true
   }
 
   /** One of a persistent channel, in its place. */
@@ -225,8 +233,10 @@ export class Subscription<Data = unknown> implements Taker, AsyncIterable<PubSub
   private async findPlace(): Promise<void> {
     try {
       const [newest] = await this.plan.read(null, 1)
-      if (this.last === null && newest?.eventId !== undefined) this.seen(newest.eventId)
-      else if (this.last === null) this.last = { began: 0, number: 0 }
+      if (this.last !== null) return
+      if (newest?.eventId !== undefined) this.seen(newest.eventId)
+      // Who begins without a server does not know what it keeps.
+      else if (!this.plan.isAlone()) this.last = { began: 0, number: 0 }
     } catch (error) {
       this.tell('error', error)
     }
@@ -238,6 +248,8 @@ export class Subscription<Data = unknown> implements Taker, AsyncIterable<PubSub
       this.again = true
       return
     }
+    // Where it stood when this began nobody knew: it begins with what comes.
+    if (this.last === null) return await this.findPlace()
     this.catching = true
     try {
       do {
@@ -253,8 +265,8 @@ export class Subscription<Data = unknown> implements Taker, AsyncIterable<PubSub
   }
 
   private async readBehind(): Promise<void> {
-    for (let first = true; ; first = false) {
-      const room = await this.queue.room()
+    for (;;) {
+      const room = this.handler !== null && !this.running ? PAGE : await this.queue.room()
       if (room === 0) return
       const count = Math.min(PAGE, room)
       const found = await this.plan.read(this.lastId ?? '0-0', count)
@@ -262,8 +274,7 @@ export class Subscription<Data = unknown> implements Taker, AsyncIterable<PubSub
       for (const message of found) {
         const place = placeOf(message.eventId ?? '')
         if (place !== null && this.last !== null && !isBehind(place, this.last)) continue
-        if (first) this.tellTrimmed(place)
-        first = false
+        this.tellTrimmed(place)
         this.hand(message)
       }
       if (found.length < count) return
@@ -274,10 +285,8 @@ export class Subscription<Data = unknown> implements Taker, AsyncIterable<PubSub
   private tellTrimmed(place: Place | null): void {
     const { last } = this
     if (place === null || last === null) return
-    const same = place.began === last.began
-    const follows = same ? place.number === last.number + 1 : last.number === 0 && place.number === 1
-    if (follows) return
-    const missed = same ? place.number - last.number - 1 : null
+    if (follows(place, last)) return
+    const missed = place.began === last.began ? place.number - last.number - 1 : null
     this.tell('gap', { reason: 'trimmed', since: Date.now(), missed })
   }
 
@@ -354,4 +363,9 @@ export class Subscription<Data = unknown> implements Taker, AsyncIterable<PubSub
       }
     }
   }
+}
+
+/** Whether nothing stands between both, as far as anybody knows: a channel that kept nothing any more begins anew. */
+function follows(place: Place, last: Place): boolean {
+  return place.began === last.began ? place.number === last.number + 1 : place.number === 1
 }

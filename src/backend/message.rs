@@ -79,14 +79,14 @@ pub struct Arrived {
 
 /// Whoever listens to channels, as those see him who bring messages.
 pub trait Mail: Send + Sync {
-    /// What is listened to now.
-    fn wanted(&self) -> Vec<Topic>;
+    /// What is listened to now, and whether it is known that the server tells of it.
+    fn wanted(&self) -> Vec<(Topic, bool)>;
     /// The server tells of it from now on, or never.
     fn settled(&self, topic: &Topic, outcome: Result<()>);
     /// In the order in which the server told them.
     fn arrived(&self, messages: Vec<Arrived>);
-    /// Nobody tells anything any more.
-    fn link_lost(&self);
+    /// Nobody tells anything any more, since that moment of the boot clock, in µs.
+    fn link_lost(&self, since: u64);
     /// Nobody could be found who tells.
     fn link_failed(&self, error: &Error);
     /// A message of this process, before any server tells it: to everybody, or to those whom no server tells.

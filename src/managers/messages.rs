@@ -1,8 +1,8 @@
 //! The message manager: who listens to which channel, in all environments of the process, and what they are told.
 //!
 //! A message of ours carries an id. One that waited for a server may come twice, so the latest ids are known.
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -18,6 +18,8 @@ use crate::resilience::fallback::Fallback;
 
 /// So many ids are known.
 const KNOWN: usize = 16_384;
+/// Of those that were delivered here so many: each may wait for a server.
+const HERE: usize = 262_144;
 /// The longest name of a channel.
 const LONGEST: usize = 4096;
 
@@ -59,6 +61,8 @@ struct Inner {
     /// How many topics no server tells of.
     untold: usize,
     known: Known,
+    /// Those that were delivered here, each to whom, before any server told them.
+    here: Known,
     last: Option<Last>,
     /// Since when nobody tells anything, µs of the boot clock.
     lost_at: Option<u64>,
@@ -67,7 +71,7 @@ struct Inner {
 /// The message that came last: it comes once for each topic that covers it.
 struct Last {
     id: Bytes,
-    before: Option<bool>,
+    again: bool,
     topics: Vec<Topic>,
 }
 
@@ -75,8 +79,7 @@ struct Last {
 #[derive(Default)]
 struct Known {
     hasher: RandomState,
-    /// Whether it was delivered here, before any server told it.
-    all: HashMap<u64, bool>,
+    all: HashSet<u64>,
     order: VecDeque<u64>,
 }
 
@@ -85,26 +88,28 @@ pub struct Messages {
     backend: Weak<Fallback>,
     clock: Arc<dyn Clock>,
     keys: Keys,
-    prefix: usize,
     /// For so long it is waited until the server tells of a channel, µs.
     patience: u64,
 }
 
 impl Known {
-    /// Notes it, and whether it is delivered here. Answers what was noted of it before.
-    fn note(&mut self, id: &[u8], here: bool) -> Option<bool> {
+    /// Notes it; so many of the latest are known. Answers whether it is new.
+    fn note(&mut self, id: impl Hash, most: usize) -> bool {
         let hash = self.hasher.hash_one(id);
-        if let Some(before) = self.all.get_mut(&hash) {
-            return Some(std::mem::replace(before, *before || here));
+        if !self.all.insert(hash) {
+            return false;
         }
-        self.all.insert(hash, here);
         self.order.push_back(hash);
-        if self.order.len() > KNOWN
+        if self.order.len() > most
             && let Some(oldest) = self.order.pop_front()
         {
             self.all.remove(&oldest);
         }
-        None
+        true
+    }
+
+    fn has(&self, id: impl Hash) -> bool {
+        !self.all.is_empty() && self.all.contains(&self.hasher.hash_one(id))
     }
 }
 
@@ -114,7 +119,6 @@ impl Messages {
         let messages = Arc::new(Self {
             inner: Mutex::default(),
             clock: backend.clock.clone(),
-            prefix: keys.all().len(),
             keys,
             backend: Arc::downgrade(backend),
             patience,
@@ -144,8 +148,8 @@ impl Messages {
     }
 
     /// The key of a channel's stream.
-    pub fn stream(&self, channel: &str) -> Bytes {
-        self.keys.entry("stream", channel)
+    pub fn stream(&self, channel: &str, whole: bool) -> Bytes {
+        self.keys.entry(if whole { "stream_whole" } else { "stream" }, channel)
     }
 
     /// The key of a room.
@@ -236,14 +240,6 @@ impl Messages {
         let inner = self.inner.lock();
         (inner.topics.len(), inner.topics.values().all(|entry| entry.told))
     }
-
-    /// A channel without the prefix, as its listeners named it.
-    fn shown(&self, channel: &Bytes) -> Bytes {
-        match channel.starts_with(self.keys.all()) {
-            true => channel.slice(self.prefix..),
-            false => channel.clone(),
-        }
-    }
 }
 
 impl Inner {
@@ -273,7 +269,7 @@ impl Out {
 }
 
 impl Mail for Messages {
-    fn wanted(&self) -> Vec<Topic> {
+    fn wanted(&self) -> Vec<(Topic, bool)> {
         let mut inner = self.inner.lock();
         // Environments that ended listen no longer.
         inner.topics.retain(|_, entry| {
@@ -281,7 +277,7 @@ impl Mail for Messages {
             !entry.listeners.is_empty()
         });
         inner.patterns = inner.topics.keys().filter(|topic| topic.kind == Kind::Pattern).count();
-        inner.topics.keys().cloned().collect()
+        inner.topics.iter().map(|(topic, entry)| (topic.clone(), entry.told)).collect()
     }
 
     fn settled(&self, topic: &Topic, outcome: Result<()>) {
@@ -317,27 +313,27 @@ impl Mail for Messages {
     fn arrived(&self, messages: Vec<Arrived>) {
         let mut out = Out::default();
         let mut inner = self.inner.lock();
-        let Inner { topics, known, last, .. } = &mut *inner;
+        let Inner { topics, known, here, last, .. } = &mut *inner;
         for Arrived { topic, channel, text } in messages {
             if let Some(id) = id_of(&text) {
-                let before = match last {
+                let again = match last {
                     Some(last) if last.id == id && !last.topics.contains(&topic) => {
                         last.topics.push(topic.clone());
-                        last.before
+                        last.again
                     }
                     _ => {
-                        let before = known.note(id, false);
+                        let again = !known.note(id, KNOWN) && is_late(&text);
                         let (id, topics) = (Bytes::copy_from_slice(id), vec![topic.clone()]);
-                        *last = Some(Last { id, before, topics });
-                        before
+                        *last = Some(Last { id, again, topics });
+                        again
                     }
                 };
-                if before == Some(true) || (before.is_some() && is_late(&text)) {
+                if again || here.has((id, &topic)) {
                     continue;
                 }
             }
             let Some(entry) = topics.get(&topic) else { continue };
-            let other = (topic.kind == Kind::Pattern).then(|| self.shown(&channel));
+            let other = (topic.kind == Kind::Pattern).then(|| channel.clone());
             for listener in &entry.listeners {
                 out.add(listener, other.clone(), &text);
             }
@@ -346,7 +342,7 @@ impl Mail for Messages {
         out.hand_on();
     }
 
-    fn link_lost(&self) {
+    fn link_lost(&self, since: u64) {
         let mut inner = self.inner.lock();
         let mut any = false;
         for entry in inner.topics.values_mut() {
@@ -354,7 +350,7 @@ impl Mail for Messages {
             entry.broken |= std::mem::take(&mut entry.told);
         }
         if any && inner.lost_at.is_none() {
-            inner.lost_at = Some(self.clock.micros());
+            inner.lost_at = Some(since);
         }
         inner.recount();
     }
@@ -381,15 +377,18 @@ impl Mail for Messages {
         if !everybody && inner.untold == 0 {
             return;
         }
-        let Inner { topics, known, patterns, .. } = &mut *inner;
-        if id_of(&text).is_some_and(|id| known.note(id, true).is_some()) {
+        let Inner { topics, known, here, patterns, .. } = &mut *inner;
+        let id = id_of(&text);
+        // It was told already.
+        if id.is_some_and(|id| known.has(id)) {
             return;
         }
+        let mut is_new = |topic: &Topic| id.is_none_or(|id| here.note((id, topic), HERE));
         let kind = if sharded { Kind::Shard } else { Kind::Channel };
         let topic = Topic { kind, name: channel.clone() };
         // Whom the server tells hears it from there.
         let hears = |entry: &Entry| everybody || !entry.told;
-        if let Some(entry) = topics.get(&topic).filter(|entry| hears(entry)) {
+        if let Some(entry) = topics.get(&topic).filter(|entry| hears(entry) && is_new(&topic)) {
             entry.listeners.iter().for_each(|listener| out.add(listener, None, &text));
         }
         if *patterns > 0 && !sharded {
@@ -399,9 +398,9 @@ impl Mail for Messages {
                 .filter(|(topic, entry)| hears(entry) && glob::matches(&topic.name, channel))
                 .collect();
             matching.sort_unstable_by_key(|(topic, _)| topic.name.clone());
+            matching.retain(|(topic, _)| is_new(topic));
             for (_, entry) in matching {
-                let shown = self.shown(channel);
-                entry.listeners.iter().for_each(|one| out.add(one, Some(shown.clone()), &text));
+                entry.listeners.iter().for_each(|one| out.add(one, Some(channel.clone()), &text));
             }
         }
         drop(inner);

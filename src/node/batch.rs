@@ -436,16 +436,19 @@ impl<'a> Reader<'a> {
                 let rest = self.value();
                 let messages = &handle.ok_or_else(Error::closed)?.core.messages;
                 let key = messages.channel(channel, whole, false)?;
-                let kept = (ms > 0).then(|| Kept { stream: messages.stream(channel), ms, most });
+                let kept =
+                    (ms > 0).then(|| Kept { stream: messages.stream(channel, whole), ms, most });
                 let message = Message { rest: rest?, kept, sharded };
                 Ok(wished(Operation::Publish { key, message, bounds }, Counted::Not, 0))
             }
             opcode::STREAM => {
+                let whole = self.next() > 0.0;
                 let (channel, after) = (self.text(), self.text());
                 let count = self.next() as u64;
                 let messages = &handle.ok_or_else(Error::closed)?.core.messages;
                 let after = (!after.is_empty()).then(|| Bytes::copy_from_slice(after.as_bytes()));
-                let operation = Operation::Stream { key: messages.stream(channel), after, count };
+                let operation =
+                    Operation::Stream { key: messages.stream(channel, whole), after, count };
                 Ok(wished(operation, Counted::Not, 0))
             }
             opcode::PRESENCE => {

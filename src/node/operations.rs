@@ -38,7 +38,7 @@ pub const OPERATIONS: &[(&str, &[Field])] = &[
     ("sessions", &[Field::Number, Field::Text, Field::Text, Field::Text, Field::Number, Field::Number, Field::Number, Field::Number, Field::Number, Field::Args]),
     ("listen", &[Field::Number, Field::Number, Field::Number, Field::Text]),
     ("publish", &[Field::Number, Field::Number, Field::Number, Field::Number, Field::Number, Field::Number, Field::Text, Field::Value]),
-    ("stream", &[Field::Text, Field::Text, Field::Number]),
+    ("stream", &[Field::Number, Field::Text, Field::Text, Field::Number]),
     ("presence", &[Field::Text, Field::Text, Field::Text, Field::Number]),
     ("verdict", &[]),
     ("reconnect", &[]),

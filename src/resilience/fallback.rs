@@ -19,7 +19,7 @@ use crate::backend::change;
 use crate::backend::memory::rates::Spent;
 use crate::backend::memory::store::Marks;
 use crate::backend::memory::{self, Moment};
-use crate::backend::message::{Bounds, LOCAL, Mail};
+use crate::backend::message::{LOCAL, Mail};
 use crate::backend::rate::{Limiter, Verb};
 use crate::backend::redis::{Failure, Redis, State};
 use crate::backend::{
@@ -218,10 +218,21 @@ impl Fallback {
         }
         let moment = self.moment();
         if let Operation::Publish { key, message, .. } = operation
+            && !self.journals()
+        {
+            let store = &mut local.store.messages;
+            let id = message.kept.as_ref().map(|kept| store.keep(message, kept, moment.now));
+            let mark = id.map(|id| [b"\"seq\":\"", id.as_ref(), b"\","].concat());
+            let text = message.text(&mark.unwrap_or_default());
+            if let Some(mail) = self.mail() {
+                mail.deliver(key, text, message.sharded, true);
+            }
+            return Ok(Reply::Flag(true));
+        }
+        if let Operation::Publish { key, message, .. } = operation
             && let Some(mail) = self.mail()
         {
-            let mark = if self.journals() { LOCAL } else { b"" };
-            mail.deliver(key, message.text(mark), message.sharded, true);
+            mail.deliver(key, message.text(LOCAL), message.sharded, true);
         }
         if self.journals() {
             let dropped = local.journal.dropped();
@@ -240,8 +251,8 @@ impl Fallback {
                 }
                 Operation::Session { key, ask } => local.apply_session(key, ask, sent, &moment),
                 // It is worth something now, or nothing.
-                Operation::Publish { bounds: Bounds { of_all: 0, .. }, message, .. }
-                    if message.kept.is_none() =>
+                Operation::Publish { bounds, message, .. }
+                    if message.kept.is_none() && (bounds.of_all == 0 || bounds.of_one == 0) =>
                 {
                     Ok(Reply::Flag(true))
                 }
@@ -344,7 +355,8 @@ impl Fallback {
 
     /// Whether the answer to an operation in memory waits for the journal's file.
     fn holds_back(&self, local: &Local, operation: &Operation) -> bool {
-        self.journals() && operation.stamp().is_some() && local.journal.log().is_some()
+        let waits = operation.stamp().is_some() || matches!(operation, Operation::Publish { .. });
+        self.journals() && waits && local.journal.log().is_some()
     }
 
     /// The answer of a copy while the server is well, if there is one that may give it.

@@ -16,7 +16,8 @@ const ENTRY: usize = 96;
 
 enum Place {
     Stream {
-        /// The number of its last entry.
+        /// When it began, µs of the boot clock, and the number of its last entry.
+        began: u64,
         last: u64,
         entries: VecDeque<Bytes>,
         /// µs of the boot clock.
@@ -48,13 +49,17 @@ impl Messages {
         if over || !matches!(place, Some(Place::Stream { .. })) {
             place = None;
         }
-        let mut place =
-            place.unwrap_or_else(|| Place::Stream { last: 0, entries: VecDeque::new(), until: 0 });
+        let mut place = place.unwrap_or_else(|| Place::Stream {
+            began: now.max(1),
+            last: 0,
+            entries: VecDeque::new(),
+            until: 0,
+        });
         let mut id = Bytes::new();
-        if let Place::Stream { last, entries, until } = &mut place {
+        if let Place::Stream { began, last, entries, until } = &mut place {
             *last += 1;
             *until = now.saturating_add(kept.ms.saturating_mul(1000));
-            id = format!("1-{last}").into();
+            id = format!("{began}-{last}").into();
             entries.push_back(message.rest.clone());
             while entries.len() as u64 > kept.most.max(1) {
                 entries.pop_front();
@@ -66,7 +71,7 @@ impl Messages {
 
     /// What is kept behind an entry, the oldest first, or without one the newest first.
     pub fn read(&mut self, key: &[u8], after: Option<&[u8]>, count: u64, now: u64) -> Vec<Raw> {
-        let Some(Place::Stream { last, entries, until }) = self.places.get(key) else {
+        let Some(Place::Stream { began, last, entries, until }) = self.places.get(key) else {
             return Vec::new();
         };
         if *until <= now {
@@ -74,7 +79,7 @@ impl Messages {
         }
         let first = last + 1 - entries.len() as u64;
         let text = |(at, rest): (u64, &Bytes)| {
-            let mark = format!("{{\"seq\":\"1-{at}\",");
+            let mark = format!("{{\"seq\":\"{began}-{at}\",");
             Raw::Bytes([mark.as_bytes(), rest].concat().into())
         };
         let all = (first..).zip(entries);
@@ -82,6 +87,8 @@ impl Messages {
         match after {
             Some(after) => {
                 let seen = std::str::from_utf8(after).ok().and_then(|id| id.split_once('-'));
+                // Of another stream of that name, all of this is new.
+                let seen = seen.filter(|(other, _)| other.parse() == Ok(*began));
                 let seen = seen.and_then(|(_, number)| number.parse().ok()).unwrap_or(0u64);
                 all.filter(|(at, _)| *at > seen).take(count).map(text).collect()
             }

@@ -3,6 +3,7 @@
 //! listens is told for how long nobody did.
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +21,8 @@ use crate::base::error::{Error, Result};
 const EVERY: Duration = Duration::from_millis(500);
 /// For so long it is waited for an answer.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// A connection that lived for so long was a good one, µs.
+const STEADY: u64 = 5_000_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// So many messages are handed on at once.
@@ -42,12 +45,18 @@ pub async fn run(shared: Arc<Shared>, dialer: Arc<Dialer>, mut live: watch::Rece
             }
             continue;
         }
+        let began = shared.clock.micros();
+        let alive_at = AtomicU64::new(began);
         let ended = tokio::select! {
-            ended = listen(&shared, &dialer) => ended,
+            ended = listen(&shared, &dialer, &alive_at) => ended,
             _ = live.wait_for(|now| *now != serving) => Ok(()),
         };
+        let alive_at = alive_at.into_inner();
+        if alive_at.saturating_sub(began) > STEADY {
+            pause = FIRST_PAUSE;
+        }
         if let Some(mail) = mail(&shared) {
-            mail.link_lost();
+            mail.link_lost(alive_at);
             if let Err(error) = &ended {
                 mail.link_failed(error);
             }
@@ -73,7 +82,7 @@ struct Listening {
 }
 
 /// One connection, until it breaks, gives no sign of life, or nobody listens any more.
-async fn listen(shared: &Arc<Shared>, dialer: &Arc<Dialer>) -> Result<()> {
+async fn listen(shared: &Arc<Shared>, dialer: &Arc<Dialer>, alive_at: &AtomicU64) -> Result<()> {
     let (sender, pushes) = unbounded_channel();
     let link = dialer.dial_with_pushes(sender).await?;
     let mut listening = Listening { link, pushes, topics: HashSet::new() };
@@ -91,10 +100,15 @@ async fn listen(shared: &Arc<Shared>, dialer: &Arc<Dialer>) -> Result<()> {
                     if count == 0 {
                         return Err(closed());
                     }
+                    alive_at.store(shared.clock.micros(), Ordering::Relaxed);
                     hand_on(shared, pushed.drain(..))?;
                 }
                 () = shared.listen_anew.notified() => break,
-                _ = tick.tick() => listening.ask(shared, &[redis::cmd("PING")]).await.map(drop)?,
+                _ = tick.tick() => {
+                    let asked = shared.clock.micros();
+                    listening.ask(shared, &[redis::cmd("PING")]).await?;
+                    alive_at.store(asked, Ordering::Relaxed);
+                }
             }
         }
     }
@@ -108,7 +122,13 @@ impl Listening {
     /// Listens to what is wanted, and to nothing else. Answers whether anything is.
     async fn adjust(&mut self, shared: &Shared) -> Result<bool> {
         let Some(wanted) = mail(shared).map(|mail| mail.wanted()) else { return Ok(false) };
-        let wanted: HashSet<Topic> = wanted.into_iter().collect();
+        // Who leaves and comes again meanwhile is told still.
+        let told = wanted.iter().filter(|(topic, told)| !told && self.topics.contains(topic));
+        let told: Vec<Topic> = told.map(|(topic, _)| topic.clone()).collect();
+        if let Some(mail) = mail(shared) {
+            told.iter().for_each(|topic| mail.settled(topic, Ok(())));
+        }
+        let wanted: HashSet<Topic> = wanted.into_iter().map(|(topic, _)| topic).collect();
         let gone: Vec<Topic> = self.topics.difference(&wanted).cloned().collect();
         let new: Vec<Topic> = wanted.difference(&self.topics).cloned().collect();
         let verbs = gone.iter().map(|topic| (verb(topic.kind, false), topic));
@@ -155,9 +175,11 @@ impl Listening {
         let count = commands.len();
         let mut connection = self.link.connection.clone();
         let answer = async move { connection.send_packed_commands(&pipeline, 0, count).await };
-        let answer = tokio::time::timeout(PATIENCE, answer);
         tokio::pin!(answer);
         let mut pushed = Vec::new();
+        // What is told meanwhile is a sign of life, too: the answer stands behind it.
+        let patience = tokio::time::sleep(PATIENCE);
+        tokio::pin!(patience);
         let answered = loop {
             tokio::select! {
                 biased;
@@ -165,12 +187,13 @@ impl Listening {
                     if count == 0 {
                         return Err(closed());
                     }
+                    patience.as_mut().reset(tokio::time::Instant::now() + PATIENCE);
                     hand_on(shared, pushed.drain(..))?;
                 }
                 answered = &mut answer => break answered,
+                () = &mut patience => return Err(Error::unavailable("it gives no sign of life")),
             }
         };
-        let answered = answered.map_err(|_| Error::unavailable("it gives no sign of life"))?;
         answered.map_err(|error| failure::from_redis(&error))
     }
 }

@@ -14,7 +14,7 @@ else
   local time = redis.call('TIME')
   id = time[1] .. string.format('%06d', tonumber(time[2])) .. '-1'
 end
-redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[5], id, 'm', ARGV[2])
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[5], id, 'm', ARGV[3] .. ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call(ARGV[6], ARGV[1], '{"seq":"' .. id .. '",' .. ARGV[3] .. ARGV[2])
 return id

@@ -75,6 +75,10 @@ impl Wire {
                 return 1 + usize::from(others.is_some());
             }
             Wish::Publish(waiting) => {
+                if waiting.0.is_empty() {
+                    out.add_command(command(&[b"EXISTS", key]));
+                    return 1;
+                }
                 for message in &waiting.0 {
                     out.add_command(publish(key, message, LATE));
                 }

@@ -1,0 +1,326 @@
+// While Redis does not answer messages reach this process at once; the others get them when it is back, in order, marked
+// late, and nobody here gets them twice. Another process that reaches the server all the time judges.
+import { describe, expect, it } from 'vitest'
+import { range, turn } from '../boundary/inside'
+import { asAnother, type InstanceOptions } from '../cache/stores'
+import { Scene } from '../fault/outage'
+import { waitFor } from '../support/wait-for'
+import { hears, listenersOf, listening, type Heard, type Manager, type SubscribeOptions } from './messages'
+
+/** An instance behind the proxy, and another process that reaches the server. */
+async function start(options: InstanceOptions = {}): Promise<{ scene: Scene; own: Manager; other: Manager }> {
+  const scene = await Scene.start(options)
+  const other = scene.open({ url: scene.server.url, ...asAnother }).pubSubManager
+  await scene.cache.set('probe', 1)
+  return { scene, own: scene.holdfast.pubSubManager, other }
+}
+
+const ears = (scene: Scene): Promise<number> => scene.outside(async (client) => (await listening(client)).length)
+const earsBefore = new WeakMap<Scene, number>()
+
+async function leave(scene: Scene): Promise<void> {
+  earsBefore.set(scene, await ears(scene))
+  await scene.proxy.set('refuse')
+  await scene.degraded()
+}
+
+/** Redis answers, has everything that waited, and tells of what is published. */
+async function comeBack(scene: Scene, listeners = earsBefore.get(scene) ?? 0): Promise<void> {
+  await scene.proxy.set('pass')
+  await scene.healed()
+  await waitFor('the server to tell of what is published', async () => (await ears(scene)) >= listeners)
+}
+
+async function heardOn(manager: Manager, channel: string, options: SubscribeOptions = {}): Promise<Heard> {
+  const heard = hears()
+  await manager.subscribe(channel, heard.handler, { onGap: heard.onGap, ...options })
+  return heard
+}
+
+describe.concurrent('a message that is published while Redis is away', () => {
+  it('reaches this process at once, says so, and reaches others in order when Redis is back', async () => {
+    const { scene, own, other } = await start()
+    await using _ = scene
+    const [here, pattern, there] = [await heardOn(own, 'room'), await heardOn(own, 'ro*', { pattern: true }), await heardOn(other, 'room')]
+    await leave(scene)
+    for (const n of range(50)) expect(await own.publish('room', n, { userId: 'u' })).toBe(true)
+    await turn()
+    expect(here.data()).toEqual(range(50))
+    expect(pattern.data()).toEqual(range(50))
+    expect(here.messages[0]).toMatchObject({ channel: 'room', degraded: true, userId: 'u' })
+    expect(here.messages[0]).not.toHaveProperty('late')
+    expect(there.data()).toEqual([])
+    expect(scene.holdfast.getChannelStats('room')[0]).toMatchObject({ backend: 'memory', messagesPublished: 50 })
+    await comeBack(scene)
+    await own.publish('room', 'after')
+    expect(await there.untilData('after')).toEqual([...range(50), 'after'])
+    expect(there.messages.map(({ late }) => late)).toEqual([...range(50).map(() => true), undefined])
+    expect(there.messages.some((message) => 'degraded' in message)).toBe(false)
+    expect(there.messages.map(({ id }) => id).slice(0, 50)).toEqual(here.messages.map(({ id }) => id).slice(0, 50))
+    for (const heard of [here, pattern]) expect(await heard.untilData('after')).toEqual([...range(50), 'after'])
+  })
+
+  it('goes in order with those that are published while Redis comes back', async () => {
+    const { scene, own, other } = await start()
+    await using _ = scene
+    const [here, there] = [await heardOn(own, 'room'), await heardOn(other, 'room')]
+    const count = { n: 0 }
+    const send = async (times: number): Promise<void> => {
+      for (const _ of range(times)) expect(await own.publish('room', count.n++, { persistent: true, maxLength: 100_000 })).toBe(true)
+    }
+    for (const _ of range(3)) {
+      await send(20)
+      await leave(scene)
+      await send(500)
+      const back = comeBack(scene)
+      let done = false
+      void back.then(() => (done = true))
+      while (!done) {
+        await send(5)
+        // Not as fast as it can: whoever publishes faster than the server takes it is never done.
+        await new Promise((resolve) => setTimeout(resolve, 2))
+      }
+      await back
+    }
+    await own.publish('room', 'end')
+    await there.untilData('end')
+    await here.untilData('end')
+    expect(there.data()).toEqual([...range(count.n), 'end'])
+    expect(here.data()).toEqual([...here.data()].sort((a, b) => (a === 'end' ? 1 : b === 'end' ? -1 : (a as number) - (b as number))))
+    expect(new Set(here.data()).size).toBe(here.data().length)
+  })
+
+  it('reaches this process although the connection that listens is not back yet', async () => {
+    const { scene, own } = await start()
+    await using _ = scene
+    const here = await heardOn(own, 'room')
+    for (const n of range(5)) {
+      await scene.outside((client) => client.call('CLIENT', 'KILL', 'TYPE', 'pubsub'))
+      await own.publish('room', n)
+      await waitFor('the listener to be back', async () => (await ears(scene)) === 1)
+    }
+    await own.publish('room', 'end')
+    expect(await here.untilData('end')).toEqual([...range(5), 'end'])
+  })
+
+  it('that was on its way when the server died comes once to this process, and to others', async () => {
+    const { scene, own, other } = await start()
+    await using _ = scene
+    const [here, there] = [await heardOn(own, 'room'), await heardOn(other, 'room')]
+    await own.publish('room', 'first')
+    await there.until(1)
+    for (const round of range(3)) {
+      // The server takes them, and its answers are lost.
+      await scene.proxy.set('blackhole', 'toClient')
+      const sent = Promise.all(range(20).map((n) => own.publish('room', `${round}:${n}`)))
+      await waitFor('the server to have told the other', () => there.data().includes(`${round}:19`))
+      earsBefore.set(scene, 2)
+      await scene.proxy.set('refuse')
+      expect(await sent).toEqual(range(20).map(() => true))
+      await scene.degraded()
+      await comeBack(scene)
+    }
+    await own.publish('room', 'end')
+    const expected = ['first', ...range(3).flatMap((round) => range(20).map((n) => `${round}:${n}`)), 'end']
+    expect(await there.untilData('end')).toEqual(expected)
+    expect(await here.untilData('end')).toEqual(expected)
+  })
+
+  it('to a server that is killed is not lost, whenever that is', async () => {
+    const { scene, own } = await start()
+    await using _ = scene
+    const here = await heardOn(own, 'room')
+    const sent = range(100).map((n) => own.publish('room', n))
+    const killed = scene.server.kill()
+    sent.push(...range(100).map((n) => own.publish('room', n + 100)))
+    expect((await Promise.all(sent)).every((one) => one)).toBe(true)
+    await killed
+    await scene.degraded()
+    await scene.server.start()
+    await comeBack(scene, 1)
+    await own.publish('room', 'end')
+    await here.untilData('end')
+    expect(here.data()).toEqual([...range(200), 'end'])
+  })
+
+  it('is one of so many of its channel, of which the oldest go', async () => {
+    const { scene, own, other } = await start()
+    await using _ = scene
+    const there = await heardOn(other, '*', { pattern: true })
+    await leave(scene)
+    for (const n of range(150)) await own.publish('many', n)
+    for (const n of range(5)) await own.publish('few', `few ${n}`)
+    await comeBack(scene)
+    await own.publish('many', 'end')
+    await there.untilData('end')
+    const of = (channel: string): unknown[] => there.messages.filter((message) => message.channel === channel).map(({ data }) => data)
+    expect(of('many')).toEqual([...range(100).map((n) => n + 50), 'end'])
+    expect(of('few')).toEqual(range(5).map((n) => `few ${n}`))
+  })
+
+  it.each([0, 1, 7])('is one of %i of its channel where that is said', async (bufferSize) => {
+    const { scene, other } = await start()
+    await using _ = scene
+    const own = scene.holdfast.createPubSubManager({ bufferSize })
+    const there = await heardOn(other, 'room')
+    await leave(scene)
+    for (const n of range(20)) expect(await own.publish('room', n)).toBe(true)
+    await comeBack(scene)
+    await own.publish('room', 'end')
+    expect(await there.untilData('end')).toEqual([...range(bufferSize).map((n) => 20 - bufferSize + n), 'end'])
+  })
+
+  it('is one of so many of all channels, of which the oldest go', async () => {
+    const { scene, other } = await start()
+    await using _ = scene
+    const own = scene.holdfast.createPubSubManager({ maxBuffer: 5 })
+    const there = await heardOn(other, '*', { pattern: true })
+    await leave(scene)
+    for (const text of ['a1', 'a2', 'a3', 'b1', 'c1', 'a4', 'a5']) await own.publish(text.slice(0, 1), text)
+    await comeBack(scene)
+    await own.publish('d', 'end')
+    await there.untilData('end')
+    expect(there.data().sort()).toEqual(['a3', 'a4', 'a5', 'b1', 'c1', 'end'])
+  })
+
+  it('is never given up if it is persistent', async () => {
+    const { scene, other } = await start()
+    await using _ = scene
+    const own = scene.holdfast.createPubSubManager({ bufferSize: 5, maxBuffer: 5 })
+    const there = await heardOn(other, 'room')
+    await leave(scene)
+    for (const n of range(300)) await own.publish('room', n, { persistent: true })
+    for (const n of range(20)) await own.publish('room', `plain ${n}`)
+    await comeBack(scene)
+    await own.publish('room', 'end')
+    await there.untilData('end')
+    await there.until(306)
+    expect(there.data()).toEqual([...range(300), ...range(5).map((n) => `plain ${n + 15}`), 'end'])
+    const kept = await other.getPersistentMessages('room', 1_000)
+    expect(kept.map(({ data }) => data).reverse()).toEqual(range(300))
+  })
+
+  it('is no less late for being read from what its channel keeps', async () => {
+    const { scene, own, other } = await start()
+    await using _ = scene
+    await leave(scene)
+    await own.publish('room', 1, { persistent: true })
+    await comeBack(scene, 0)
+    expect((await other.getPersistentMessages('room')).map(({ data, late }) => [data, late])).toEqual([[1, true]])
+  })
+
+  it('does not come twice to subscribers of this process, however many there are', { timeout: 60_000 }, async () => {
+    const { scene, own, other } = await start()
+    await using _ = scene
+    const [plain, persistent] = [await heardOn(own, 'room'), await heardOn(own, 'room', { persistent: true })]
+    const there = await heardOn(other, 'room')
+    await leave(scene)
+    await Promise.all(range(17_000).map((n) => own.publish('room', n, { persistent: true, maxLength: 100_000 })))
+    await comeBack(scene)
+    await own.publish('room', 'end')
+    await there.untilData('end', 30_000)
+    await plain.untilData('end')
+    await persistent.untilData('end')
+    expect(there.messages).toHaveLength(17_001)
+    expect([plain.messages.length, persistent.messages.length]).toEqual([17_001, 17_001])
+  })
+
+  it('is refused where nothing may stand in for Redis', async () => {
+    const { scene, own } = await start({ fallback: { enabled: false } })
+    await using _ = scene
+    await scene.proxy.set('refuse')
+    await waitFor('the outage', () => !scene.holdfast.isRedisAvailable())
+    await expect(own.publish('room', 1)).rejects.toMatchObject({ code: 'E_UNAVAILABLE' })
+  })
+})
+
+describe.concurrent('a subscription that begins while Redis is away', () => {
+  it('hears this process at once, and others when Redis is back', async () => {
+    const { scene, own, other } = await start()
+    await using _ = scene
+    await leave(scene)
+    const here = await heardOn(own, 'room')
+    const pattern = await heardOn(own, 'r?om', { pattern: true })
+    await own.publish('room', 'local')
+    expect(await here.until(1)).toEqual(['local'])
+    await other.publish('room', 'missed')
+    await comeBack(scene)
+    using outside = await scene.server.client()
+    await waitFor('the server to tell', async () => (await listenersOf(outside, `${scene.keyPrefix}room`)) === 1)
+    await other.publish('room', 'after')
+    expect(await here.untilData('after')).toEqual(['local', 'after'])
+    expect(await pattern.untilData('after')).toEqual(['local', 'after'])
+    expect(here.gaps.map(({ reason }) => reason)).toEqual(['reconnected'])
+  })
+
+  it('hears of a persistent channel what came since it began, and not what was there before', async () => {
+    const { scene, own, other } = await start()
+    await using _ = scene
+    for (const n of range(3)) await other.publish('room', `before ${n}`, { persistent: true })
+    await leave(scene)
+    const here = await heardOn(own, 'room', { persistent: true })
+    await comeBack(scene)
+    using outside = await scene.server.client()
+    await waitFor('the server to tell', async () => (await listenersOf(outside, `${scene.keyPrefix}room`)) === 1)
+    await other.publish('room', 'after', { persistent: true })
+    expect(await here.untilData('after')).not.toContain('before 0')
+  })
+
+  it('hears all that a persistent channel keeps where it asked for that', async () => {
+    const { scene, own, other } = await start()
+    await using _ = scene
+    for (const n of range(3)) await other.publish('room', n, { persistent: true })
+    await leave(scene)
+    const here = await heardOn(own, 'room', { persistent: true, from: '0-0' })
+    await other.publish('room', 3, { persistent: true })
+    await comeBack(scene)
+    await other.publish('room', 4, { persistent: true })
+    expect(await here.untilData(4)).toEqual(range(5))
+  })
+
+  it('ends while Redis is away, and leaves nothing', async () => {
+    const { scene, own } = await start()
+    await using _ = scene
+    const before = hears()
+    const begun = await own.subscribe('begun', before.handler)
+    await leave(scene)
+    const subscription = await own.subscribe('room', () => {})
+    await subscription.unsubscribe()
+    await begun.unsubscribe()
+    expect(own.getActiveChannels()).toEqual([])
+    await own.publish('begun', 1)
+    expect(before.data()).toEqual([])
+    await comeBack(scene, 0)
+    using outside = await scene.server.client()
+    expect(await outside.call('PUBSUB', 'CHANNELS', `${scene.keyPrefix}*`)).toEqual([])
+  })
+})
+
+describe.concurrent('an outage in the middle of a persistent channel', () => {
+  it('loses none of what others published meanwhile, nor of what this process did', async () => {
+    const { scene, own, other } = await start()
+    await using _ = scene
+    const here = await heardOn(own, 'room', { persistent: true })
+    await other.publish('room', 'there 0', { persistent: true })
+    await here.until(1)
+    await leave(scene)
+    for (const n of range(20)) await other.publish('room', `there ${n + 1}`, { persistent: true })
+    for (const n of range(20)) await own.publish('room', `here ${n}`, { persistent: true })
+    // So much else waits, that the return takes some time.
+    await Promise.all(range(3_000).map((n) => scene.cache.set(`key:${n}`, n)))
+    await comeBack(scene)
+    await waitFor('all of them', () => here.messages.length >= 41)
+    const of = (who: string): unknown[] => here.data().filter((data) => String(data).startsWith(who))
+    expect(of('there')).toEqual(range(21).map((n) => `there ${n}`))
+    expect(of('here')).toEqual(range(20).map((n) => `here ${n}`))
+    expect(here.messages).toHaveLength(41)
+  })
+
+  it('has what is kept read as nothing, or as an error, but not as what is not', async () => {
+    const { scene, own } = await start()
+    await using _ = scene
+    await own.publish('room', 1, { persistent: true })
+    await leave(scene)
+    expect(await own.getPersistentMessages('room')).toEqual([])
+  })
+})

@@ -1,0 +1,1 @@
+export * from 'holdfast/pubsub-manager'
