@@ -464,6 +464,7 @@ declare class Subscription<Data = unknown> implements AsyncIterable<PubSubMessag
     private catching;
     private again;
     private held;
+    private readonly caught;
     private readonly local;
     /** The event id of the last message that was handed on, to go on from there another time; null: none. */
     get lastEventId(): string | null;
@@ -572,7 +573,7 @@ declare class PubSubManager {
      * marked late; so many wait, and then the oldest go. True: it was taken.
      */
     publish(channel: string, data: unknown, options?: PublishOptions): Promise<boolean>;
-    /** What a channel keeps of its persistent messages, the newest first; at most `limit`. Default: 50. */
+    /** What a channel keeps of its persistent messages, the newest first. `limit`: at most so many (default: 50). */
     getPersistentMessages<Data = unknown>(channel: string, limit?: number): Promise<PubSubMessage<Data>[]>;
     /** How channels stand in this process: one, or all that have subscribers or were published to. */
     getChannelStats(channel?: string): ChannelStats[];
@@ -713,7 +714,7 @@ interface SessionOptions {
 
 /** Sessions of guests: what belongs to a user is not there for them. */
 interface GuestSessions {
-    /** Makes one, whose data has `type: 'guest'`; `ttl` in seconds. Default: 86400. Resolves to its id. */
+    /** Makes one, whose data has `type: 'guest'`. `ttl`: seconds (default: 86400). Resolves to its id. */
     createGuestSession(initialData?: SessionFields, ttl?: number): Promise<string>;
     /** One by its id; null: there is none, or it is a user's. */
     getGuestSession(sessionId: string): Promise<SessionData | null>;

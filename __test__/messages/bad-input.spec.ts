@@ -112,26 +112,6 @@ describe.concurrent('createEventStream', () => {
   it.each(wrong)('refuses a wrong %s at once', (path, values, call) => areRefused(path, values, call))
 })
 
-describe('the environment', () => {
-  const { open, closeAll } = opener({ url: 'memory:' })
-  afterAll(closeAll)
-
-  it('of the process is not asked by an instance that has one of its own', async () => {
-    const own = open({ env: {} })
-    const before = process.env['REDIS_PUBSUB_BUFFER_SIZE']
-    process.env['REDIS_PUBSUB_BUFFER_SIZE'] = 'many'
-    const published = own.pubSubManager.publish('room', 1).catch((error: unknown) => error)
-    if (before === undefined) delete process.env['REDIS_PUBSUB_BUFFER_SIZE']
-    else process.env['REDIS_PUBSUB_BUFFER_SIZE'] = before
-    expect(await published).toBe(true)
-  })
-
-  it('that is wrong is told with the name of the variable', async () => {
-    const own = open({ env: { REDIS_PUBSUB_MAX_BUFFER: 'many' } })
-    expect(await reasonOf(own.pubSubManager.publish('room', 1))).toMatchObject({ code: 'E_INVALID', path: 'REDIS_PUBSUB_MAX_BUFFER' })
-  })
-})
-
 it('nothing of all that was subscribed', () => {
   expect(manager.getActiveChannels()).toEqual([])
 })

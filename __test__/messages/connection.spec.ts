@@ -136,22 +136,6 @@ describe('subscriptions that end', () => {
     expect(slotsTaken()).toBe(0)
   })
 
-  it('by one signal, many of them, warn of nothing, and say why', async () => {
-    const { pubSubManager } = open({ keyPrefix: 'one-signal:' })
-    const warnings: string[] = []
-    const note = ({ name }: Error): number => warnings.push(name)
-    process.on('warning', note)
-    const controller = new AbortController()
-    const all = await Promise.all(range(30).map((n) => pubSubManager.subscribe(`room:${n}`, () => {}, { signal: controller.signal })))
-    await turn()
-    process.off('warning', note)
-    expect(warnings).toEqual([])
-    const why = new Error('the page was left')
-    controller.abort(why)
-    expect(all.every(({ ended }) => ended)).toBe(true)
-    expect(await reasonOf(pubSubManager.subscribe('room', () => {}, { signal: controller.signal }))).toMatchObject({ code: 'E_TIMEOUT', applied: 'no', cause: why })
-  })
-
   it('by their signal leave the server and the signal alone', async () => {
     const { pubSubManager } = open({ keyPrefix: 'signal:' })
     const controller = new AbortController()
@@ -234,18 +218,6 @@ describe('subscriptions that end', () => {
     await outside().call('PUBLISH', 'refused:ok', 'x')
     await heard.until(1)
     await stays.unsubscribe()
-  })
-
-  it('because the server refuses their channel when it is back are told so', async () => {
-    await outside().call('ACL', 'SETUSER', 'losing', 'on', '>secret', '~*', '+@all', 'allchannels')
-    const { pubSubManager } = open({ keyPrefix: 'losing:', username: 'losing', password: 'secret', nearCache: 'off' })
-    const told: string[] = []
-    const subscription = await pubSubManager.subscribe('room', () => {}, { onGap: () => told.push('gap') })
-    subscription.on('error', () => told.push('error')).on('end', () => told.push('end'))
-    // Redis closes the connections of subscribers that lose their right.
-    await outside().call('ACL', 'SETUSER', 'losing', 'resetchannels')
-    await outside().call('CLIENT', 'KILL', 'TYPE', 'pubsub')
-    await waitFor('an error, or the end', () => told.includes('error') || told.includes('end'), { withinMs: 4_000 })
   })
 
   it('as disposables end with their block', async () => {

@@ -351,7 +351,7 @@ describe.concurrent('whatever was ended', () => {
   it('by one who was cut off stays so, though the other one kept reading and listing it all the time', async () => {
     await using two = await Two.start(options)
     const user = newUser()
-    const ids = []
+    const ids: string[] = []
     for (const n of range(10)) ids.push(await two.known(user, { n }))
     await two.one.leave()
     let over = false

@@ -1,13 +1,14 @@
 // What the specs of sessions share: managers with sessions of their own, ids that nobody has, requests with a cookie, and
 // looks at the server from outside.
 import { randomBytes, randomUUID } from 'node:crypto'
+import type { SessionData } from 'holdfast'
 import type { Instance } from '../cache/stores'
 import type { RespClient } from '../support/resp-client'
 import { waitFor } from '../support/wait-for'
 
 export type Manager = Instance['sessionManager']
 export type ManagerOptions = Parameters<Instance['createSessionManager']>[0]
-export type Session = NonNullable<Awaited<ReturnType<Manager['getSession']>>>
+export type Session = SessionData
 
 /** So long that nothing of it ends while a test runs, in seconds and ms. */
 export const HOUR = 3_600

@@ -110,7 +110,7 @@ export class PubSubManager {
     if (this.decided !== null) return this.decided
     const given = named(this.options, 'options', MANAGER_NAMES, this.name)
     const prefix = given['channelPrefix']
-    if (prefix !== undefined && typeof prefix !== 'string')
+    if (prefix !== undefined && (typeof prefix !== 'string' || prefix.length > 512 || !prefix.isWellFormed()))
       throw invalid('options.channelPrefix', `options.channelPrefix is ${describe(prefix)}; allowed: a text`, this.name)
     this.decided = {
       prefix: prefix ?? null,
@@ -138,6 +138,8 @@ export class PubSubManager {
     const handler = typeof handlerOrOptions === 'function' ? handlerOrOptions : null
     if (handler === null && handlerOrOptions !== undefined && (typeof handlerOrOptions !== 'object' || handlerOrOptions === null))
       throw invalid('handler', `handler is ${describe(handlerOrOptions)}; allowed: a function`, operation)
+    if (handlerOrOptions === undefined && maybe !== undefined)
+      throw invalid('handler', 'handler is missing; allowed: a function, or options in its place', operation)
     const options = (handler === null ? (handlerOrOptions as PubSubOptions | undefined) : undefined) ?? maybe
     const given = named(options ?? {}, 'options', SUBSCRIBE_NAMES, operation)
     const { pattern = false, persistent = false, from, signal, onGap, keepAlive = true } = given as PubSubOptions
@@ -224,7 +226,7 @@ export class PubSubManager {
     }
   }
 
-  /** What a channel keeps of its persistent messages, the newest first; at most `limit`. Default: 50. */
+  /** What a channel keeps of its persistent messages, the newest first. `limit`: at most so many (default: 50). */
   async getPersistentMessages<Data = unknown>(channel: string, limit = 50): Promise<PubSubMessage<Data>[]> {
     const operation = `${this.name}.getPersistentMessages`
     checkChannel(channel, operation)

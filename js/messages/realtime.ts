@@ -80,6 +80,7 @@ export interface RealTime {
 }
 
 const PRESENCE_SECONDS = 300
+const STATUSES: readonly string[] = ['online', 'offline', 'away']
 const LONGEST_TIMER = 2 ** 31 - 1
 
 export function realTimeOf(manager: PubSubManager): RealTime {
@@ -89,6 +90,8 @@ export function realTimeOf(manager: PubSubManager): RealTime {
     status: PresenceStatus,
     { room = 'all', ttl = PRESENCE_SECONDS }: PresenceOptions = {},
   ): Promise<void> => {
+    if (!STATUSES.includes(status))
+      throw invalid('status', `status is ${describe(status)}; allowed: 'online', 'offline' or 'away'`, 'RealTimeManager.broadcastPresence')
     await Promise.all([
       manager.setPresence(room, userId, status === 'offline' ? null : status, ttl),
       manager.publish(`presence:${userId}`, { type: 'presence', userId, status, timestamp: Date.now() }, { persistent: true, ttl: PRESENCE_SECONDS }),

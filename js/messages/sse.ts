@@ -80,7 +80,7 @@ export function eventStream(
   if (typeof request?.headers?.get !== 'function')
     throw invalid('request', `request is ${describe(request)}; allowed: a request`, operation)
   const names = typeof channels === 'string' ? [channels] : channels
-  if (!Array.isArray(names) || names.length === 0 || names.some((name) => typeof name !== 'string' || name === ''))
+  if (!Array.isArray(names) || names.length === 0 || names.some((name) => typeof name !== 'string' || name === '' || name.length > 1024 || !name.isWellFormed()))
     throw invalid('channels', `channels is ${describe(channels)}; allowed: a channel, or some`, operation)
   if (options.persistent === true && names.length > 1)
     throw invalid('options.persistent', 'options.persistent is true; allowed: false for several channels, since what a client has left off with is known of one', operation)

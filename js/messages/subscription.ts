@@ -56,7 +56,7 @@ export interface SubscriptionPlan {
 
 const PAGE = 500
 /** So many ids of messages that came without an event id are known, until they come with one. */
-const MOST_LOCAL = 10_000
+const MOST_LOCAL = 262_144
 
 export class Subscription<Data = unknown> implements AsyncIterable<PubSubMessage<Data>> {
   private readonly queue: Queue<PubSubMessage>
@@ -77,6 +77,7 @@ export class Subscription<Data = unknown> implements AsyncIterable<PubSubMessage
   private catching = false
   private again = false
   private held: PubSubMessage[] = []
+  private readonly caught = new Set<string>()
   private readonly local = new Set<string>()
 
   /** @internal */
@@ -220,6 +221,7 @@ export class Subscription<Data = unknown> implements AsyncIterable<PubSubMessage
   /** One of a persistent channel, in its place. */
   private hand(message: PubSubMessage): void {
     this.seen(message.eventId as string)
+    if (this.catching) this.caught.add(message.id)
     if (this.local.delete(message.id)) return
     this.put(message)
   }
@@ -261,12 +263,15 @@ export class Subscription<Data = unknown> implements AsyncIterable<PubSubMessage
       this.tell('error', error)
     }
     this.catching = false
-    for (const message of this.held.splice(0)) this.accept(message)
+    // One that this process told itself has no place: it may have been read with one.
+    for (const message of this.held.splice(0))
+      if (message.eventId !== undefined || !this.caught.has(message.id)) this.accept(message)
+    this.caught.clear()
   }
 
   private async readBehind(): Promise<void> {
     for (;;) {
-      const room = this.handler !== null && !this.running ? PAGE : await this.queue.room()
+      const room = await this.queue.room()
       if (room === 0) return
       const count = Math.min(PAGE, room)
       const found = await this.plan.read(this.lastId ?? '0-0', count)

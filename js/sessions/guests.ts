@@ -7,7 +7,7 @@ import type { SessionFields } from './options.js'
 
 /** Sessions of guests: what belongs to a user is not there for them. */
 export interface GuestSessions {
-  /** Makes one, whose data has `type: 'guest'`; `ttl` in seconds. Default: 86400. Resolves to its id. */
+  /** Makes one, whose data has `type: 'guest'`. `ttl`: seconds (default: 86400). Resolves to its id. */
   createGuestSession(initialData?: SessionFields, ttl?: number): Promise<string>
   /** One by its id; null: there is none, or it is a user's. */
   getGuestSession(sessionId: string): Promise<SessionData | null>

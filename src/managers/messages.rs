@@ -349,8 +349,8 @@ impl Mail for Messages {
             any |= entry.told;
             entry.broken |= std::mem::take(&mut entry.told);
         }
-        if any && inner.lost_at.is_none() {
-            inner.lost_at = Some(since);
+        if any {
+            inner.lost_at = Some(inner.lost_at.map_or(since, |at| at.min(since)));
         }
         inner.recount();
     }
