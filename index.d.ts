@@ -878,7 +878,6 @@ declare class SessionManager {
     private begin;
     /** Goes on as another session, which nobody knows before. Null: it was ended meanwhile, which counts for more. */
     private move;
-    private open;
     /** A session as it is shown; that it is used is noted where it is time. */
     private shownOf;
     private endAll;

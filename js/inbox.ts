@@ -4,6 +4,7 @@
 
 import { HoldfastError, fromRecord, type ErrorRecord } from './errors.js'
 import {
+  FATE_MOVED,
   FORMAT_JSON,
   FORMAT_TEXT,
   REPLY_ARRAY,
@@ -24,6 +25,7 @@ import {
   SOURCE_NEAR,
 } from './generated/operations.js'
 import { NUMBERS_OF_A_LIMIT, type Decision } from './limits/result.js'
+import type { SessionFields } from './sessions/options.js'
 import type { Told } from './sessions/store.js'
 import { decodeValue, unreadable, type Serializer } from './serializers.js'
 
@@ -302,11 +304,28 @@ export class Inbox {
     this.at++
     const fate = this.next()
     const degraded = this.next() === 1
-    const version = this.next()
     const leftMs = this.next()
     const unusedMs = this.next()
     const absoluteLeftMs = this.next()
-    return { fate, degraded, version, leftMs, unusedMs, absoluteLeftMs, text: this.readValue() as string }
+    const version = this.next()
+    const idleMs = this.next()
+    const createdAt = this.next()
+    const text = this.kind === REPLY_TEXT ? this.slice() : (this.readValue() as string)
+    const spare = this.readValue() as string
+    let told: [user: string, handle: string, data: SessionFields, ip: string | null, agent: string | null] = ['', '', {}, null, null]
+    if (fate === FATE_MOVED) told[1] = text
+    else if (text !== '') {
+      try {
+        told = JSON.parse(text) as typeof told
+      } catch {
+        throw new HoldfastError({
+          code: 'E_DATA',
+          message: 'a field of this session is no JSON; it was not written by this package and was left as it is',
+        })
+      }
+    }
+    const [user, handle, data, ip, agent] = told
+    return { fate, degraded, leftMs, unusedMs, absoluteLeftMs, version, idleMs, createdAt, user, handle, data, ip, agent, spare }
   }
 
   private readDecision(): Decision {

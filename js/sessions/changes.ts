@@ -3,7 +3,7 @@
 import { describe, invalid } from '../errors.js'
 import { toJson } from '../values.js'
 import type { SessionFields } from './options.js'
-import type { Change, Known } from './store.js'
+import type { Change, Told } from './store.js'
 
 const MOST_NAME = 256
 const MOST_DATA = 1024 * 1024
@@ -46,7 +46,10 @@ export function parsed(texts: ReadonlyMap<string, string>): SessionFields {
 }
 
 /** All fields of a session as they cross. */
-export function fieldsOf({ data, own }: Known): Change[] {
-  const users = Object.entries(data).map(([name, value]): Change => [`:${name}`, JSON.stringify(value)])
-  return [...users, ...Object.entries(own).map(([name, text]): Change => [`.${name}`, text])]
+export function fieldsOf({ data, idleMs, createdAt, ip, agent }: Told): Change[] {
+  const changes = Object.entries(data).map(([name, value]): Change => [`:${name}`, JSON.stringify(value)])
+  changes.push(['.idle', String(idleMs)], ['.created', String(createdAt)])
+  if (ip !== null) changes.push(['.ip', ip])
+  if (agent !== null) changes.push(['.agent', agent])
+  return changes
 }

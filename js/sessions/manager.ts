@@ -3,7 +3,7 @@
 import type { Connection } from '../connection.js'
 import { lifetimeMs } from '../durations.js'
 import { HoldfastError, describe, invalid } from '../errors.js'
-import { FATE_DONE } from '../generated/operations.js'
+import { FATE_DONE, FATE_MOVED } from '../generated/operations.js'
 import { sleep } from '../timing.js'
 import { SessionCookies, type CookieSource } from './cookies.js'
 import {
@@ -19,7 +19,7 @@ import {
 import { guestSessionsOf, type GuestSessions } from './guests.js'
 import { RequestSession, type OpenOptions } from './request.js'
 import { changesOf, differences, fieldsOf, parsed } from './changes.js'
-import { LIST_USER, SHARDS, SessionStore, guestsIn, knownOf, usersIn, type Change, type Known } from './store.js'
+import { LIST_USER, SHARDS, SessionStore, guestsIn, usersIn, type Change, type Told } from './store.js'
 
 /** A session as its user sees it. */
 export interface SessionData<Data extends object = SessionFields> {
@@ -126,7 +126,12 @@ export class SessionManager {
     const operation = `${this.name}.getSession`
     const { family, sliding = this.plan.sliding } = callOptions(this.plan, options, operation)
     if (!isId(sessionId, operation)) return null
-    return (await this.open(family, sessionId, sessionId, sliding, operation)) as SessionData<Data> | null
+    const told = await this.store.readOne(family, sessionId, operation)
+    if (told.fate === FATE_DONE) return this.shownOf(family, sessionId, sessionId, told, sliding, operation) as SessionData<Data>
+    if (told.fate !== FATE_MOVED) return null
+    const found = await this.store.read(family, sessionId, operation)
+    if (found.is !== 'done') return null
+    return this.shownOf(family, sessionId, found.at, found.session, sliding, operation) as SessionData<Data>
   }
 
   /**
@@ -348,9 +353,9 @@ export class SessionManager {
       const after = await change(session.data)
       const changes = after === undefined ? [] : differences(before, changesOf(after, 'data', operation))
       changes.push(...this.lifetimeOf(ttl, operation))
-      if (changes.length === 0) return new Session(sessionId, { ...session, data: parsed(before) })
+      if (changes.length === 0) return new Session(sessionId, session, session.leftMs, session.unusedMs, parsed(before))
       found = await this.store.change(family, at, changes, ttl !== undefined, session.version, operation)
-      if (found.is === 'done') return new Session(sessionId, found.session)
+      if (found.is === 'done') return new Session(sessionId, found.session, found.session.leftMs, found.session.unusedMs)
       // Others are at it: they get the time to end.
       await sleep(Math.random() * 2 ** Math.min(tries, 6))
     }
@@ -368,7 +373,7 @@ export class SessionManager {
     changes: Change[],
     options: SessionOptions | undefined,
     operation: string,
-  ): Promise<{ id: string; session: Known }> {
+  ): Promise<{ id: string; session: Told }> {
     const { family, absoluteMs, own } = this.termsOf(options, operation)
     return await this.begin(family, user, absoluteMs, [...changes, ...own], false, 0, operation)
   }
@@ -403,13 +408,14 @@ export class SessionManager {
     logins: boolean,
     behind: number,
     operation: string,
-  ): Promise<{ id: string; session: Known }> {
+  ): Promise<{ id: string; session: Told }> {
     const id = this.store.newId(user, operation)
     const made = await this.store.create(family, id, user, absoluteMs, changes, logins, behind, operation)
     if (made.is === 'absent')
       throw new HoldfastError({ code: 'E_CONFLICT', message: 'the session was ended while it was made', operation })
     // Those of a shard share a list.
-    void this.store.sweep(family, made.session.spare, operation).catch(ignore)
+    const { spare } = made.session
+    if (spare !== '') void this.store.sweep(family, spare.split(' '), operation).catch(ignore)
     return { id, session: made.session }
   }
 
@@ -417,7 +423,7 @@ export class SessionManager {
   private async move(
     family: string,
     at: string,
-    session: Known,
+    session: Told,
     user: string,
     changes: readonly Change[],
     absoluteMs: number,
@@ -432,7 +438,7 @@ export class SessionManager {
       await this.store.end(family, made.handle, operation)
       return null
     }
-    const last = knownOf(ended)
+    const last = ended
     if (last.version !== session.version) {
       // Somebody changed it between both steps.
       const before = new Map(fieldsOf(session).map(([name, text]) => [name, text as string]))
@@ -442,31 +448,19 @@ export class SessionManager {
     return id
   }
 
-  private async open(
-    family: string,
-    at: string,
-    id: string,
-    sliding: boolean,
-    operation: string,
-  ): Promise<SessionData | null> {
-    const found = await this.store.read(family, at, operation)
-    return found.is === 'done' ? this.shownOf(family, id, found.at, found.session, sliding, operation) : null
-  }
-
   /** A session as it is shown; that it is used is noted where it is time. */
   private shownOf(
     family: string,
     id: string,
     at: string,
-    session: Known,
+    session: Told,
     sliding: boolean,
     operation: string,
   ): SessionData {
-    const idleMs = Number(session.own.idle)
-    if (!sliding || session.unusedMs < touchMsOf(this.plan, idleMs)) return new Session(id, session)
+    const { unusedMs, idleMs, leftMs, absoluteLeftMs } = session
+    if (!sliding || unusedMs < touchMsOf(this.plan, idleMs)) return new Session(id, session, leftMs, unusedMs)
     this.store.touch(family, at, operation)
-    const leftMs = Math.min(idleMs, session.absoluteLeftMs)
-    return new Session(id, { ...session, leftMs, unusedMs: 0 })
+    return new Session(id, session, Math.min(idleMs, absoluteLeftMs), 0)
   }
 
   private async endAll(family: string, user: string, keep: string, operation: string): Promise<number> {
@@ -486,7 +480,7 @@ export class SessionManager {
       found.forEach((each, index) => {
         const handle = handles[index] as string
         if (each.is === 'done' && each.at === handle && each.session.user === user) {
-          sessions.push(new Session(handle, each.session))
+          sessions.push(new Session(handle, each.session, each.session.leftMs, each.session.unusedMs))
         } else if (each.is === 'absent' && !each.degraded) gone.push(handle)
       })
       await this.store.sweep(family, gone, operation)
@@ -519,42 +513,46 @@ function checkUser(value: unknown, path: string, operation: string): string {
 }
 
 /** What a guest's session says of itself that is true of nobody else. */
-function isOver({ user, data }: Known, name: string): boolean {
+function isOver({ user, data }: Told, name: string): boolean {
   return user === '' && name === ':type' && (data as { type?: unknown }).type === 'guest'
 }
 
 /** A session as it was read. Its id opens it, so that it is no part of what is logged or sent. */
 class Session implements SessionData {
-  declare readonly id: string
-  readonly handle: string
+  readonly #id: string
+  declare readonly handle: string
   declare readonly userId?: string
-  readonly isGuest: boolean
-  readonly data: SessionFields
-  readonly createdAt: number
-  readonly lastAccessedAt: number
-  readonly expiresAt: number
-  readonly absoluteExpiresAt: number
+  declare readonly isGuest: boolean
+  declare readonly data: SessionFields
+  declare readonly createdAt: number
+  declare readonly lastAccessedAt: number
+  declare readonly expiresAt: number
+  declare readonly absoluteExpiresAt: number
   declare readonly ipAddress?: string
   declare readonly userAgent?: string
-  readonly version: number
-  readonly degraded: boolean
+  declare readonly version: number
+  declare readonly degraded: boolean
 
-  constructor(id: string, session: Known) {
-    const { user, handle, data, own, version, degraded, leftMs, unusedMs, absoluteLeftMs } = session
+  constructor(id: string, told: Told, leftMs: number, unusedMs: number, data = told.data) {
+    const { user, handle, createdAt, ip, agent, version, degraded, absoluteLeftMs } = told
     const now = Date.now()
-    Object.defineProperty(this, 'id', { value: id })
+    this.#id = id
     this.handle = handle
     if (user !== '') this.userId = user
     this.isGuest = user === ''
     this.data = data
-    this.createdAt = Number(own.created)
+    this.createdAt = createdAt
     this.lastAccessedAt = now - unusedMs
     this.expiresAt = now + leftMs
     this.absoluteExpiresAt = now + absoluteLeftMs
-    if (own.ip !== undefined) this.ipAddress = own.ip
-    if (own.agent !== undefined) this.userAgent = own.agent
+    if (ip !== null) this.ipAddress = ip
+    if (agent !== null) this.userAgent = agent
     this.version = version
     this.degraded = degraded
+  }
+
+  get id(): string {
+    return this.#id
   }
 }
 

@@ -1,7 +1,7 @@
 // Sessions as they cross: what is asked, and what comes back.
 
 import type { Connection } from '../connection.js'
-import { HoldfastError, closed } from '../errors.js'
+import { closed } from '../errors.js'
 import {
   DEED_CHANGE,
   DEED_COUNT,
@@ -25,39 +25,30 @@ import { DECODE_RAW } from '../inbox.js'
 import { SOFT_NEVER, type Slot } from '../slots.js'
 import type { SessionFields, SessionPlan } from './options.js'
 
-/** What the native side tells of a session. */
-export interface ToldText {
-  /** '': a guest. */
-  readonly user: string
-  readonly handle: string
-  readonly data: SessionFields
-  readonly own: { readonly idle?: string; readonly created?: string; readonly ip?: string; readonly agent?: string }
-  /** Guests beyond the bound. */
-  readonly spare: readonly string[]
-}
-
-/** An answer as it crosses. */
+/** An answer as it crosses; what is not there leaves most of it empty. */
 export interface Told {
   readonly fate: number
   readonly degraded: boolean
-  readonly version: number
   /** ms until it ends if nobody uses it. */
   readonly leftMs: number
   /** ms since it was used. */
   readonly unusedMs: number
   /** ms until it ends however much it is used. */
   readonly absoluteLeftMs: number
-  /** Of a session that is there, its JSON; of one that moved, the handle of where it is. */
-  readonly text: string
-}
-
-/** A session that is there. */
-export interface Known extends ToldText {
-  readonly degraded: boolean
   readonly version: number
-  readonly leftMs: number
-  readonly unusedMs: number
-  readonly absoluteLeftMs: number
+  /** After so many ms without use it ends. */
+  readonly idleMs: number
+  /** ms since 1970. */
+  readonly createdAt: number
+  /** '': a guest. */
+  readonly user: string
+  /** Of one that moved, the handle of where it is. */
+  readonly handle: string
+  readonly data: SessionFields
+  readonly ip: string | null
+  readonly agent: string | null
+  /** Guests beyond the bound, with blanks between. */
+  readonly spare: string
 }
 
 /** A field of a change: its name with what tells users' from ours, and its JSON, or null where it goes. */
@@ -77,7 +68,7 @@ const MOST_MOVES = 64
 
 /** What became of a change. */
 export type Changed =
-  | { readonly is: 'done' | 'conflict'; readonly session: Known; readonly at: string }
+  | { readonly is: 'done' | 'conflict'; readonly session: Told; readonly at: string }
   | { readonly is: 'absent'; readonly degraded: boolean }
 
 export class SessionStore {
@@ -111,7 +102,12 @@ export class SessionStore {
 
   /** A session by its id or handle, and under which of them it is; null: it is not there. */
   async read(family: string, id: string, operation: string): Promise<Changed> {
-    return await this.follow(id, (at) => this.ask(DEED_READ, family, at, '', 0, ANY_VERSION, 0, NO_ARGUMENTS, operation))
+    return await this.follow(id, (at) => this.readOne(family, at, operation))
+  }
+
+  /** The same, of this very id: another may have taken its place. */
+  readOne(family: string, id: string, operation: string): Promise<Told> {
+    return this.ask(DEED_READ, family, id, '', 0, ANY_VERSION, 0, NO_ARGUMENTS, operation)
   }
 
   async create(
@@ -161,7 +157,7 @@ export class SessionStore {
     for (let moves = 0; ; moves++) {
       const told = await this.ask(DEED_END, family, at, '', this.plan.absoluteMs, ANY_VERSION, 0, NO_ARGUMENTS, operation)
       if (told.fate !== FATE_MOVED || moves === MOST_MOVES) return told
-      at = told.text
+      at = told.handle
     }
   }
 
@@ -188,7 +184,7 @@ export class SessionStore {
     for (let moves = 0; moves < MOST_MOVES; moves++) {
       const told = await ask(at)
       if (told.fate === FATE_DONE || told.fate === FATE_CONFLICT || told.fate === FATE_ABSENT) return changed(told, at)
-      at = told.text
+      at = told.handle
     }
     return { is: 'absent', degraded: false }
   }
@@ -254,20 +250,5 @@ function argumentsOf(changes: readonly Change[]): string[] {
 function changed(told: Told, at: string): Changed {
   const { fate, degraded } = told
   if (fate !== FATE_DONE && fate !== FATE_CONFLICT) return { is: 'absent', degraded }
-  return { is: fate === FATE_DONE ? 'done' : 'conflict', session: knownOf(told), at }
-}
-
-/** What the text of an answer says. */
-export function knownOf({ text, degraded, version, leftMs, unusedMs, absoluteLeftMs }: Told): Known {
-  let session: ToldText
-  try {
-    session = JSON.parse(text) as ToldText
-  } catch (cause) {
-    throw new HoldfastError({
-      code: 'E_DATA',
-      message: 'a field of this session is no JSON; it was not written by this package and was left as it is',
-      cause,
-    })
-  }
-  return { ...session, degraded, version, leftMs, unusedMs, absoluteLeftMs }
+  return { is: fate === FATE_DONE ? 'done' : 'conflict', session: told, at }
 }

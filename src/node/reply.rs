@@ -4,7 +4,7 @@ use napi::bindgen_prelude::{Buffer, Env, JsValue, Result, ToNapiValue, Unknown, 
 
 use super::operations::{decider, fate, outcome, reply as kind, source};
 use crate::backend::rate::{Outcome, Source as Decider, Standing};
-use crate::backend::session::{Outcome as Ended, Session, Told};
+use crate::backend::session::{Outcome as Ended, Told};
 use crate::backend::{Answer, Decision, Found, Loading, Raw, Reply, Source};
 use crate::base::error::Error;
 use crate::managers::cache::lease_text;
@@ -44,7 +44,7 @@ impl Row {
                     Reply::Entry(_) => ENTRY,
                     Reply::Loading(loading) => 8 + loading.stale.as_ref().map_or(0, |_| ENTRY),
                     Reply::Decision(decision) => 6 + 5 * decision.standings.len(),
-                    Reply::Session(_) => 9,
+                    Reply::Session(_) => 13,
                     Reply::Raw(raw) => raw_size(raw),
                     _ => 2,
                 },
@@ -277,24 +277,26 @@ impl<'a> Writer<'a> {
     }
 
     fn session(&mut self, told: Told) {
-        let Told { outcome, handle, degraded, spare, left_ms, unused_ms, absolute_left_ms } = told;
-        let (fate, version, text) = match outcome {
-            Ended::Done(session) => {
-                (fate::DONE, session.version, session_text(&session, &handle, &spare))
-            }
-            Ended::Conflict(session) => {
-                (fate::CONFLICT, session.version, session_text(&session, &handle, &spare))
-            }
-            Ended::Absent => (fate::ABSENT, 0, Vec::new()),
-            Ended::Moved(to) => (fate::MOVED, 0, to.to_vec()),
+        let Told { outcome, degraded, spare, left_ms, unused_ms, absolute_left_ms, text, .. } =
+            told;
+        let numbers = outcome.session().map(|session| {
+            [session.version, session.idle_ms(), session.created_ms()].map(|number| number as f64)
+        });
+        let (fate, text) = match outcome {
+            Ended::Done(_) | Ended::Used => (fate::DONE, text.into()),
+            Ended::Conflict(_) => (fate::CONFLICT, text.into()),
+            Ended::Absent => (fate::ABSENT, Bytes::new()),
+            Ended::Moved(to) => (fate::MOVED, to),
         };
         self.number(f64::from(kind::SESSION));
         self.number(f64::from(fate));
         self.number(f64::from(u8::from(degraded)));
-        for number in [version, left_ms, unused_ms, absolute_left_ms] {
+        for number in [left_ms, unused_ms, absolute_left_ms] {
             self.number(number as f64);
         }
-        self.bytes(text.into());
+        numbers.unwrap_or_default().into_iter().for_each(|number| self.number(number));
+        self.bytes(text);
+        self.bytes(spare.join(&b' ').into());
     }
 
     fn raw(&mut self, raw: Raw) {
@@ -338,46 +340,4 @@ impl<'a> Writer<'a> {
         };
         self.extra(kind::EXTRA, extra);
     }
-}
-
-/// A session as one JSON text: whose it is, by what it is named, what users keep in it, and what we do.
-fn session_text(session: &Session, handle: &[u8], spare: &[Bytes]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(128 + session.bytes());
-    let text = |bytes: &[u8], out: &mut Vec<u8>| {
-        // Writing to memory does not fail.
-        let _ = serde_json::to_writer(out, &String::from_utf8_lossy(bytes));
-    };
-    out.extend_from_slice(b"{\"user\":");
-    text(&session.head.user, &mut out);
-    out.extend_from_slice(b",\"handle\":");
-    text(handle, &mut out);
-    for (kind, title) in [(b':', &b",\"data\":{"[..]), (b'.', b",\"own\":{")] {
-        out.extend_from_slice(title);
-        let mut first = true;
-        for (name, field) in &session.fields {
-            let (Some((&sign, name)), Some(value)) = (name.split_first(), &field.value) else {
-                continue;
-            };
-            if sign != kind {
-                continue;
-            }
-            if !std::mem::take(&mut first) {
-                out.push(b',');
-            }
-            text(name, &mut out);
-            out.push(b':');
-            // What users keep is JSON already.
-            if kind == b':' { out.extend_from_slice(value) } else { text(value, &mut out) }
-        }
-        out.push(b'}');
-    }
-    out.extend_from_slice(b",\"spare\":[");
-    for (at, handle) in spare.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        text(handle, &mut out);
-    }
-    out.extend_from_slice(b"]}");
-    out
 }

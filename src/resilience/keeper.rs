@@ -15,7 +15,7 @@ use crate::backend::memory::store::{Data, Entry, Marks, Standing};
 use crate::backend::message::Mail;
 use crate::backend::rate::Told;
 use crate::backend::redis::{Change, Failure, Identity, Keeper, Owed, Passing, Replayer, State};
-use crate::backend::session::Seen;
+use crate::backend::session::{Known, Seen};
 use crate::backend::{Answer, Call, Marker, Operation, Reply, Scope, Tags};
 use crate::base::error::Result;
 use crate::base::plant::Plant;
@@ -280,6 +280,10 @@ impl Keeper for Fallback {
 
     fn mail(&self) -> Option<Arc<dyn Mail>> {
         Self::mail(self)
+    }
+
+    fn known_session(&self, key: &Bytes) -> Option<Known> {
+        self.local.lock().store.sessions.known(key)
     }
 
     fn sessions(&self, seen: Vec<Seen>) {

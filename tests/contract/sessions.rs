@@ -47,7 +47,7 @@ async fn make(s: &mut Subject, name: &str, user: &'static str) -> Bytes {
 
 async fn read(s: &mut Subject, key: &Bytes) -> Option<Session> {
     match s.in_session(key, Deed::Read).await {
-        Outcome::Done(session) => Some(*session),
+        Outcome::Done(session) => Some(Session::clone(&session)),
         Outcome::Absent => None,
         other => panic!("a read answered {other:?}"),
     }

@@ -4,13 +4,14 @@
 //! Bounded by bytes. Expired ones go first, then copies, those first that were used longest ago. What waits for the
 //! server stays, and so does everything where memory is all there is: then what is new is refused.
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use lru::LruCache;
 
 use super::Moment;
 use crate::backend::intent::EndAll;
-use crate::backend::session::{Ask, Deed, Delta, Outcome, Seen, Session, Told};
+use crate::backend::session::{Ask, Deed, Delta, Known, Outcome, Seen, Session, Told};
 use crate::backend::{Answer, Raw, Reply};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::keys::{SESSION_TAIL, SessionKeys};
@@ -32,7 +33,7 @@ enum Standing {
 }
 
 enum Body {
-    Live(Session),
+    Live(Arc<Session>),
     /// Another took its place; until then that is told.
     Moved(Bytes, u64),
 }
@@ -40,6 +41,8 @@ enum Body {
 struct Seat {
     body: Body,
     standing: Standing,
+    /// Of a copy that is as the server had it, its mark; otherwise 0.
+    mark: u64,
     /// µs of the server's clock.
     ends: u64,
     bytes: usize,
@@ -138,23 +141,39 @@ impl Sessions {
         }
     }
 
+    /// A copy that is as the server had it.
+    pub fn known(&mut self, key: &[u8]) -> Option<Known> {
+        match self.copies.get(key)? {
+            Seat { body: Body::Live(session), mark, .. } if *mark > 0 => {
+                Some(Known { session: session.clone(), mark: *mark })
+            }
+            _ => None,
+        }
+    }
+
     /// Keeps what a server said.
     pub fn learn(&mut self, seen: Seen, moment: &Moment<'_>) {
-        let Seen { key, session, all, keep } = seen;
-        if all {
-            self.end_all(&key, keep.as_ref(), moment);
-            return;
-        }
-        let Some(session) = session else {
-            self.remove(&key);
-            return;
+        let (key, known) = match seen {
+            Seen::Is { key, known } => (key, known),
+            Seen::Used { key, seen } => {
+                let Some(mut known) = self.known(&key) else { return };
+                Arc::make_mut(&mut known.session).seen = seen.max(known.session.seen);
+                (key, known)
+            }
+            Seen::Gone { key } => {
+                self.remove(&key);
+                return;
+            }
+            Seen::AllGone { key, keep } => {
+                self.end_all(&key, keep.as_ref(), moment);
+                return;
+            }
         };
         let now = moment.now;
-        if let Some(Seat { body: Body::Live(known), standing: Standing::Copy(at), .. }) =
+        let Known { session, mark: new } = known;
+        if let Some(Seat { body: Body::Live(known), standing: Standing::Copy(at), mark, .. }) =
             self.copies.get_mut(&key)
-            && known.version == session.version
-            && known.seen == session.seen
-            && known.born == session.born
+            && (Arc::ptr_eq(known, &session) || (*mark == new && *known == session))
         {
             *at = now;
             return;
@@ -163,7 +182,7 @@ impl Sessions {
         if self.own.contains_key(&key) {
             return;
         }
-        let kept = self.put(key.clone(), session, Standing::Copy(now), moment);
+        let kept = self.put(key.clone(), session, Standing::Copy(now), new, moment);
         if !kept {
             self.remove(&key);
         }
@@ -172,7 +191,7 @@ impl Sessions {
     /// What waited was written to the server, or given up.
     pub fn settled(&mut self, key: &[u8], now: u64) {
         if let Some((key, seat)) = self.own.remove_entry(key) {
-            self.copies.put(key, Seat { standing: Standing::Copy(now), ..seat });
+            self.copies.put(key, Seat { standing: Standing::Copy(now), mark: 0, ..seat });
         }
     }
 
@@ -214,7 +233,7 @@ impl Sessions {
 
     fn read(&mut self, key: &Bytes, known_ms: u64, moment: &Moment<'_>, alone: bool) -> Outcome {
         match self.live(key, known_ms, moment, alone) {
-            Some(Body::Live(session)) => Outcome::Done(Box::new(session.clone())),
+            Some(Body::Live(session)) => Outcome::Done(session.clone()),
             Some(Body::Moved(to, _)) => Outcome::Moved(to.clone()),
             None => Outcome::Absent,
         }
@@ -235,10 +254,10 @@ impl Sessions {
         let mut session = match self.live(key, known_ms, moment, alone) {
             Some(Body::Moved(to, _)) => return told(Outcome::Moved(to.clone())),
             Some(Body::Live(session)) => {
-                let mut session = session.clone();
                 if version.is_some_and(|version| version != session.version) {
-                    return told(Outcome::Conflict(Box::new(session)));
+                    return told(Outcome::Conflict(session.clone()));
                 }
+                let mut session = Session::clone(session);
                 session.apply(delta.clone());
                 session
             }
@@ -256,14 +275,15 @@ impl Sessions {
             },
         };
         forget_removed(&mut session, moment);
+        let session = Arc::new(session);
         let vouched = self.seat(key).and_then(Seat::vouched);
-        while !self.put(key.clone(), session.clone(), Standing::Own(vouched), moment) {
+        while !self.put(key.clone(), session.clone(), Standing::Own(vouched), 0, moment) {
             // Where memory is all there is, guests make room.
             if alone || !self.drop_guest(None, Some(key)) {
                 return Err(no_room());
             }
         }
-        told(Outcome::Done(Box::new(session)))
+        told(Outcome::Done(session))
     }
 
     /// Ends it; where another took its place, that is told.
@@ -277,9 +297,7 @@ impl Sessions {
         }
         let Some(seat) = self.remove(key) else { return Outcome::Absent };
         match seat.body {
-            Body::Live(session) if moment.settled(seat.ends) > now => {
-                Outcome::Done(Box::new(session))
-            }
+            Body::Live(session) if moment.settled(seat.ends) > now => Outcome::Done(session),
             Body::Moved(to, _) => Outcome::Moved(to),
             Body::Live(_) => Outcome::Absent,
         }
@@ -307,17 +325,20 @@ impl Sessions {
         let Some(seat) = self.remove(key) else { return told(Outcome::Absent, key) };
         let vouched = seat.vouched();
         let Body::Live(mut session) = seat.body else { return told(Outcome::Absent, key) };
-        session.version += 1;
+        Arc::make_mut(&mut session).version += 1;
         let body = Body::Live(session.clone());
         let standing = Standing::Own(vouched);
-        self.insert(new.clone(), Seat { body, standing, ends: seat.ends, bytes: seat.bytes });
+        self.insert(
+            new.clone(),
+            Seat { body, standing, mark: 0, ends: seat.ends, bytes: seat.bytes },
+        );
         let now = moment.stamps.server_micros();
         let until = now.saturating_add(grace_ms.saturating_mul(1000));
         let bytes = SEAT + key.len() + to.len();
         // Who ends it by the old one ends it, however late.
         let (body, standing) = (Body::Moved(to.clone(), until), Standing::Own(None));
-        self.insert(key.clone(), Seat { body, standing, ends: seat.ends, bytes });
-        told(Outcome::Done(Box::new(session)), &new)
+        self.insert(key.clone(), Seat { body, standing, mark: 0, ends: seat.ends, bytes });
+        told(Outcome::Done(session), &new)
     }
 
     /// Ends all that are known of a user's, but one.
@@ -415,8 +436,9 @@ impl Sessions {
     fn put(
         &mut self,
         key: Bytes,
-        session: Session,
+        session: Arc<Session>,
         standing: Standing,
+        mark: u64,
         moment: &Moment<'_>,
     ) -> bool {
         let ends = session.ends(moment.stamps);
@@ -427,7 +449,7 @@ impl Sessions {
             return false;
         }
         self.remove(&key);
-        self.insert(key, Seat { body: Body::Live(session), standing, ends, bytes });
+        self.insert(key, Seat { body: Body::Live(session), standing, mark, ends, bytes });
         true
     }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use super::wire::Read;
 use crate::backend::intent::{Intent, Wish};
+use crate::backend::session::Known;
 use crate::backend::{Call, Operation, Verdict};
 
 /// A payload beyond this is compressed off the I/O thread and sent in the slow lane.
@@ -35,6 +36,8 @@ pub(super) enum Step {
     Lease(Option<(Box<Read>, Verdict, u32)>),
     /// It asks what the markers say that nobody knows here, each with its mark.
     Check(Box<Read>, Vec<(Bytes, u32)>),
+    /// A session is asked whether it is still what is known of it.
+    Confirm(Known),
 }
 
 impl Item {

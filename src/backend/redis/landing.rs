@@ -201,13 +201,23 @@ impl Hub {
         }
         let wire = &self.shared.wire;
         if let Operation::Session { key, ask } = &call.operation {
-            return match wire.session_answer(key, ask, replies) {
-                Ok((reply, seen)) => {
+            let learnt = match step {
+                Step::Confirm(known) => wire.session_confirmed(key, &known, replies),
+                _ => wire.session_answer(key, ask, replies).map(Some),
+            };
+            match learnt {
+                Ok(Some((reply, seen))) => {
                     out.sessions.extend(seen);
                     out.answers.push((call, Ok(reply)));
                 }
+                // It is another meanwhile.
+                Ok(None) => {
+                    let (step, replies, announced) = (Step::First, 0, false);
+                    out.further.push(Item::Call { call, step, seen, replies, announced });
+                }
                 Err(error) => self.refuse(call, seen, error, out),
-            };
+            }
+            return;
         }
         let repeated = call.attempts > 0;
         // What is written from now on is not covered by it.

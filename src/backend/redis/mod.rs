@@ -47,7 +47,7 @@ use super::intent::{Intent, Outcome};
 use super::limits::Limits;
 use super::message::Mail;
 use super::rate::Told;
-use super::session::Seen;
+use super::session::{Known, Seen};
 use super::{Answer, Backend, Call, Early, Marker, Meta, Operation, Reach, Scope, Settler, Tags};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
@@ -125,6 +125,8 @@ pub trait Keeper: Send + Sync {
     fn limited(&self, told: Vec<Told>);
     /// Who listens to channels.
     fn mail(&self) -> Option<Arc<dyn Mail>>;
+    /// A session as the server had it, to be asked whether it is so still.
+    fn known_session(&self, key: &Bytes) -> Option<Known>;
     /// Sessions as the server has them.
     fn sessions(&self, seen: Vec<Seen>);
     /// Calls that no server answered.

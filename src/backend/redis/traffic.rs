@@ -16,6 +16,7 @@ use super::wire::{self, Sending};
 use super::{Keeper, failure, raw};
 use crate::backend::change::is_read;
 use crate::backend::intent::{Intent, Wish};
+use crate::backend::session::{Deed, Known};
 use crate::backend::{Call, Operation, settle_all};
 use crate::base::error::{Applied, Error, ErrorKind};
 use crate::base::slot::slot;
@@ -124,9 +125,12 @@ impl Hub {
             let how = self.how(&call);
             let (pipeline, items) = &mut outgoing[at];
             let wire = &self.shared.wire;
-            let replies = wire.encode(&call.operation, how, pipeline);
+            let (step, replies) = match known_session(keeper.as_ref(), &call.operation) {
+                Some((key, known)) => (Step::Confirm(known), wire.confirm_session(key, pipeline)),
+                None => (Step::First, wire.encode(&call.operation, how, pipeline)),
+            };
             let announced = wire.announce(call.operation.changes(), pipeline);
-            items.push(Item::Call { call, step: Step::First, seen, replies, announced });
+            items.push(Item::Call { call, step, seen, replies, announced });
         }
         rates.send(&mut outgoing, self.shared.wire.stamps.process());
         settle_all(refused);
@@ -458,4 +462,17 @@ fn first_poll<T>(future: &mut Pin<Box<dyn Future<Output = T> + Send>>) -> Poll<T
 /// Polls a future once; answers whether it ended.
 pub(super) fn poll_once<T>(future: &mut Pin<Box<dyn Future<Output = T> + Send>>) -> bool {
     first_poll(future).is_ready()
+}
+
+/// What is known of a session that is to be read.
+fn known_session<'a>(
+    keeper: Option<&Arc<dyn Keeper>>,
+    operation: &'a Operation,
+) -> Option<(&'a Bytes, Known)> {
+    match operation {
+        Operation::Session { key, ask } if ask.deed == Deed::Read => {
+            Some((key, keeper?.known_session(key)?))
+        }
+        _ => None,
+    }
 }

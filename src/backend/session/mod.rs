@@ -5,8 +5,10 @@
 //! server; `tests/sessions.rs` compares them.
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -15,6 +17,8 @@ use crate::base::stamp::{Stamp, Stamps};
 
 /// The field that says after how many ms without use a session ends.
 pub const IDLE: &[u8] = b".idle";
+/// The one that says when it was made, in ms on the clock of the host that made it: for people to read.
+pub const CREATED: &[u8] = b".created";
 
 /// One part of a session: what it was set to, or that it was removed, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,13 +149,15 @@ pub struct Ask {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It is there, and as it is now; where it was ended, as it was.
-    Done(Box<Session>),
+    Done(Arc<Session>),
+    /// That it was used is noted.
+    Used,
     /// It is not there.
     Absent,
     /// Another took its place.
     Moved(Bytes),
     /// It is at another version.
-    Conflict(Box<Session>),
+    Conflict(Arc<Session>),
 }
 
 /// The answer.
@@ -169,6 +175,8 @@ pub struct Told {
     pub unused_ms: u64,
     /// Until it ends however much it is used.
     pub absolute_left_ms: u64,
+    /// Of one that is there, what its user sees of it, as JSON.
+    pub text: Vec<u8>,
 }
 
 impl Told {
@@ -181,23 +189,54 @@ impl Told {
                 let unused = now.saturating_sub(seen) / 1000;
                 (left(session.ends(stamps)), unused, left(session.absolute_end(stamps)))
             }
-            Outcome::Absent | Outcome::Moved(_) => (0, 0, 0),
+            Outcome::Used | Outcome::Absent | Outcome::Moved(_) => (0, 0, 0),
         };
         let handle = SessionKeys::tail(key);
+        let text = outcome.session().map(|session| text::of(session, &handle)).unwrap_or_default();
         let (degraded, spare) = (false, Vec::new());
-        Self { outcome, handle, degraded, spare, left_ms, unused_ms, absolute_left_ms }
+        Self { outcome, handle, degraded, spare, left_ms, unused_ms, absolute_left_ms, text }
     }
 }
 
-/// What a server said of a session, for whoever keeps copies. `None`: it is no more.
+impl Outcome {
+    /// The session, where there is one to show.
+    pub fn session(&self) -> Option<&Session> {
+        match self {
+            Self::Done(session) | Self::Conflict(session) => Some(session),
+            Self::Used | Self::Absent | Self::Moved(_) => None,
+        }
+    }
+}
+
+/// A session as a server had it.
 #[derive(Clone, Debug)]
-pub struct Seen {
-    pub key: Bytes,
-    pub session: Option<Session>,
-    /// All sessions of its user are ended. The key is the user's.
-    pub all: bool,
-    /// But this.
-    pub keep: Option<Bytes>,
+pub struct Known {
+    pub session: Arc<Session>,
+    /// When it was changed last, in µs of the server's clock: with the version it tells this state from any other, also
+    /// from those of a server that has lost some and went on.
+    pub mark: u64,
+}
+
+/// What a server said of a session, for whoever keeps copies.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    Is {
+        key: Bytes,
+        known: Known,
+    },
+    /// It was used.
+    Used {
+        key: Bytes,
+        seen: Stamp,
+    },
+    Gone {
+        key: Bytes,
+    },
+    /// All sessions of a user but one are ended. The key is the user's.
+    AllGone {
+        key: Bytes,
+        keep: Option<Bytes>,
+    },
 }
 
 impl Delta {
@@ -264,7 +303,15 @@ impl Session {
     }
 
     pub fn idle_ms(&self) -> u64 {
-        let value = self.fields.get(IDLE).and_then(|field| field.value.as_deref());
+        self.number(IDLE)
+    }
+
+    pub fn created_ms(&self) -> u64 {
+        self.number(CREATED)
+    }
+
+    fn number(&self, name: &[u8]) -> u64 {
+        let value = self.fields.get(name).and_then(|field| field.value.as_deref());
         let text = value.and_then(|value| std::str::from_utf8(value).ok());
         text.and_then(|text| text.parse().ok()).unwrap_or(0)
     }

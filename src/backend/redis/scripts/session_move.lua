@@ -31,6 +31,7 @@ end
 local left = redis.call('PTTL', KEYS[1])
 redis.call('RENAME', KEYS[1], KEYS[2])
 redis.call('HINCRBY', KEYS[2], 'v', 1)
+redis.call('HSET', KEYS[2], 'e', string.format('%.0f', now))
 local grace = tonumber(ARGV[3]) * 1000
 redis.call('HSET', KEYS[1], 't', ARGV[2], 'g', string.format('%.0f', now + grace))
 -- For as long as it could have lived under the old one, it is known where it is.

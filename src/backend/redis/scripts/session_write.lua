@@ -1,19 +1,21 @@
 -- Makes a session, or changes it, by fields: of each the newest stamp counts. An ended one is never changed.
 -- KEYS: 1 session, 2 list of all in its shard; of a user's also 3 the moments before which all of the user's are ended,
 --       4 list of the user's (all in one slot)
--- ARGV: 1 the session's name in the lists, 2 live | replay, 3 the version that it must have ('' = any), 4 born, 5 used
---       ('' = as it is; live: any other = now), 6 created, 7 absolute lifetime in ms ('' = it must be there),
---       8 user, 9 how many are kept in the list (0 = all), 10 the version behind which it stands then, 11 what
---       the keys of sessions begin with: behind it stand the names in the lists, 12 replay: the
+-- ARGV: 1 the session's name in the lists, 2 live | use (live, of nothing but its use) | replay, 3 the version that it
+--       must have ('' = any), 4 born, 5 used ('' = as it is; live: any other = now), 6 created, 7 absolute lifetime in
+--       ms ('' = it must be there), 8 user, 9 how many are kept in the list (0 = all), 10 the version behind which it
+--       stands then, 11 what the keys of sessions begin with: behind it stand the names in the lists, 12 replay: the
 --       names that it had before, the server may know it under the first, 13 for how many ms these lead to it, then for
---       each field: name, microseconds and process of its
---       stamp, kept (1 | 0 = removed), value. Moments are microseconds of this server's clock.
+--       each field: name, microseconds and process of its stamp, kept (1 | 0 = removed), value. Moments are
+--       microseconds of this server's clock.
 -- Returns: live: {1, names beyond those that are kept, fields and values of the hash} done, {0} it is not there,
---          {2, {}, fields and values} it has another version, {3, name} another took its place; replay: 1 done, 0 it is
---          ended, or not there
--- The hash: v version, b born, s used, c created, a absolute lifetime, u user, x ended, t name of the one that took its
--- place, g until when that is told; '.name' and ':name' fields: 'micros.process value', without a value if removed
-local live = ARGV[2] == 'live'
+--          {2, {}, fields and values} it has another version, {3, name} another took its place; use: {4, used} done;
+--          replay: 1 done, 0 it is ended, or not there
+-- The hash: v version, e when that changed last, b born, s used, c created, a absolute lifetime, u user, x ended, t name of
+-- the one that took its place, g until when that is told; '.name' and ':name' fields: 'micros.process value', without a
+-- value if removed
+local live = ARGV[2] ~= 'replay'
+local brief = ARGV[2] == 'use'
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local function text(number)
@@ -161,7 +163,11 @@ for at = 14, #ARGV, 5 do
     changed = true
   end
 end
-redis.call('HSET', key, 'v', text(math.max(tonumber(is[1] or '0'), tonumber(ARGV[10])) + (changed and 1 or 0)), 'b', text(born), 's', text(used))
+if changed or not live then
+  local version = math.max(tonumber(is[1] or '0'), tonumber(ARGV[10])) + (changed and 1 or 0)
+  redis.call('HSET', key, 'v', text(version), 'e', text(now), 'b', text(born))
+end
+redis.call('HSET', key, 's', text(used))
 if begins then
   redis.call('HSET', key, 'c', text(created), 'a', text(absolute), 'u', ARGV[8])
 end
@@ -190,6 +196,9 @@ if KEYS[3] then
   if redis.call('PTTL', KEYS[3]) < last - now / 1000 then
     redis.call('PEXPIREAT', KEYS[3], text(last))
   end
+end
+if brief then
+  return {4, text(used)}
 end
 local spare = {}
 if begins then

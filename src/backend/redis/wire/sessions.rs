@@ -1,4 +1,6 @@
 //! Sessions as the server has them: a hash each, read as it is, and changed by scripts.
+use std::sync::Arc;
+
 use bytes::Bytes;
 use redis::{Cmd, Pipeline, Value as Resp};
 
@@ -6,7 +8,7 @@ use super::super::failure;
 use super::{Wire, command, unexpected};
 use crate::backend::policy::CLOCK_ERROR;
 use crate::backend::redis::script::{SESSION_END, SESSION_END_ALL, SESSION_MOVE, SESSION_WRITE};
-use crate::backend::session::{Ask, Deed, Delta, Field, Outcome, Seen, Session, Told};
+use crate::backend::session::{Ask, Deed, Delta, Field, Known, Outcome, Seen, Session, Told};
 use crate::backend::{Raw, Reply};
 use crate::base::error::{Error, Result};
 use crate::base::keys::SessionKeys;
@@ -17,7 +19,7 @@ pub type Learnt = (Reply, Option<Seen>);
 
 /// A session that may be read.
 enum Stored {
-    Live(Session),
+    Live(Known),
     Ended,
     Moved(Bytes),
 }
@@ -30,14 +32,11 @@ impl Wire {
         match &ask.deed {
             Deed::Read => {
                 out.add_command(command(&[b"HGETALL", key]));
-                let Some((epoch, _)) = SessionKeys::of(key).and_then(|keys| keys.user) else {
-                    return 1;
-                };
-                out.add_command(command(&[b"GET", &epoch]));
-                return 2;
+                return 1 + epoch_of(key, out);
             }
             Deed::Write { delta, version, most } => {
-                out.add_command(self.session_write(key, delta, *version, *most, b"live"));
+                let mode: &[u8] = if is_use(delta) && version.is_none() { b"use" } else { b"live" };
+                out.add_command(self.session_write(key, delta, *version, *most, mode));
             }
             Deed::End { absolute_ms, .. } => {
                 out.add_command(self.session_end(key, *absolute_ms, b"live"));
@@ -145,6 +144,44 @@ impl Wire {
         SESSION_END_ALL.call(&[key, &index, &all], &args)
     }
 
+    /// Asks whether a session is still what is known of it. Answers how many replies there will be.
+    pub fn confirm_session(&self, key: &Bytes, out: &mut Pipeline) -> usize {
+        out.add_command(command(&[b"HMGET", key, b"v", b"e", b"s"]));
+        1 + epoch_of(key, out)
+    }
+
+    /// What is known of a session, if it is so still. `None`: it is not.
+    pub fn session_confirmed(
+        &self,
+        key: &Bytes,
+        known: &Known,
+        replies: Vec<Resp>,
+    ) -> Result<Option<Learnt>> {
+        if let Some(Resp::ServerError(error)) =
+            replies.iter().find(|reply| matches!(reply, Resp::ServerError(_)))
+        {
+            return Err(failure::from_server(error));
+        }
+        let Some(Resp::Array(is)) = replies.first() else { return Err(unexpected()) };
+        let number_at = |at: usize| match is.get(at) {
+            Some(Resp::BulkString(text)) => number(text),
+            _ => None,
+        };
+        let same = number_at(0) == Some(known.session.version) && number_at(1) == Some(known.mark);
+        let Some(micros) = number_at(2).filter(|_| same) else { return Ok(None) };
+        let mut known = known.clone();
+        if micros != known.session.seen.micros {
+            Arc::make_mut(&mut known.session).seen = Stamp { micros, process: 0 };
+        }
+        let told = |outcome| Reply::Session(Box::new(Told::new(outcome, key, &self.stamps)));
+        if !stands(&known.session, &SessionKeys::tail(key), replies.get(1))? {
+            let seen = Seen::Gone { key: key.clone() };
+            return Ok(Some((told(Outcome::Absent), Some(seen))));
+        }
+        let reply = told(Outcome::Done(known.session.clone()));
+        Ok(Some((reply, Some(Seen::Is { key: key.clone(), known }))))
+    }
+
     /// What the replies say. `key` is the one that was asked for.
     pub fn session_answer(&self, key: &Bytes, ask: &Ask, mut replies: Vec<Resp>) -> Result<Learnt> {
         if let Some(Resp::ServerError(error)) =
@@ -153,21 +190,20 @@ impl Wire {
             return Err(failure::from_server(error));
         }
         let told = |outcome| Reply::Session(Box::new(Told::new(outcome, key, &self.stamps)));
-        let seen = |session: Option<&Session>| {
-            let session = session.cloned();
-            Some(Seen { key: key.clone(), session, all: false, keep: None })
-        };
+        let gone = || Some(Seen::Gone { key: key.clone() });
         match &ask.deed {
             Deed::Read => {
                 let epoch = if replies.len() > 1 { replies.pop() } else { None };
                 let stored = self.stored(replies.pop().unwrap_or(Resp::Nil))?;
                 Ok(match stored {
-                    Stored::Live(session) if stands(&session, &SessionKeys::tail(key), epoch)? => {
-                        let seen = seen(Some(&session));
-                        (told(Outcome::Done(Box::new(session))), seen)
+                    Stored::Live(known)
+                        if stands(&known.session, &SessionKeys::tail(key), epoch.as_ref())? =>
+                    {
+                        let session = known.session.clone();
+                        (told(Outcome::Done(session)), Some(Seen::Is { key: key.clone(), known }))
                     }
-                    Stored::Moved(to) => (told(Outcome::Moved(to)), seen(None)),
-                    Stored::Live(_) | Stored::Ended => (told(Outcome::Absent), seen(None)),
+                    Stored::Moved(to) => (told(Outcome::Moved(to)), gone()),
+                    Stored::Live(_) | Stored::Ended => (told(Outcome::Absent), gone()),
                 })
             }
             Deed::Write { .. } | Deed::End { .. } | Deed::Move { .. } => {
@@ -176,15 +212,21 @@ impl Wire {
                 let ends = !matches!(ask.deed, Deed::Write { .. });
                 let code = if parts.is_empty() { &last } else { &parts[0] };
                 Ok(match code {
-                    Resp::Int(0) => (told(Outcome::Absent), seen(None)),
-                    Resp::Int(3) => (told(Outcome::Moved(text(&last)?)), seen(None)),
+                    Resp::Int(0) => (told(Outcome::Absent), gone()),
+                    Resp::Int(3) => (told(Outcome::Moved(text(&last)?)), gone()),
+                    Resp::Int(4) => {
+                        let micros = number(&text(&last)?).ok_or_else(unexpected)?;
+                        let seen = Stamp { micros, process: 0 };
+                        (told(Outcome::Used), Some(Seen::Used { key: key.clone(), seen }))
+                    }
                     Resp::Int(code @ (1 | 2)) => {
                         let code = *code;
-                        let Stored::Live(session) = self.stored(last)? else {
+                        let Stored::Live(known) = self.stored(last)? else {
                             return Err(unexpected());
                         };
-                        let seen = seen(Some(&session).filter(|_| !ends));
-                        let session = Box::new(session);
+                        let session = known.session.clone();
+                        let seen =
+                            if ends { gone() } else { Some(Seen::Is { key: key.clone(), known }) };
                         let outcome = match code {
                             1 => Outcome::Done(session),
                             _ => Outcome::Conflict(session),
@@ -200,7 +242,7 @@ impl Wire {
             }
             Deed::EndAll { keep, .. } => {
                 let keep = keep.as_ref().and_then(|tail| SessionKeys::beside(key, tail));
-                let seen = Seen { key: key.clone(), session: None, all: true, keep };
+                let seen = Seen::AllGone { key: key.clone(), keep };
                 let Some(Resp::Array(parts)) = replies.pop() else { return Err(unexpected()) };
                 let parts = parts.into_iter().map(super::raw).collect();
                 Ok((Reply::Raw(Raw::Array(parts)), Some(seen)))
@@ -226,7 +268,7 @@ impl Wire {
             _ => return Err(unexpected()),
         };
         let mut session = Session::default();
-        let (mut is_whole, mut moved, mut told_until) = (false, None, 0);
+        let (mut is_whole, mut mark, mut moved, mut told_until) = (false, 0, None, 0);
         for (name, value) in pairs {
             let (Resp::BulkString(name), Resp::BulkString(value)) = (name, value) else {
                 return Err(unexpected());
@@ -235,6 +277,7 @@ impl Wire {
             let moment = || number().map(|micros| Stamp { micros, process: 0 });
             match name.as_slice() {
                 b"v" => (session.version, is_whole) = (number()?, true),
+                b"e" => mark = number()?,
                 b"b" => session.born = moment()?,
                 b"s" => session.seen = moment()?,
                 b"c" => session.head.created = moment()?,
@@ -253,15 +296,27 @@ impl Wire {
             Some(to) if told_until > self.stamps.server_micros() => Stored::Moved(to),
             None if is_whole => {
                 self.stamps.observe(session.newest());
-                Stored::Live(session)
+                Stored::Live(Known { session: Arc::new(session), mark })
             }
             _ => Stored::Ended,
         })
     }
 }
 
+/// Asks for the moments before which all of its user's are ended. Answers how many replies there will be.
+fn epoch_of(key: &Bytes, out: &mut Pipeline) -> usize {
+    let Some((epoch, _)) = SessionKeys::of(key).and_then(|keys| keys.user) else { return 0 };
+    out.add_command(command(&[b"GET", &epoch]));
+    1
+}
+
+/// Whether it only says that a session was used.
+fn is_use(delta: &Delta) -> bool {
+    delta.head.is_none() && delta.fields.is_empty() && delta.behind == 0 && delta.seen.is_some()
+}
+
 /// Whether it is not among those of its user's that were ended together. What nobody knows is taken for ended.
-fn stands(session: &Session, tail: &[u8], moments: Option<Resp>) -> Result<bool> {
+fn stands(session: &Session, tail: &[u8], moments: Option<&Resp>) -> Result<bool> {
     let moments = match moments {
         None => return Ok(true),
         Some(Resp::Nil) => return Ok(false),
