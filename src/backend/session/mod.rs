@@ -187,7 +187,11 @@ impl Told {
             Outcome::Done(session) | Outcome::Conflict(session) => {
                 let seen = stamps.settle(session.seen).micros;
                 let unused = now.saturating_sub(seen) / 1000;
-                (left(session.ends(stamps)), unused, left(session.absolute_end(stamps)))
+                // What the server's clock is ahead of what is known of it here is no more life.
+                let most = |ms: u64| if ms == 0 { u64::MAX } else { ms };
+                let absolute =
+                    left(session.absolute_end(stamps)).min(most(session.head.absolute_ms));
+                (left(session.ends(stamps)).min(most(session.idle_ms())), unused, absolute)
             }
             Outcome::Used | Outcome::Absent | Outcome::Moved(_) => (0, 0, 0),
         };
