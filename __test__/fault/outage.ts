@@ -33,7 +33,13 @@ export class Scene implements AsyncDisposable {
     const proxy = await FaultProxy.start({ port: server.port })
     const keyPrefix = `fault:${randomUUID()}:`
     const { open, closeAll } = opener({ url: proxy.url, keyPrefix, ...options })
-    return new Scene(server, proxy, keyPrefix, open, closeAll, open())
+    const scene = new Scene(server, proxy, keyPrefix, open, closeAll, open())
+    // On a busy machine the first contact may take so long that memory answers before it.
+    await waitFor('the first contact', async () => {
+      await scene.cache.exists('probe')
+      return scene.holdfast.isRedisAvailable()
+    })
+    return scene
   }
 
   get cache(): Instance['cacheManager'] {

@@ -78,7 +78,7 @@ pub struct Arrived {
 }
 
 /// Whoever listens to channels, as those see him who bring messages.
-pub trait Mail: Send + Sync {
+pub trait Audience: Send + Sync {
     /// What is listened to now, and whether it is known that the server tells of it.
     fn wanted(&self) -> Vec<(Topic, bool)>;
     /// The server tells of it from now on, or never.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::backend::message::{Arrived, Kind, Mail, Topic, id_of, is_late};
+use crate::backend::message::{Arrived, Audience, Kind, Topic, id_of, is_late};
 use crate::backend::{Reply, Settler};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, ErrorKind, Result};
@@ -123,8 +123,8 @@ impl Messages {
             backend: Arc::downgrade(backend),
             patience,
         });
-        let mail: Weak<dyn Mail> = Arc::downgrade(&(messages.clone() as Arc<dyn Mail>));
-        backend.mail_to(mail);
+        let audience: Weak<dyn Audience> = Arc::downgrade(&(messages.clone() as Arc<dyn Audience>));
+        backend.tell_to(audience);
         messages
     }
 
@@ -268,7 +268,7 @@ impl Out {
     }
 }
 
-impl Mail for Messages {
+impl Audience for Messages {
     fn wanted(&self) -> Vec<(Topic, bool)> {
         let mut inner = self.inner.lock();
         // Environments that ended listen no longer.

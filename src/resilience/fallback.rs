@@ -19,7 +19,7 @@ use crate::backend::change;
 use crate::backend::memory::rates::Spent;
 use crate::backend::memory::store::Marks;
 use crate::backend::memory::{self, Moment};
-use crate::backend::message::{LOCAL, Mail};
+use crate::backend::message::{Audience, LOCAL};
 use crate::backend::rate::{Limiter, Verb};
 use crate::backend::redis::{Failure, Redis, State};
 use crate::backend::{
@@ -82,7 +82,7 @@ pub struct Fallback {
     /// It was told that nobody said among how many processes limits are shared.
     told_unshared: AtomicBool,
     /// Who listens to channels.
-    mail: Mutex<Option<Weak<dyn Mail>>>,
+    audience: Mutex<Option<Weak<dyn Audience>>>,
     pub(super) uncertain: Mutex<Fate>,
     /// Sets that were replayed since the list of clears was read, and whether they have tags.
     pub(super) replayed_sets: Mutex<HashMap<Bytes, (Stamp, bool)>>,
@@ -117,7 +117,7 @@ impl Fallback {
             events,
             by_hand: AtomicBool::new(false),
             away: AtomicBool::new(true),
-            mail: Mutex::new(None),
+            audience: Mutex::new(None),
             uncertain: Mutex::new(Fate::default()),
             replayed_sets: Mutex::default(),
             directory: OnceLock::new(),
@@ -133,12 +133,12 @@ impl Fallback {
     }
 
     /// Messages that no server sees go to whoever listens.
-    pub fn mail_to(&self, mail: Weak<dyn Mail>) {
-        *self.mail.lock() = Some(mail);
+    pub fn tell_to(&self, audience: Weak<dyn Audience>) {
+        *self.audience.lock() = Some(audience);
     }
 
-    pub(super) fn mail(&self) -> Option<Arc<dyn Mail>> {
-        self.mail.lock().as_ref().and_then(Weak::upgrade)
+    pub(super) fn audience(&self) -> Option<Arc<dyn Audience>> {
+        self.audience.lock().as_ref().and_then(Weak::upgrade)
     }
 
     /// Whether memory answers now.
@@ -173,8 +173,8 @@ impl Fallback {
         self.on_memory.store(local.on_memory(), Ordering::Release);
         let on_memory = local.on_memory();
         drop(local);
-        if let Some(mail) = self.mail() {
-            mail.turned(on_memory);
+        if let Some(audience) = self.audience() {
+            audience.turned(on_memory);
         }
         redis.force(forced);
     }
@@ -224,15 +224,15 @@ impl Fallback {
             let id = message.kept.as_ref().map(|kept| store.keep(message, kept, moment.now));
             let mark = id.map(|id| [b"\"seq\":\"", id.as_ref(), b"\","].concat());
             let text = message.text(&mark.unwrap_or_default());
-            if let Some(mail) = self.mail() {
-                mail.deliver(key, text, message.sharded, true);
+            if let Some(audience) = self.audience() {
+                audience.deliver(key, text, message.sharded, true);
             }
             return Ok(Reply::Flag(true));
         }
         if let Operation::Publish { key, message, .. } = operation
-            && let Some(mail) = self.mail()
+            && let Some(audience) = self.audience()
         {
-            mail.deliver(key, message.text(LOCAL), message.sharded, true);
+            audience.deliver(key, message.text(LOCAL), message.sharded, true);
         }
         if self.journals() {
             let dropped = local.journal.dropped();
@@ -533,8 +533,8 @@ impl Fallback {
                 }
                 Operation::Clear { .. } => call.write = Some(Write::of_all(&self.marks)),
                 Operation::Publish { key, message, .. } => {
-                    if let Some(mail) = self.mail() {
-                        mail.deliver(key, message.text(b""), message.sharded, false);
+                    if let Some(audience) = self.audience() {
+                        audience.deliver(key, message.text(b""), message.sharded, false);
                     }
                 }
                 // What this process notes it knows, should the server go away.

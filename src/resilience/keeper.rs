@@ -12,7 +12,7 @@ use super::near::seconds;
 use crate::backend::change::{Changes, KNOWN_MS};
 use crate::backend::intent::{Intent, Outcome, Wish};
 use crate::backend::memory::store::{Data, Entry, Marks, Standing};
-use crate::backend::message::Mail;
+use crate::backend::message::Audience;
 use crate::backend::rate::Told;
 use crate::backend::redis::{Change, Failure, Identity, Keeper, Owed, Passing, Replayer, State};
 use crate::backend::session::{Known, Seen};
@@ -278,8 +278,8 @@ impl Keeper for Fallback {
         }
     }
 
-    fn mail(&self) -> Option<Arc<dyn Mail>> {
-        Self::mail(self)
+    fn audience(&self) -> Option<Arc<dyn Audience>> {
+        Self::audience(self)
     }
 
     fn known_session(&self, key: &Bytes) -> Option<Known> {
@@ -312,8 +312,8 @@ impl Keeper for Fallback {
         self.on_memory.store(local.on_memory(), Ordering::Release);
         let (depth, on_memory) = (local.journal.depth(), local.on_memory());
         drop(local);
-        if let Some(mail) = Self::mail(self) {
-            mail.turned(on_memory);
+        if let Some(audience) = Self::audience(self) {
+            audience.turned(on_memory);
         }
         self.tell(change, depth);
     }

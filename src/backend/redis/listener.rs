@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 use super::dial::Dialer;
 use super::link::Link;
 use super::{Shared, failure};
-use crate::backend::message::{Arrived, Kind, Mail, Topic};
+use crate::backend::message::{Arrived, Audience, Kind, Topic};
 use crate::base::error::{Error, Result};
 
 const EVERY: Duration = Duration::from_millis(500);
@@ -37,7 +37,7 @@ pub async fn run(shared: Arc<Shared>, dialer: Arc<Dialer>, mut live: watch::Rece
             return;
         };
         // Nothing of the listener is held while this waits.
-        let idle = mail(&shared).is_none_or(|mail| mail.wanted().is_empty());
+        let idle = audience(&shared).is_none_or(|audience| audience.wanted().is_empty());
         if idle {
             tokio::select! {
                 () = shared.listen_anew.notified() => {}
@@ -55,10 +55,10 @@ pub async fn run(shared: Arc<Shared>, dialer: Arc<Dialer>, mut live: watch::Rece
         if alive_at.saturating_sub(began) > STEADY {
             pause = FIRST_PAUSE;
         }
-        if let Some(mail) = mail(&shared) {
-            mail.link_lost(alive_at);
+        if let Some(audience) = audience(&shared) {
+            audience.link_lost(alive_at);
             if let Err(error) = &ended {
-                mail.link_failed(error);
+                audience.link_failed(error);
             }
         }
         if live.has_changed().is_err() {
@@ -71,8 +71,8 @@ pub async fn run(shared: Arc<Shared>, dialer: Arc<Dialer>, mut live: watch::Rece
     }
 }
 
-fn mail(shared: &Shared) -> Option<Arc<dyn Mail>> {
-    shared.keeper().and_then(|keeper| keeper.mail())
+fn audience(shared: &Shared) -> Option<Arc<dyn Audience>> {
+    shared.keeper().and_then(|keeper| keeper.audience())
 }
 
 struct Listening {
@@ -121,12 +121,14 @@ fn closed() -> Error {
 impl Listening {
     /// Listens to what is wanted, and to nothing else. Answers whether anything is.
     async fn adjust(&mut self, shared: &Shared) -> Result<bool> {
-        let Some(wanted) = mail(shared).map(|mail| mail.wanted()) else { return Ok(false) };
+        let Some(wanted) = audience(shared).map(|audience| audience.wanted()) else {
+            return Ok(false);
+        };
         // Who leaves and comes again meanwhile is told still.
         let told = wanted.iter().filter(|(topic, told)| !told && self.topics.contains(topic));
         let told: Vec<Topic> = told.map(|(topic, _)| topic.clone()).collect();
-        if let Some(mail) = mail(shared) {
-            told.iter().for_each(|topic| mail.settled(topic, Ok(())));
+        if let Some(audience) = audience(shared) {
+            told.iter().for_each(|topic| audience.settled(topic, Ok(())));
         }
         let wanted: HashSet<Topic> = wanted.into_iter().map(|(topic, _)| topic).collect();
         let gone: Vec<Topic> = self.topics.difference(&wanted).cloned().collect();
@@ -148,14 +150,14 @@ impl Listening {
         for some in commands.chunks(BATCH) {
             answers.extend(self.ask(shared, some).await?);
         }
-        let Some(mail) = mail(shared) else { return Ok(false) };
+        let Some(audience) = audience(shared) else { return Ok(false) };
         for (topic, answer) in new.into_iter().zip(answers.into_iter().skip(gone.len())) {
             match answer {
                 Resp::ServerError(error) => {
-                    mail.settled(&topic, Err(failure::from_server(&error)));
+                    audience.settled(&topic, Err(failure::from_server(&error)));
                 }
                 _ => {
-                    mail.settled(&topic, Ok(()));
+                    audience.settled(&topic, Ok(()));
                     self.topics.insert(topic);
                 }
             }
@@ -236,9 +238,9 @@ fn hand_on(shared: &Shared, pushes: impl Iterator<Item = PushInfo>) -> Result<()
         arrived.push(Arrived { topic: Topic { kind, name }, channel, text });
     }
     if !arrived.is_empty()
-        && let Some(mail) = mail(shared)
+        && let Some(audience) = audience(shared)
     {
-        mail.arrived(arrived);
+        audience.arrived(arrived);
     }
     if ended { Err(closed()) } else { Ok(()) }
 }

@@ -45,7 +45,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::intent::{Intent, Outcome};
 use super::limits::Limits;
-use super::message::Mail;
+use super::message::Audience;
 use super::rate::Told;
 use super::session::{Known, Seen};
 use super::{Answer, Backend, Call, Early, Marker, Meta, Operation, Reach, Scope, Settler, Tags};
@@ -124,7 +124,7 @@ pub trait Keeper: Send + Sync {
     /// States of limits as the server has them.
     fn limited(&self, told: Vec<Told>);
     /// Who listens to channels.
-    fn mail(&self) -> Option<Arc<dyn Mail>>;
+    fn audience(&self) -> Option<Arc<dyn Audience>>;
     /// A session as the server had it, to be asked whether it is so still.
     fn known_session(&self, key: &Bytes) -> Option<Known>;
     /// Sessions as the server has them.
