@@ -1497,6 +1497,47 @@ declare const syncWithRedis: () => Promise<void>;
 /** Forgets the fallback manager's values in memory. What Redis holds stays. */
 declare const clearFallback: () => void;
 
+/** Who decided: Redis, this process because memory is all there is or Redis does not answer, or this process because it knows that Redis would refuse. */
+type RateLimitSource = 'redis' | 'local' | 'deny-cache';
+/**
+ * Why a call was refused: the limit is used up; the cost is larger than a limit, so that it can never fit; or nobody can
+ * tell, since Redis does not answer and the limiter is closed then.
+ */
+type RateLimitReason = 'limited' | 'too-large' | 'unavailable';
+/** How one limit stands. */
+interface RateLimitState {
+    name: string;
+    /** How much of it there is; of a process that is alone, its share. */
+    limit: number;
+    remaining: number;
+    /** ms until all of it is free again; 0: it is. */
+    resetMs: number;
+    /** ms until more of it is free than now; 0: all is. */
+    nextMs: number;
+    /** ms until what was asked for fits; 0: it does. `Infinity`: never. */
+    retryAfterMs: number;
+}
+/** What `check` answers. */
+interface RateLimitResult {
+    /** Whether the call may go on. A refused one was charged nothing. */
+    success: boolean;
+    /** Why not; null when it may. */
+    reason: RateLimitReason | null;
+    source: RateLimitSource;
+    /** Of the limit that is closest to its end. */
+    limit: number;
+    /** What is left of it. */
+    remaining: number;
+    /** When all of it is free again, ms since 1970 on this host's clock: to show, not to compare. */
+    resetTime: number;
+    /** Whole seconds until it is worth another try, rounded up; only of a refused call that can ever fit. */
+    retryAfter?: number;
+    /** The same in ms. */
+    retryAfterMs?: number;
+    /** Every limit, in the order in which they were given. */
+    limits: RateLimitState[];
+}
+
 /** How a TLS connection is checked. */
 interface TlsOptions {
     /** A PEM file with roots that are trusted besides the usual ones. */
@@ -1680,47 +1721,6 @@ interface LimiterOptions {
     onUnavailable?: RateLimitFailureMode | undefined;
     /** Whether refusals are remembered here, so that a client who is refused costs Redis nothing. Default: true. */
     denyCache?: boolean | undefined;
-}
-
-/** Who decided: Redis, this process because memory is all there is or Redis does not answer, or this process because it knows that Redis would refuse. */
-type RateLimitSource = 'redis' | 'local' | 'deny-cache';
-/**
- * Why a call was refused: the limit is used up; the cost is larger than a limit, so that it can never fit; or nobody can
- * tell, since Redis does not answer and the limiter is closed then.
- */
-type RateLimitReason = 'limited' | 'too-large' | 'unavailable';
-/** How one limit stands. */
-interface RateLimitState {
-    name: string;
-    /** How much of it there is; of a process that is alone, its share. */
-    limit: number;
-    remaining: number;
-    /** ms until all of it is free again; 0: it is. */
-    resetMs: number;
-    /** ms until more of it is free than now; 0: all is. */
-    nextMs: number;
-    /** ms until what was asked for fits; 0: it does. `Infinity`: never. */
-    retryAfterMs: number;
-}
-/** What `check` answers. */
-interface RateLimitResult {
-    /** Whether the call may go on. A refused one was charged nothing. */
-    success: boolean;
-    /** Why not; null when it may. */
-    reason: RateLimitReason | null;
-    source: RateLimitSource;
-    /** Of the limit that is closest to its end. */
-    limit: number;
-    /** What is left of it. */
-    remaining: number;
-    /** When all of it is free again, ms since 1970 on this host's clock: to show, not to compare. */
-    resetTime: number;
-    /** Whole seconds until it is worth another try, rounded up; only of a refused call that can ever fit. */
-    retryAfter?: number;
-    /** The same in ms. */
-    retryAfterMs?: number;
-    /** Every limit, in the order in which they were given. */
-    limits: RateLimitState[];
 }
 
 /** Which headers a response carries. */

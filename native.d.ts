@@ -31,11 +31,13 @@ export declare class Environment {
   marks(handle: number): Uint32Array | null
   /** Where the numbers of `spend` stand, as memory that both sides see. It stays valid however long it is kept. */
   told(): Float64Array
+  /** How many takes each seat may decide by itself, as memory that both sides see and count down atomically. */
+  cells(): Int32Array
   /** Gives a key of a limiter a seat, by which it is named from now on; whoever had the seat has it no longer. */
   seat(handle: number, limiter: number, key: string, seat: number): void
   /**
    * Decides a plain take of a seat at once, if that can be done: the outcome, or -1. The rest of the answer stands
-   * in `told`.
+   * in `told`: who decided, how many takes more are lent and for how many ms, and how each limit stands.
    */
   spend(seat: number, cost: number): number
   /** A synchronous question or switch; JSON out. */

@@ -53,11 +53,6 @@ export class Batch {
     return this.bridge.seats
   }
 
-  /** Decides a take of a seat, if that can be done at once: the outcome, or -1. */
-  spend(seat: number, cost: number): number {
-    return this.bridge.native.spend(seat, cost)
-  }
-
   /** Counts an answer that was given without asking the native side. False when the event loop is owed a turn first. */
   mayAnswer(): boolean {
     const { bridge } = this

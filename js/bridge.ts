@@ -35,8 +35,6 @@ export class Bridge {
   streak = 0
   /** Where the hot entries of all instances stand. */
   readonly hotRoom = new HotRoom()
-  /** The keys of limiters that are named by numbers, of all instances. */
-  readonly seats: Seats
   private readonly inbox = new Inbox()
   private readonly slots: Slot[] = []
   private readonly unused: Slot[] = []
@@ -45,13 +43,19 @@ export class Bridge {
   /** Whether answers are being handed out. */
   private isReading = false
 
+  private limited: Seats | null = null
+
   readonly native: NativeEnvironment
 
   constructor(addon: NativeModule) {
     // The native side holds the function for good: a global that a test runner dropped must not live on by it.
     const self = new WeakRef(this)
     this.native = new addon.Environment(() => self.deref()?.wake(), { hasRef: () => self.deref()?.isBusy ?? false })
-    this.seats = new Seats(this.native)
+  }
+
+  /** The keys of limiters that are named by numbers, of all instances. */
+  get seats(): Seats {
+    return (this.limited ??= new Seats(this.native))
   }
 
   /** Whether operations are on their way; the process stays while they are. */

@@ -21,8 +21,10 @@ export interface NativeEnvironment {
   takeExtras(): unknown[]
   /** The marks of an instance's keys: memory that the native side changes. */
   marks(handle: number): Uint32Array | null
-  /** The numbers of the last `spend`: who decided, then those of each limit. */
+  /** The numbers of the last `spend`: who decided, how many takes more are lent, for how many ms, then those of each limit. */
   told(): Float64Array
+  /** How many takes each seat may decide by itself; counted down on both sides. */
+  cells(): Int32Array
   /** Names a key of a limiter by a number from now on. */
   seat(handle: number, limiter: number, key: string, seat: number): void
   /** Decides a take at once, if that can be done: the outcome, or -1. */

@@ -101,6 +101,9 @@ export class FakeAddon {
         told() {
           return new Float64Array(0)
         }
+        cells() {
+          return new Int32Array(0)
+        }
         seat() {}
         spend() {
           return -1

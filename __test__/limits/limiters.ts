@@ -71,7 +71,7 @@ export async function scriptsOf(outside: RespClient): Promise<number> {
 }
 
 /** A large window's units that are taken ahead count from so much later on. */
-const AHEAD_MS = 100
+const AHEAD_MS = 1_000
 
 /** A refused one: what it says of when. */
 export function expectRefusal(result: Result, windowMs: number): void {

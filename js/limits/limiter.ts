@@ -17,8 +17,8 @@ import { checkKey } from '../keys.js'
 import { SOFT_NEVER } from '../slots.js'
 import { costsOf, planOf, type LimiterOptions, type LimiterPlan } from './options.js'
 import { Reservation, reserveTerms, type ReserveOptions } from './reservation.js'
-import type { Seated } from './seats.js'
-import { isDone, resultOf, resultOfTold, type Decision, type RateLimitResult } from './result.js'
+import { MOST_SEATED_LIMITS, type Seated } from './seats.js'
+import { isDone, resultOf, type Decision, type RateLimitResult } from './result.js'
 
 /** What a call costs: so much at every limit, or so much at those that are named and 1 at the others. */
 export type RateLimitCost = number | Readonly<Record<string, number>>
@@ -68,7 +68,7 @@ export class RateLimiter {
       if (this.plan.hasSlots)
         throw invalid('key', `${this.operation} has slots, which have to be given back: ask it with reserve() or wrap()`, operation)
       const costs = costsOf(this.plan, options?.cost, operation)
-      if (typeof costs === 'number' && key.length <= LONGEST_SEATED) {
+      if (typeof costs === 'number' && key.length <= LONGEST_SEATED && this.plan.names.length <= MOST_SEATED_LIMITS) {
         const result = this.spend(key, costs)
         if (result !== null) return Promise.resolve(result)
       }
@@ -145,10 +145,11 @@ export class RateLimiter {
       batch.seats.note(batch.handle, this.known.number, key, this.seated)
       return null
     }
+    if (!batch.mayAnswer()) return null
+    const result = batch.seats.draw(seat, cost, this.plan.names)
+    if (result !== null) return result
     // What was called before is handed over first.
-    if (!batch.isEmpty || !batch.mayAnswer()) return null
-    const outcome = batch.spend(seat, cost)
-    return outcome < 0 ? null : resultOfTold(this.plan.names, outcome, batch.seats.told)
+    return batch.isEmpty ? batch.seats.ask(seat, cost, this.plan.names) : null
   }
 
   private readonly shape = (decision: unknown): unknown => resultOf(this.plan.names, decision as Decision)
@@ -165,6 +166,9 @@ export class RateLimiter {
     checkKey(key, 'key', operation)
     const batch = this.connection.batch(operation)
     const number = this.number(batch)
+    // Whatever else is asked of a key comes before its next call.
+    const seat = this.seated.get(key)
+    if (seat !== undefined && seat >= 0) batch.seats.drop(seat)
     const slot = batch.begin(DECODE_RAW, SOFT_NEVER, operation, key.length)
     slot.shape = shape
     const one = typeof costs === 'number'

@@ -67,6 +67,7 @@ export interface LimiterPlan {
   readonly names: readonly string[]
   /** What each call is charged at each limit; null: what it says. */
   readonly fixed: readonly (number | null)[]
+  readonly hasFixed: boolean
   readonly hasSlots: boolean
   /** For how long a slot is held that nobody renews; null: there are none. */
   readonly slotMs: number | null
@@ -122,6 +123,7 @@ export function planOf(options: LimiterOptions, operation: string): LimiterPlan 
     definition: { name, family: familyOf(operation), denyCache, limits },
     names: limits.map((rule) => rule.name),
     fixed,
+    hasFixed: fixed.some((cost) => cost !== null),
     hasSlots: slots.length > 0,
     slotMs: slots.length > 0 ? Math.min(...slots.map((rule) => rule.windowMs)) : null,
   }
@@ -143,7 +145,7 @@ export function costsOf(plan: LimiterPlan, cost: unknown, operation: string, pat
     )
   }
   const one = cost === undefined ? 1 : whole(cost, 0, path, operation)
-  return plan.fixed.some((fixed) => fixed !== null) ? plan.fixed.map((fixed) => fixed ?? one) : one
+  return plan.hasFixed ? plan.fixed.map((fixed) => fixed ?? one) : one
 }
 
 type Rule = RateLimitRule & { readonly windowMs?: number }

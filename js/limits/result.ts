@@ -69,12 +69,8 @@ export function resultOf(names: readonly string[], { outcome, decider, numbers }
   return resultFrom(names, outcome, decider, numbers, 0)
 }
 
-/** The same for a decision whose numbers stand behind its decider. */
-export function resultOfTold(names: readonly string[], outcome: number, told: Float64Array): RateLimitResult {
-  return resultFrom(names, outcome, told[0] as number, told, 1)
-}
-
-function resultFrom(
+/** The same of numbers that stand among others. */
+export function resultFrom(
   names: readonly string[],
   outcome: number,
   decider: number,
@@ -115,7 +111,7 @@ function resultFrom(
         : retryAfterMs === Number.POSITIVE_INFINITY
           ? 'too-large'
           : 'limited',
-    source: decider === DECIDER_LOCAL ? 'local' : decider === DECIDER_DENY_CACHE ? 'deny-cache' : 'redis',
+    source: sourceOf(decider),
     limit,
     remaining,
     resetTime: Date.now() + resetMs,
@@ -126,6 +122,10 @@ function resultFrom(
     result.retryAfter = Math.max(1, Math.ceil(retryAfterMs / 1000))
   }
   return result
+}
+
+export function sourceOf(decider: number): RateLimitSource {
+  return decider === DECIDER_LOCAL ? 'local' : decider === DECIDER_DENY_CACHE ? 'deny-cache' : 'redis'
 }
 
 /** Whether it changed anything: false for what was settled before, or is held no longer. */

@@ -16,7 +16,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use napi::bindgen_prelude::{
-    Array, Env, Float64Array, Float64ArraySlice, Function, Object, Result, Uint32Array, Unknown,
+    Array, Env, Float64Array, Float64ArraySlice, Function, Int32Array, Object, Result, Uint32Array,
+    Unknown,
 };
 use napi_derive::napi;
 
@@ -159,6 +160,15 @@ impl Environment {
         unsafe { Float64Array::with_external_data(pointer, length, move |_, _| drop(told)) }
     }
 
+    /// How many takes each seat may decide by itself, as memory that both sides see and count down atomically.
+    #[napi(catch_unwind)]
+    pub fn cells(&mut self) -> Int32Array {
+        let cells = self.seats.cells();
+        let (pointer, length) = (cells.as_ptr().cast_mut().cast::<i32>(), cells.len());
+        // SAFETY: as of `told`; other threads take numbers out atomically, and so does JS.
+        unsafe { Int32Array::with_external_data(pointer, length, move |_, _| drop(cells)) }
+    }
+
     /// Gives a key of a limiter a seat, by which it is named from now on; whoever had the seat has it no longer.
     #[napi(catch_unwind)]
     pub fn seat(&mut self, handle: u32, limiter: u32, key: String, seat: u32) -> Result<()> {
@@ -168,7 +178,7 @@ impl Environment {
     }
 
     /// Decides a plain take of a seat at once, if that can be done: the outcome, or -1. The rest of the answer stands
-    /// in `told`.
+    /// in `told`: who decided, how many takes more are lent and for how many ms, and how each limit stands.
     #[napi(catch_unwind)]
     pub fn spend(&mut self, seat: u32, cost: f64) -> i32 {
         self.seats.spend(seat, cost)

@@ -1,18 +1,21 @@
 //! Keys of limiters that are asked again and again: named by a number, and answered in numbers, so that a decision of
 //! this process costs one small call.
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use bytes::Bytes;
 
 use super::Handle;
 use super::operations::{decider, outcome};
-use crate::backend::rate::{Costs, Limiter, Outcome, Source, Standing, Verb};
+use crate::backend::memory::ahead::Cells;
+use crate::backend::rate::{Costs, Limiter, Outcome, Source, Standing};
 use crate::base::error::Result;
 use crate::resilience::fallback::Fallback;
 
 /// Numbers for a decision about as many limits as a limiter may have.
-const MOST_NUMBERS: usize = 1 + 5 * 16;
+const MOST_NUMBERS: usize = 3 + 5 * 16;
+/// So many keys have a seat at once.
+const MOST_SEATS: usize = 16_384;
 
 /// Numbers as their bits.
 type Told = Arc<[AtomicU64; MOST_NUMBERS]>;
@@ -21,6 +24,8 @@ type Told = Arc<[AtomicU64; MOST_NUMBERS]>;
 pub struct Seats {
     seats: Vec<Option<Seat>>,
     told: Option<Told>,
+    /// What is lent to each seat.
+    cells: Option<Cells>,
 }
 
 struct Seat {
@@ -36,8 +41,14 @@ impl Seats {
         self.told.get_or_insert_with(fresh).clone()
     }
 
+    pub fn cells(&mut self) -> Cells {
+        let fresh = || (0..MOST_SEATS).map(|_| AtomicI32::new(0)).collect();
+        self.cells.get_or_insert_with(fresh).clone()
+    }
+
     pub fn take(&mut self, handle: &Handle, limiter: u32, key: &str, seat: u32) -> Result<()> {
         self.told();
+        self.cells();
         let (key, limiter) = handle.core.rates.key(limiter.into(), key)?;
         let at = seat as usize;
         if self.seats.len() <= at {
@@ -45,17 +56,23 @@ impl Seats {
         }
         if let Some(place) = self.seats.get_mut(at) {
             let (handle, backend) = (handle.number, handle.core.backend.clone());
+            place.take().inspect(Seat::recall);
             *place = Some(Seat { handle, backend, key, limiter });
         }
         Ok(())
     }
 
     pub fn spend(&mut self, seat: u32, cost: f64) -> i32 {
-        let (Some(Some(seat)), Some(told)) = (self.seats.get(seat as usize), &self.told) else {
+        let at = seat as usize;
+        let (Some(Some(seat)), Some(told), Some(cells)) =
+            (self.seats.get(at), &self.told, &self.cells)
+        else {
             return -1;
         };
-        let verb = Verb::Take { costs: Costs::Same(cost), hold: None, ahead: 0 };
-        let Some(decision) = seat.backend.decide_now(&seat.key, &seat.limiter, &verb) else {
+        let costs = Costs::Same(cost);
+        let Some((decision, (count, lasts))) =
+            seat.backend.decide_now(&seat.key, &seat.limiter, costs, (cells, at))
+        else {
             return -1;
         };
         let mut places = told.iter();
@@ -69,6 +86,8 @@ impl Seats {
             Source::Local => decider::LOCAL,
             Source::DenyCache => decider::DENY_CACHE,
         }));
+        put(f64::from(count));
+        put(lasts / 1000.0);
         let ms = |micros: f64| (micros / 1000.0).ceil();
         for Standing { limit, remaining, reset, next, retry } in decision.standings {
             [limit, remaining, ms(reset), ms(next), ms(retry)].into_iter().for_each(&mut put);
@@ -84,11 +103,18 @@ impl Seats {
     /// The instance is closed.
     pub fn leave(&mut self, handle: &Handle) {
         for seat in &mut self.seats {
-            seat.take_if(|seat| seat.handle == handle.number);
+            seat.take_if(|seat| seat.handle == handle.number).inspect(Seat::recall);
         }
     }
 
     pub fn clear(&mut self) {
-        self.seats.clear();
+        self.seats.drain(..).flatten().for_each(|seat| seat.recall());
+    }
+}
+
+impl Seat {
+    /// What was lent goes to nobody who comes behind.
+    fn recall(&self) {
+        self.backend.recall(&self.key);
     }
 }

@@ -16,11 +16,12 @@ use super::fate::Fate;
 use super::local::Local;
 use crate::backend::call::Write;
 use crate::backend::change;
+use crate::backend::memory::ahead::Cells;
 use crate::backend::memory::rates::Spent;
 use crate::backend::memory::store::Marks;
 use crate::backend::memory::{self, Moment};
 use crate::backend::message::{Audience, LOCAL};
-use crate::backend::rate::{Limiter, Verb};
+use crate::backend::rate::{Costs, Limiter, Outcome, Verb};
 use crate::backend::redis::{Failure, Redis, State};
 use crate::backend::{
     Answer, Backend, Call, Change, Decision, Early, Loading, Operation, Raw, Reach, Reply, Settler,
@@ -375,20 +376,37 @@ impl Fallback {
     }
 
     /// Decides a plain take of one key at once, if that can be done: without an operation, for who asks again and
-    /// again.
-    pub fn decide_now(&self, key: &Bytes, limiter: &Arc<Limiter>, verb: &Verb) -> Option<Decision> {
+    /// again. What the key is likely to need next is lent to who asks: how many takes, and for how long, µs.
+    pub fn decide_now(
+        &self,
+        key: &Bytes,
+        limiter: &Arc<Limiter>,
+        costs: Costs,
+        place: (&Cells, usize),
+    ) -> Option<(Decision, (u32, f64))> {
         let now = self.clock.micros();
         let mut local = self.local.lock();
-        if self.redis.is_some() {
+        let decision = if self.redis.is_some() {
             if local.on_memory() {
                 return None;
             }
-            return local.store.rates.at_hand(key, limiter, verb, now).map(|decision| *decision);
-        }
-        if !self.config.fallback_enabled {
+            let verb = Verb::Take { costs, hold: None, ahead: 0 };
+            *local.store.rates.at_hand(key, limiter, &verb, now)?
+        } else if self.config.fallback_enabled {
+            local.store.rates.take_here(key, limiter, &costs, now)
+        } else {
             return None;
-        }
-        Some(local.store.rates.apply(key, limiter, verb, now, false))
+        };
+        let lent = match decision.outcome {
+            Outcome::Done => local.store.rates.lend(key, place, now),
+            _ => (0, 0.0),
+        };
+        Some((decision, lent))
+    }
+
+    /// Takes back what was lent of a key.
+    pub fn recall(&self, key: &Bytes) {
+        self.local.lock().store.rates.recall(key);
     }
 
     /// What the server would say, where that is known; what is given back makes it unknown.

@@ -1,5 +1,6 @@
 //! The embedded store: the default where nothing is configured, and what answers during an outage.
 //! `store.rs` is the bounded structure; here operations are given their meaning on it.
+pub mod ahead;
 mod commands;
 mod data;
 mod entry;

@@ -12,16 +12,16 @@ use bytes::Bytes;
 
 use crate::backend::Operation;
 use crate::backend::rate::state::How;
-use crate::backend::rate::{
-    Act, Algorithm, Costs, Decision, Limiter, Outcome, Policy, Seen, Source, State, Told, Verb,
-};
+use crate::backend::rate::{Costs, Decision, Limiter, Outcome, Seen, Source, State, Told, Verb};
+
+use super::ahead::{Block, Cells};
 
 /// How many are looked at to find one that may go.
 const SAMPLE: usize = 8;
 /// Who asked for more ahead is waited for so long, µs.
 const LONGEST_ASK: f64 = 1e6;
 /// No more is taken ahead at once.
-const MOST_AHEAD: u32 = 256;
+const MOST_AHEAD: u32 = 4_096;
 /// What a state costs beside its parts, where both tables have just doubled.
 const SEAT: usize = 2 * size_of::<Seat>() + 2 * 33 + size_of::<State>() + 16;
 
@@ -36,7 +36,7 @@ struct Seat {
     ends: f64,
     /// How much of the limit is taken; of a copy only when the server refused.
     taken: f64,
-    /// What was taken ahead at the server.
+    /// What was taken ahead.
     block: Option<Box<Block>>,
     /// How often it was asked for since when, in µs, and in the span before.
     recent: u32,
@@ -46,17 +46,6 @@ struct Seat {
     asks_until: f64,
     /// When it was refused first; long ago: it was refused again, when others had given back what they did not need.
     refused_at: f64,
-}
-
-/// Units that the server has charged already, for takes of these costs. What is left at the end goes back.
-struct Block {
-    key: Bytes,
-    limiter: Arc<Limiter>,
-    costs: Costs,
-    left: u32,
-    until: f64,
-    /// From when on it counts, on the server's clock.
-    time: f64,
 }
 
 /// What becomes of a take while the server is well.
@@ -139,10 +128,18 @@ impl Rates {
         };
         let instances = self.instances;
         let Some(seat) = self.seats.get_mut(at) else { return Self::nothing() };
-        let Some(state) = seat.own(limiter) else { return Self::nothing() };
         // Of what the server holds this process may know nothing.
         let forced = alone && matches!(verb, Verb::Renew(_));
         let how = How { now, forced, at: now, instances, alone };
+        // What was taken ahead comes back before anything is decided.
+        if let Some(mut block) = (!alone).then(|| seat.block.take()).flatten() {
+            seat.recent += block.recall();
+            let (limiter, rest) = (block.limiter.clone(), block.rest());
+            if let (Some(rest), Some(state)) = (rest, seat.own(&limiter)) {
+                state.apply(&limiter, &rest, how);
+            }
+        }
+        let Some(state) = seat.own(limiter) else { return Self::nothing() };
         let outcome = state.apply(limiter, verb, how);
         let outcome = if forced { Outcome::Done } else { outcome };
         let decision = state.decision(limiter, verb, outcome, Source::Local, (now, instances));
@@ -199,12 +196,67 @@ impl Rates {
         if let Some(decision) = self.at_hand(key, limiter, verb, now) {
             return Spent::Decision(decision);
         }
-        let seat = self.places.get(&self.name(key)).and_then(|&at| self.seats.get_mut(at));
-        let ahead = match seat {
-            Some(seat) if verb.is_plain_take() => seat.likely(limiter, now as f64),
+        let mut ahead = 0;
+        if let Some(seat) = self.seat_mut(key) {
+            let likely = seat.likely(limiter, now as f64);
+            // One asks for all.
+            if likely > 0 && now as f64 >= seat.asks_until {
+                seat.asks_until = now as f64 + LONGEST_ASK;
+                ahead = likely;
+            }
+        }
+        Spent::Ask { ahead }
+    }
+
+    /// Decides a plain take where memory is all there is, and takes ahead what the key is likely to need.
+    pub fn take_here(
+        &mut self,
+        key: &Bytes,
+        limiter: &Arc<Limiter>,
+        costs: &Costs,
+        now: u64,
+    ) -> Decision {
+        let shared = self.instances > 1.0;
+        let ahead = match self.seat_mut(key) {
+            Some(seat) if !shared => {
+                let spent = seat.block.as_deref_mut().map_or(0, Block::recall);
+                seat.recent += spent;
+                seat.likely(limiter, now as f64)
+            }
             _ => 0,
         };
-        Spent::Ask { ahead }
+        let verb = Verb::Take { costs: costs.clone(), hold: None, ahead };
+        let mut decision = self.apply(key, limiter, &verb, now, false);
+        if ahead > 0
+            && let Some(seat) = self.seat_mut(key)
+            && let Body::Own(state) = &seat.body
+        {
+            let granted = state.granted;
+            if granted > 0 {
+                let (key, clocks) = (key.clone(), (now as f64, 0.0));
+                let block = Block::of(key, limiter.clone(), costs.clone(), state, clocks);
+                seat.block = Some(Box::new(block));
+                decision.leave(limiter, costs, granted);
+            }
+            seat.was_granted(granted);
+        }
+        decision
+    }
+
+    /// Lends what was taken ahead for a key to an environment. Answers how many, and for how long, µs.
+    pub fn lend(&mut self, key: &[u8], (cells, cell): (&Cells, usize), now: u64) -> (u32, f64) {
+        let block = self.seat_mut(key).and_then(|seat| seat.block.as_deref_mut());
+        match block.filter(|block| block.left > 0 && block.until > now as f64) {
+            Some(block) => (block.lend(cells, cell), block.until - now as f64),
+            None => (0, 0.0),
+        }
+    }
+
+    /// Takes back what was lent of a key.
+    pub fn recall(&mut self, key: &[u8]) {
+        if let Some(seat) = self.seat_mut(key) {
+            seat.recent += seat.block.as_deref_mut().map_or(0, Block::recall);
+        }
     }
 
     /// The decision, where what is known is enough.
@@ -216,29 +268,24 @@ impl Rates {
         now: u64,
     ) -> Option<Box<Decision>> {
         let Verb::Take { costs, hold: None, .. } = verb else { return None };
-        let seat = self.places.get(&self.name(key)).and_then(|&at| self.seats.get_mut(at))?;
+        let seat = self.seat_mut(key)?;
         let now = now as f64;
         let Body::Copy(stored, ahead) = &seat.body else { return None };
         let there = now + ahead;
-        let block = seat.block.as_deref_mut();
-        if let Some(block) = block.filter(|block| {
-            block.left > 0
+        let block = seat.block.as_deref_mut().filter(|block| block.is_for(limiter, costs));
+        if let Some(block) = block {
+            seat.recent += block.recall();
+            if block.left > 0
                 && now < block.until
-                && block.costs == *costs
-                && block.limiter.policies == limiter.policies
-        }) {
-            block.left -= 1;
-            let left = f64::from(block.left);
-            seat.recent += 1;
-            if let Some(mut state) = State::decode(limiter, stored) {
+                && let Some(mut state) = State::decode(limiter, stored)
+            {
+                block.left -= 1;
+                seat.recent += 1;
                 state.advance(limiter, there);
                 let at = (there, 1.0);
                 let source = Source::Redis;
                 let mut decision = state.decision(limiter, verb, Outcome::Done, source, at);
-                for (at, standing) in decision.standings.iter_mut().enumerate() {
-                    let cost = limiter.policies.get(at).map_or(0.0, |policy| costs.of(at, policy));
-                    standing.remaining += left * cost;
-                }
+                decision.leave(limiter, costs, block.left);
                 return Some(Box::new(decision));
             }
         }
@@ -273,7 +320,7 @@ impl Rates {
                 let over = seat.block.as_ref().is_some_and(|block| block.until <= now as f64);
                 if over { seat.block.take() } else { None }
             }) {
-                self.unused.extend(block.rest(now));
+                self.unused.extend(block.rest_of(now));
             }
         }
         (std::mem::take(&mut self.unused), self.blocks.is_empty())
@@ -283,7 +330,7 @@ impl Rates {
     pub fn give_up_ahead(&mut self, now: u64) -> Vec<Operation> {
         self.blocks.clear();
         let blocks = self.seats.iter_mut().filter_map(|seat| seat.block.take());
-        let rest = blocks.filter_map(|block| block.rest(now)).collect::<Vec<_>>();
+        let rest = blocks.filter_map(|block| block.rest_of(now)).collect::<Vec<_>>();
         let mut all = std::mem::take(&mut self.unused);
         all.extend(rest);
         all
@@ -311,40 +358,22 @@ impl Rates {
         };
         if *ahead > 0 {
             seat.asks_until = 0.0;
+            seat.was_granted(granted);
         }
-        if *ahead > 0 && granted == 0 {
-            // Little is left: it is not asked again so soon.
-            (seat.recent, seat.before) = (0, 0);
-        }
-        if granted == 0 {
+        let Some(mut state) = State::decode(&limiter, &seen.state).filter(|_| granted > 0) else {
             return;
-        }
-        let there = seen.now - since as f64;
-        let ends = State::decode(&limiter, &seen.state).map_or(0.0, |state| {
-            let fixed = |policy: &Policy| policy.algorithm == Algorithm::FixedWindow;
-            let parts = state.parts.iter().zip(&limiter.policies);
-            let ends = parts.filter(|(_, policy)| fixed(policy)).map(|(part, _)| part.ends);
-            ends.fold(f64::INFINITY, f64::min)
-        });
-        // What a window was charged is good in that window alone.
-        let until = (since as f64 + limiter.lease).min(ends - there);
-        let (key, costs) = (key.clone(), costs.clone());
-        let sliding = |policy: &Policy| policy.algorithm == Algorithm::SlidingWindow;
-        let all_slide = limiter.policies.iter().all(sliding);
-        let time = seen.now + if all_slide { limiter.lease } else { 0.0 };
-        let block = Block { key, limiter, costs, left: granted, until, time };
+        };
+        state.granted = granted;
+        let clocks = (seen.now, seen.now - since as f64);
+        let block = Block::of(key.clone(), limiter.clone(), costs.clone(), &state, clocks);
+        self.blocks.push_back((block.until, name));
         match seat.block.as_deref_mut() {
-            Some(old) if old.costs == block.costs => {
-                old.left += granted;
-                old.until = old.until.min(until);
-                old.time = old.time.min(time);
-            }
+            Some(old) if old.is_for(&limiter, costs) => old.join(&block),
             _ => {
                 let old = seat.block.replace(Box::new(block));
-                self.unused.extend(old.and_then(|old| old.rest(now)));
+                self.unused.extend(old.and_then(|old| old.rest_of(now)));
             }
         }
-        self.blocks.push_back((until, name));
     }
 
     /// What is known of a key is not to be trusted any more; `all`: nor is what was taken ahead.
@@ -383,6 +412,10 @@ impl Rates {
     fn nothing() -> Decision {
         let (outcome, source) = (Outcome::Unavailable, Source::Local);
         Decision { outcome, source, id: 0, standings: Vec::new() }
+    }
+
+    fn seat_mut(&mut self, key: &[u8]) -> Option<&mut Seat> {
+        self.places.get(&self.name(key)).and_then(|&at| self.seats.get_mut(at))
     }
 
     fn name(&self, key: &[u8]) -> Name {
@@ -439,20 +472,6 @@ impl Rates {
     }
 }
 
-impl Block {
-    /// What is left of it, to be given back.
-    fn rest(self, now: u64) -> Option<Operation> {
-        let Self { key, limiter, costs, left, until: _, time } = self;
-        let times = f64::from(left);
-        let costs = match costs {
-            Costs::Same(cost) => Costs::Same(cost * times),
-            Costs::Each(costs) => Costs::Each(costs.into_iter().map(|cost| cost * times).collect()),
-        };
-        let act = Act { verb: Verb::Return { costs, time }, at: now, number: 0 };
-        (left > 0).then_some(Operation::Rate { key, limiter, act })
-    }
-}
-
 impl Seat {
     /// The state, which this process goes on with from now on.
     fn own(&mut self, limiter: &Limiter) -> Option<&mut State> {
@@ -479,12 +498,14 @@ impl Seat {
         }
         self.recent += 1;
         let likely = self.before.max(self.recent);
-        // One asks for all.
-        if likely < 3 || now < self.asks_until {
-            return 0;
+        if likely < 3 { 0 } else { likely.min(MOST_AHEAD) }
+    }
+
+    /// Where nothing is granted little is left: it is not asked again so soon.
+    fn was_granted(&mut self, granted: u32) {
+        if granted == 0 {
+            (self.recent, self.before) = (0, 0);
         }
-        self.asks_until = now + LONGEST_ASK;
-        likely.min(MOST_AHEAD)
     }
 
     fn is_over(&self, now: f64) -> bool {

@@ -167,7 +167,7 @@ impl Verb {
 /// What is taken ahead is at most this part of what is left.
 pub const AHEAD_PART: f64 = 64.0;
 /// Nothing is taken ahead for longer, µs,
-const LONGEST_LEASE: f64 = 100_000.0;
+const LONGEST_LEASE: f64 = 1e6;
 /// nor where it would be for less.
 const LEAST_LEASE: f64 = 10_000.0;
 
@@ -177,7 +177,7 @@ impl Limiter {
         // A unit of a large sliding window comes free up to a grain late anyway.
         let lease = policies.iter().map(|policy| match policy.algorithm {
             Algorithm::SlidingWindow => policy.step,
-            Algorithm::FixedWindow if policy.limit > EXACT => LONGEST_LEASE,
+            Algorithm::FixedWindow if policy.limit > EXACT => policy.window / GRAINS,
             _ => 0.0,
         });
         let lease = lease.fold(LONGEST_LEASE, f64::min);
@@ -235,6 +235,14 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// So many takes more are charged already, and can be taken still.
+    pub fn leave(&mut self, limiter: &Limiter, costs: &Costs, times: u32) {
+        let policies = limiter.policies.iter().enumerate();
+        for (standing, (at, policy)) in self.standings.iter_mut().zip(policies) {
+            standing.remaining += f64::from(times) * costs.of(at, policy);
+        }
+    }
+
     /// Where nobody may stand in for a server that doesn't answer: yes, unless the limiter is to be closed then.
     pub fn without(limiter: &Limiter) -> Self {
         let outcome = if limiter.is_closed() { Outcome::Unavailable } else { Outcome::Done };
