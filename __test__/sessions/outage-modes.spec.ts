@@ -6,7 +6,7 @@ import { range } from '../boundary/inside'
 import { asAnother, patient } from '../cache/stores'
 import { Scene, unhandledDuring } from '../fault/outage'
 import { waitFor } from '../support/wait-for'
-import { alone, back, dataOf, datasOf, handleOf, newUser, unavailable, type Manager, type ManagerOptions } from './outages'
+import { alone, back, dataOf, datasOf, handleOf, judgeOf, newUser, unavailable, type Manager, type ManagerOptions } from './outages'
 
 const begins: [string, (scene: Scene) => Promise<unknown> | void, (scene: Scene) => Promise<unknown> | void][] = [
   ['was killed', ({ server }) => server.kill(), ({ server }) => server.start()],
@@ -83,6 +83,19 @@ describe.concurrent.each(begins)('while the server %s', (_, begin, end) => {
     const other = scene.open({ url: scene.server.url }).sessionManager
     expect(await datasOf(other, [rotated!, again!])).toEqual([{ a: 1, b: 2 }, { cart: [1], type: 'guest' }])
     expect(await other.getUserSessions(user)).toHaveLength(1)
+  })
+
+  it('a login that is refused ends nothing', async () => {
+    await using scene = await Scene.start({}, { persistent: true })
+    const { sessionManager } = scene.holdfast
+    const ids = [await sessionManager.createSession(newUser(), { a: 1 }), await sessionManager.createSession(null, { a: 1 })]
+    await begin(scene)
+    await alone(scene.holdfast)
+    for (const id of ids) await expect(sessionManager.authenticate(id, newUser())).rejects.toMatchObject(unavailable)
+    expect(await datasOf(sessionManager, ids)).toEqual([{ a: 1 }, { a: 1 }])
+    await end(scene)
+    await back(scene.holdfast)
+    expect(await datasOf(judgeOf(scene), ids)).toEqual([{ a: 1 }, { a: 1 }])
   })
 
   it('users may log in where they are told that they may', async () => {

@@ -2,7 +2,7 @@
 // each has a network of its own.
 import { randomUUID } from 'node:crypto'
 import { expect } from 'vitest'
-import { opener, type Instance, type InstanceOptions } from '../cache/stores'
+import { opener, patient, type Instance, type InstanceOptions } from '../cache/stores'
 import type { Scene } from '../fault/outage'
 import { FaultProxy } from '../support/fault-proxy'
 import { RedisServer, type RedisServerOptions } from '../support/redis-server'
@@ -37,6 +37,12 @@ export const outages: Outage[] = [
   outage('could not be reached', ({ proxy }) => proxy.set('refuse'), ({ proxy }) => proxy.set('pass')),
   outage('was silent', ({ proxy }) => proxy.set('blackhole'), ({ proxy }) => proxy.set('pass')),
 ]
+
+/**
+ * As somebody sees it who knows nothing but what the server has, and waits for it: memory would answer for a first contact
+ * that takes its time, and knows nothing.
+ */
+export const judgeOf = (scene: Scene): Manager => scene.open({ url: scene.server.url, ...patient }).sessionManager
 
 /** What a session holds; null: it is not there. */
 export async function dataOf(manager: Manager, id: string): Promise<unknown> {

@@ -5,6 +5,7 @@ import { lifetimeMs } from '../durations.js'
 import { HoldfastError, describe, invalid } from '../errors.js'
 import { FATE_DONE, FATE_MOVED } from '../generated/operations.js'
 import { sleep } from '../timing.js'
+import { afterwards } from './applied.js'
 import { SessionCookies, type CookieSource } from './cookies.js'
 import {
   callOptions,
@@ -234,6 +235,7 @@ export class SessionManager {
     const { family, absoluteMs, own } = this.termsOf(options, operation)
     const user = checkUser(userId, 'userId', operation)
     const changes = changesOf(data, 'data', operation)
+    let others: string | null = null
     if (sessionId !== null && sessionId !== undefined && isId(sessionId, operation)) {
       const found = await this.store.read(family, sessionId, operation)
       if (found.is === 'done') {
@@ -241,10 +243,13 @@ export class SessionManager {
         if (session.user === '' || session.user === user) {
           const moved = await this.move(family, at, session, user, [...changes, ...own], absoluteMs, operation)
           if (moved !== null) return moved
-        } else await this.store.end(family, at, operation)
+        } else others = at
       }
     }
-    return (await this.make(user, changes, options, operation)).id
+    const { id } = await this.make(user, changes, options, operation)
+    // A login that is refused ends nothing.
+    if (others !== null) await afterwards(this.store.end(family, others, operation))
+    return id
   }
 
   /** @internal A guest's session as a user's; null: it is no guest's, or not there. */
@@ -433,17 +438,16 @@ export class SessionManager {
     const all = [...kept, ...changes]
     // Whoever is logged in already does not log in.
     const { id, session: made } = await this.begin(family, user, absoluteMs, all, session.user !== '', session.version, operation)
-    const ended = await this.store.end(family, at, operation)
-    if (ended.fate !== FATE_DONE) {
-      await this.store.end(family, made.handle, operation)
+    const last = await afterwards(this.store.end(family, at, operation))
+    if (last.fate !== FATE_DONE) {
+      await afterwards(this.store.end(family, made.handle, operation))
       return null
     }
-    const last = ended
     if (last.version !== session.version) {
       // Somebody changed it between both steps.
       const before = new Map(fieldsOf(session).map(([name, text]) => [name, text as string]))
       const late = differences(before, fieldsOf(last)).filter(([name]) => !changes.some(([other]) => other === name))
-      if (late.length > 0) await this.store.change(family, id, late, false, undefined, operation)
+      if (late.length > 0) await afterwards(this.store.change(family, id, late, false, undefined, operation))
     }
     return id
   }
