@@ -749,7 +749,8 @@ declare class RequestSession<Data extends object = SessionFields> {
     get data(): Partial<Data>;
     /**
      * Sets fields; undefined removes one. Makes a guest's session where there is none. One of a user that was ended
-     * meanwhile takes nothing (`E_CONFLICT`): what belongs to a user is no guest's.
+     * meanwhile takes nothing (`E_CONFLICT`): what belongs to a user is no guest's. Nor does one that nobody can vouch for
+     * while Redis is away (`E_UNAVAILABLE`).
      */
     set(data: Partial<Data>): Promise<void>;
     /** Changes the data by a function of it, as `sessionManager.update`. False: there is no session. */
@@ -765,7 +766,13 @@ declare class RequestSession<Data extends object = SessionFields> {
      * the target, or a copy of a response whose headers can't be changed (`Response.redirect`).
      */
     commit<Target extends CookieTarget>(target: Target): Target;
+    /** The cookie names a session that may be there: Redis did not answer when it was read. */
+    private get isUnknown();
+    /** Shows what a write has made. */
     private look;
+    /** Whether a session that a call did not find is gone. While Redis is away nobody knows, and all stays as it was. */
+    private isGone;
+    private lookUp;
 }
 
 /** A session as its user sees it. */

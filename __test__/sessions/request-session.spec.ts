@@ -174,13 +174,16 @@ describe.each(stores)('the session of a request on %s', (store) => {
 
   it('that somebody ended meanwhile is not a user\'s any more, whatever is done', async () => {
     const id = await sessions.createSession('ann', { secret: 1 })
-    const [first, second, third] = [await openWith(id), await openWith(id), await openWith(id)]
+    const openeds = [await openWith(id), await openWith(id), await openWith(id)]
+    const [first, second, third] = openeds
     await other.deleteSession(id)
     expect(await first!.rotate()).toBe(false)
     expect(await second!.update((data) => ({ ...data, a: 1 }))).toBe(false)
-    expect([second!.session, second!.userId]).toEqual([null, null])
-    await expect(third!.set({ a: 1 })).rejects.toMatchObject({ code: 'E_CONFLICT' })
-    expect([third!.session, third!.data]).toEqual([null, {}])
+    await expect(third!.set({ a: 1 })).rejects.toMatchObject({ code: 'E_CONFLICT', applied: 'no' })
+    for (const opened of openeds) {
+      expect([opened.session, opened.id, opened.userId, opened.data]).toEqual([null, null, null, {}])
+      expect(told(opened)).toEqual([expect.stringMatching(/^session=; .*Max-Age=0$/)])
+    }
     expect(await sessions.sessionExists(id)).toBe(false)
   })
 

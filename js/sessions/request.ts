@@ -1,6 +1,7 @@
 // The session that a request carries: its cookie is read once, and nothing is made before there is something to keep.
 
 import { HoldfastError } from '../errors.js'
+import { afterwards } from './applied.js'
 import type { CookieSource, CookieTarget } from './cookies.js'
 import type { SessionData, SessionManager, SessionUpdate } from './manager.js'
 import type { SessionFields, SessionOptions } from './options.js'
@@ -60,43 +61,51 @@ export class RequestSession<Data extends object = SessionFields> {
 
   /**
    * Sets fields; undefined removes one. Makes a guest's session where there is none. One of a user that was ended
-   * meanwhile takes nothing (`E_CONFLICT`): what belongs to a user is no guest's.
+   * meanwhile takes nothing (`E_CONFLICT`): what belongs to a user is no guest's. Nor does one that nobody can vouch for
+   * while Redis is away (`E_UNAVAILABLE`).
    */
   async set(data: Partial<Data>): Promise<void> {
     const { manager, options, found } = this
+    const operation = 'RequestSession.set'
     if (found !== null) {
-      if (await manager.updateSession(found.id, data, callOf(options))) return await this.look(found.id)
-      this.found = null
-      this.wasEnded = true
+      if (await manager.updateSession(found.id, data, callOf(options))) return await this.look(found.id, operation)
+      if (!(await this.isGone(found.id))) throw unavailable(operation, 'no')
       if (!found.isGuest)
         throw new HoldfastError({
           code: 'E_CONFLICT',
           message: 'the session was ended meanwhile; nothing was written',
-          operation: 'RequestSession.set',
+          operation,
         })
     }
     if (Object.values(data).every((value) => value === undefined)) return
-    await this.look(await manager.createSession(null, data, options))
+    // A guest's cookie in its place would log the user out for good.
+    if (this.isUnknown && this.sent?.startsWith('u') === true) throw unavailable(operation, 'no')
+    await this.look(await manager.createSession(null, data, options), operation)
   }
 
   /** Changes the data by a function of it, as `sessionManager.update`. False: there is no session. */
   async update(change: SessionUpdate<Data>): Promise<boolean> {
-    if (this.found === null) return false
-    this.found = await this.manager.update<Data>(this.found.id, change, callOf(this.options))
-    return this.found !== null
+    const { found } = this
+    if (found === null) return false
+    const session = await this.manager.update<Data>(found.id, change, callOf(this.options))
+    if (session === null) await this.isGone(found.id)
+    else this.found = session
+    return session !== null
   }
 
   /** Logs a user in, under a new id; what a guest has kept stays. */
   async authenticate(userId: string, data?: SessionFields): Promise<void> {
-    await this.look(await this.manager.authenticate(this.id, userId, data, this.options))
+    await this.look(await this.manager.authenticate(this.id, userId, data, this.options), 'RequestSession.authenticate')
   }
 
   /** Gives it a new id. False: there is no session. */
   async rotate(): Promise<boolean> {
-    const id = this.found === null ? null : await this.manager.rotate(this.found.id, callOf(this.options))
-    if (id === null) return false
-    await this.look(id)
-    return true
+    const { found } = this
+    if (found === null) return false
+    const id = await this.manager.rotate(found.id, callOf(this.options))
+    if (id === null) await this.isGone(found.id)
+    else await this.look(id, 'RequestSession.rotate')
+    return id !== null
   }
 
   /** Ends it. */
@@ -125,10 +134,41 @@ export class RequestSession<Data extends object = SessionFields> {
     return target
   }
 
-  private async look(id: string): Promise<void> {
-    this.wasEnded = false
-    this.found = await this.manager.getSession<Data>(id, { ...callOf(this.options), sliding: false })
+  /** The cookie names a session that may be there: Redis did not answer when it was read. */
+  private get isUnknown(): boolean {
+    return this.found === null && this.sent !== null && !this.wasEnded
   }
+
+  /** Shows what a write has made. */
+  private async look(id: string, operation: string): Promise<void> {
+    const { session, isKnown } = await afterwards(this.lookUp(id))
+    if (!isKnown) throw unavailable(operation, 'unknown')
+    this.found = session
+    this.wasEnded = session === null
+  }
+
+  /** Whether a session that a call did not find is gone. While Redis is away nobody knows, and all stays as it was. */
+  private async isGone(id: string): Promise<boolean> {
+    const { session, isKnown } = await this.lookUp(id)
+    if (!isKnown) return false
+    this.found = session
+    this.wasEnded = session === null
+    return this.wasEnded
+  }
+
+  private lookUp(id: string): Promise<{ session: SessionData<Data> | null; isKnown: boolean }> {
+    return this.manager.lookUp<Data>(id, { ...callOf(this.options), sliding: false })
+  }
+}
+
+function unavailable(operation: string, applied: 'no' | 'unknown'): HoldfastError {
+  return new HoldfastError({
+    code: 'E_UNAVAILABLE',
+    message: 'Redis is not available, and this process does not know the session',
+    retryable: true,
+    applied,
+    operation,
+  })
 }
 
 /** What concerns a session that is there. */
