@@ -860,7 +860,7 @@ declare class SessionManager {
      * the new id.
      */
     authenticate(sessionId: string | null | undefined, userId: string, data?: SessionFields, options?: SessionOptions): Promise<string>;
-    /** A user's sessions, those first that were used last. Each has its handle for an id. */
+    /** A user's sessions, those first that were used last. Each has its handle for an id. What is damaged is left out. */
     getUserSessions<Data extends object = SessionFields>(userId: string, options?: SessionOptions): Promise<SessionData<Data>[]>;
     /** Ends all of a user's sessions at once, however many there are. Resolves to how many there were. */
     invalidateUserSessions(userId: string, options?: SessionOptions): Promise<number>;
@@ -868,7 +868,10 @@ declare class SessionManager {
     revokeOthers(sessionId: string, options?: SessionOptions): Promise<number>;
     /** How many sessions there are: counted by lists that every change keeps, not by looking at each. */
     getStats(options?: SessionOptions): Promise<SessionStats>;
-    /** Ends every session. While Redis does not answer, every one that this process knows. */
+    /**
+     * Ends every session. While Redis does not answer, every one that this process knows. Where something else wrote to keys,
+     * so that what is there can't be ended, it ends all others, and then rejects with `E_DATA` and its `failures` by handle.
+     */
     clearAllSessions(options?: SessionOptions): Promise<void>;
     /** The session that a request carries: read when it is asked for, and made when it has something to keep. */
     openSession<Data extends object = SessionFields>(source: CookieSource, options?: OpenOptions): Promise<RequestSession<Data>>;

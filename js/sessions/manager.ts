@@ -5,7 +5,7 @@ import { lifetimeMs } from '../durations.js'
 import { HoldfastError, describe, invalid } from '../errors.js'
 import { FATE_DONE, FATE_MOVED } from '../generated/operations.js'
 import { sleep } from '../timing.js'
-import { afterwards } from './applied.js'
+import { isDamage, maybeApplied } from './applied.js'
 import { SessionCookies, type CookieSource } from './cookies.js'
 import {
   callOptions,
@@ -248,7 +248,7 @@ export class SessionManager {
     }
     const { id } = await this.make(user, changes, options, operation)
     // A login that is refused ends nothing.
-    if (others !== null) await afterwards(this.store.end(family, others, operation))
+    if (others !== null) await this.store.end(family, others, operation).catch(maybeApplied)
     return id
   }
 
@@ -262,7 +262,7 @@ export class SessionManager {
     return await this.move(family, found.at, found.session, user, own, absoluteMs, operation)
   }
 
-  /** A user's sessions, those first that were used last. Each has its handle for an id. */
+  /** A user's sessions, those first that were used last. Each has its handle for an id. What is damaged is left out. */
   async getUserSessions<Data extends object = SessionFields>(
     userId: string,
     options?: SessionOptions,
@@ -306,13 +306,25 @@ export class SessionManager {
     return { totalSessions, activeSessions: totalSessions, guestSessions, authenticatedSessions, backend }
   }
 
-  /** Ends every session. While Redis does not answer, every one that this process knows. */
+  /**
+   * Ends every session. While Redis does not answer, every one that this process knows. Where something else wrote to keys,
+   * so that what is there can't be ended, it ends all others, and then rejects with `E_DATA` and its `failures` by handle.
+   */
   async clearAllSessions(options?: SessionOptions): Promise<void> {
     const operation = `${this.name}.clearAllSessions`
     const { family } = callOptions(this.plan, options, operation)
+    const failures = new Map<string, Error>()
     for (let shard = 0; shard < SHARDS; shard++) {
-      for (const list of [usersIn(shard), guestsIn(shard)]) await this.endListed(family, list, operation)
+      for (const list of [usersIn(shard), guestsIn(shard)]) await this.endListed(family, list, failures, operation)
     }
+    if (failures.size > 0)
+      throw new HoldfastError({
+        code: 'E_DATA',
+        message: `${failures.size} of the sessions can't be ended, since something else wrote to their keys; all others are ended`,
+        applied: 'unknown',
+        operation,
+        failures,
+      })
   }
 
   /** @internal The same as `getSession`, and whether it is known that there is none. */
@@ -438,16 +450,16 @@ export class SessionManager {
     const all = [...kept, ...changes]
     // Whoever is logged in already does not log in.
     const { id, session: made } = await this.begin(family, user, absoluteMs, all, session.user !== '', session.version, operation)
-    const last = await afterwards(this.store.end(family, at, operation))
+    const last = await this.store.end(family, at, operation).catch(maybeApplied)
     if (last.fate !== FATE_DONE) {
-      await afterwards(this.store.end(family, made.handle, operation))
+      await this.store.end(family, made.handle, operation).catch(maybeApplied)
       return null
     }
     if (last.version !== session.version) {
       // Somebody changed it between both steps.
       const before = new Map(fieldsOf(session).map(([name, text]) => [name, text as string]))
       const late = differences(before, fieldsOf(last)).filter(([name]) => !changes.some(([other]) => other === name))
-      if (late.length > 0) await afterwards(this.store.change(family, id, late, false, undefined, operation))
+      if (late.length > 0) await this.store.change(family, id, late, false, undefined, operation).catch(maybeApplied)
     }
     return id
   }
@@ -479,10 +491,11 @@ export class SessionManager {
     const sessions: SessionData[] = []
     for (let from = 0; ; ) {
       const handles = await this.store.list(family, user, LIST_USER, from, PAGE, operation)
-      const found = await Promise.all(handles.map((handle) => this.store.read(family, handle, operation)))
+      const found = await Promise.all(handles.map((handle) => this.store.read(family, handle, operation).catch(damage)))
       const gone: string[] = []
       found.forEach((each, index) => {
         const handle = handles[index] as string
+        if (each instanceof Error) return
         if (each.is === 'done' && each.at === handle && each.session.user === user) {
           sessions.push(new Session(handle, each.session, each.session.leftMs, each.session.unusedMs))
         } else if (each.is === 'absent' && !each.degraded) gone.push(handle)
@@ -493,12 +506,23 @@ export class SessionManager {
     }
   }
 
-  private async endListed(family: string, list: number, operation: string): Promise<void> {
-    for (;;) {
-      const handles = await this.store.list(family, '', list, 0, PAGE, operation)
+  private async endListed(family: string, list: number, failures: Map<string, Error>, operation: string): Promise<void> {
+    const end = (handle: string): Promise<Told | HoldfastError> => this.store.end(family, handle, operation).catch(damage)
+    // Those that can't be ended stay at its head.
+    for (let from = 0; ; ) {
+      const handles = await this.store.list(family, '', list, from, PAGE, operation)
       if (handles.length === 0) return
-      const ended = await Promise.all(handles.map((handle) => this.store.end(family, handle, operation)))
-      const gone = handles.filter((_, index) => ended[index]?.fate !== FATE_DONE)
+      const gone: string[] = []
+      const endOne = async (handle: string): Promise<void> => {
+        let ended = await end(handle)
+        // It may have been ended, though what it held can't be told: then it is not there now.
+        if (ended instanceof Error) ended = await end(handle)
+        if (ended instanceof Error) {
+          failures.set(handle, ended)
+          from++
+        } else if (ended.fate !== FATE_DONE) gone.push(handle)
+      }
+      await Promise.all(handles.map(endOne))
       await this.store.sweep(family, gone, operation)
     }
   }
@@ -558,6 +582,12 @@ class Session implements SessionData {
   get id(): string {
     return this.#id
   }
+}
+
+/** The error of what something else wrote to, which spoils nothing but itself. */
+function damage(thrown: unknown): HoldfastError {
+  if (isDamage(thrown)) return thrown
+  throw thrown
 }
 
 function ignore(): void {}

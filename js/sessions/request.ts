@@ -1,7 +1,7 @@
 // The session that a request carries: its cookie is read once, and nothing is made before there is something to keep.
 
 import { HoldfastError } from '../errors.js'
-import { afterwards } from './applied.js'
+import { maybeApplied } from './applied.js'
 import type { CookieSource, CookieTarget } from './cookies.js'
 import type { SessionData, SessionManager, SessionUpdate } from './manager.js'
 import type { SessionFields, SessionOptions } from './options.js'
@@ -141,7 +141,7 @@ export class RequestSession<Data extends object = SessionFields> {
 
   /** Shows what a write has made. */
   private async look(id: string, operation: string): Promise<void> {
-    const { session, isKnown } = await afterwards(this.lookUp(id))
+    const { session, isKnown } = await this.lookUp(id).catch(maybeApplied)
     if (!isKnown) throw unavailable(operation, 'unknown')
     this.found = session
     this.wasEnded = session === null

@@ -23,6 +23,7 @@ import {
 } from '../generated/operations.js'
 import { DECODE_RAW } from '../inbox.js'
 import { SOFT_NEVER, type Slot } from '../slots.js'
+import { partlyApplied } from './applied.js'
 import type { SessionFields, SessionPlan } from './options.js'
 
 /** An answer as it crosses; what is not there leaves most of it empty. */
@@ -205,7 +206,8 @@ export class SessionStore {
     const slot = this.begin(operation)
     const mode = logins ? outage | OUTAGE_LOGINS : outage
     encodeSession(this.outbox(slot), slot.id, deed, family, id, other, ms, version, most, knownMs, mode, fields)
-    return this.batchOf(slot).commitRead(slot) as Promise<Told>
+    const told = this.batchOf(slot).commitRead(slot) as Promise<Told>
+    return deed === DEED_READ ? told : told.catch(partlyApplied)
   }
 
   private many(
@@ -222,7 +224,8 @@ export class SessionStore {
     const slot = this.begin(operation)
     const { absoluteMs, outage } = this.plan
     encodeSessions(this.outbox(slot), slot.id, deed, family, user, keep, list, from, count, absoluteMs, outage, handles)
-    return this.batchOf(slot).commitRead(slot)
+    const told = this.batchOf(slot).commitRead(slot)
+    return deed === DEED_END_ALL ? told.catch(partlyApplied) : told
   }
 
   private begin(operation: string): Slot {
