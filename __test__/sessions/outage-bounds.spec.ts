@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { range } from '../boundary/inside'
 import { asAnother, patient } from '../cache/stores'
 import { Scene } from '../fault/outage'
-import { alone, back, dataOf, datasOf, newUser, type Manager } from './outages'
+import { alone, back, dataOf, datasOf, judgeOf, newUser, type Manager } from './outages'
 
 const full = { code: 'E_FULL', applied: 'no' }
 const text = 'x'.repeat(200)
@@ -49,7 +49,7 @@ describe.concurrent.each([
     expect(scene.holdfast.fallbackManager.getStats().dropped).toBe(0)
     await scene.server.start()
     await back(scene.holdfast)
-    await expectAll(scene.open({ url: scene.server.url }).sessionManager, ids.map(({ id }) => id), dataAt)
+    await expectAll(judgeOf(scene), ids.map(({ id }) => id), dataAt)
   })
 
   it('changes are refused rather than lost, and nothing of a refused one is seen', async () => {
@@ -63,7 +63,7 @@ describe.concurrent.each([
     expect(await dataOf(sessionManager, id)).toEqual(expected)
     await scene.server.start()
     await back(scene.holdfast)
-    expect(await dataOf(scene.open({ url: scene.server.url }).sessionManager, id)).toEqual(expected)
+    expect(await dataOf(judgeOf(scene), id)).toEqual(expected)
   })
 
   it('ends are taken however full it is, and make room', async () => {
@@ -83,7 +83,7 @@ describe.concurrent.each([
     if (_ === 'memory') expect(await sessionManager.createSession(null, { n: -1, text })).toMatch(/^g/)
     await scene.server.start()
     await back(scene.holdfast)
-    const judge = scene.open({ url: scene.server.url }).sessionManager
+    const judge = judgeOf(scene)
     await expectAll(judge, [...ended, ...mine, ...strange], () => null)
     expect((await datasOf(judge, ids)).filter((data) => data === null)).toEqual([])
   })
@@ -98,7 +98,7 @@ describe.concurrent.each([
     for (const n of range(30)) expect(await sessionManager.setSessionData(id, 'field', `${n}${long}`)).toBe(true)
     await scene.server.start()
     await back(scene.holdfast)
-    expect(await dataOf(scene.open({ url: scene.server.url }).sessionManager, id)).toEqual({ field: `29${long}` })
+    expect(await dataOf(judgeOf(scene), id)).toEqual({ field: `29${long}` })
   })
 })
 
@@ -124,7 +124,7 @@ describe.concurrent('where memory is small', () => {
     expect(own.length).toBeGreaterThan(100)
     await scene.server.start()
     await back(scene.holdfast)
-    const judge = scene.open({ url: scene.server.url }).sessionManager
+    const judge = judgeOf(scene)
     expect((await datasOf(judge, own)).filter((data) => data === null)).toEqual([])
     expect((await datasOf(judge, changed)).filter((data) => (data as { during?: number } | null)?.during !== 1)).toEqual([])
     expect((await datasOf(judge, copies)).filter((data) => data === null)).toEqual([])
@@ -158,6 +158,6 @@ describe.concurrent('where memory is small', () => {
     await expectAll(sessions, ids.map(({ id }) => id), (at) => ({ n: ids[at]!.n }))
     await scene.server.start()
     await back(scene.holdfast)
-    await expectAll(scene.open({ url: scene.server.url }).sessionManager, ids.map(({ id }) => id), (at) => ({ n: ids[at]!.n }))
+    await expectAll(judgeOf(scene), ids.map(({ id }) => id), (at) => ({ n: ids[at]!.n }))
   })
 })

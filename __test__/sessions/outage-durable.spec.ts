@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { range } from '../boundary/inside'
-import { opener } from '../cache/stores'
+import { opener, patient } from '../cache/stores'
 import { FaultProxy } from '../support/fault-proxy'
 import { RedisServer } from '../support/redis-server'
 import { waitFor } from '../support/wait-for'
@@ -50,7 +50,7 @@ describe.each(['always', 'everysec', 'no'])('with journalPath and journalSync %s
     await using server = await RedisServer.start({ persistent: true })
     await using proxy = await FaultProxy.start({ port: server.port })
     const keyPrefix = `kill:${randomUUID()}:`
-    const { open, closeAll } = opener({ url: server.url, keyPrefix })
+    const { open, closeAll } = opener({ url: server.url, keyPrefix, ...patient })
     try {
       const { sessionManager } = open()
       const all: Said[] = []
@@ -148,7 +148,7 @@ describe('what a killed app owes', () => {
     const keyPrefix = `kill:${randomUUID()}:`
     const { open, closeAll } = opener({ url: server.url, keyPrefix })
     try {
-      const { sessionManager } = open()
+      const { sessionManager } = open(patient)
       const ids = await Promise.all(range(10).map((n) => sessionManager.createSession(null, { n })))
       const args = [server.url, keyPrefix, journals, 'no']
       const said = await killed(80, [...args, '0'], ids, () => server.kill())
@@ -164,7 +164,7 @@ describe('what a killed app owes', () => {
       await server.start()
       await waitFor('everything to be there', () => adopter.isRedisAvailable() && adopter.fallbackManager.getStats().journalDepth === 0)
       expect(ended.length).toBeGreaterThan(0)
-      const judge = open({ commandTimeoutMs: 58_000 }).sessionManager
+      const judge = open({ ...patient, commandTimeoutMs: 58_000 }).sessionManager
       expect(await datasOf(judge, [...ended, revived])).toEqual([...ended, revived].map(() => null))
       for (const each of said) {
         if (each.act !== 'set' || ended.includes(each.id) || each.id === revived) continue

@@ -3,6 +3,7 @@
 import type { FallbackData } from 'holdfast'
 import { describe, expect, it } from 'vitest'
 import { range } from '../boundary/inside'
+import { patient } from '../cache/stores'
 import { apart, Scene } from '../fault/outage'
 import { alone, back, dataOf, datasOf, handleOf, newUser } from './outages'
 
@@ -31,7 +32,7 @@ describe.concurrent('the data of an outage', () => {
     const data = written(scene.holdfast.fallbackManager.exportFallbackData())
     await apart()
 
-    const other = scene.open({ url: scene.server.url, commandTimeoutMs: 59_000 })
+    const other = scene.open({ url: scene.server.url, ...patient })
     const sessionsThere = other.createSessionManager({})
     await sessionsThere.updateSession(changed, { theirs: 'late' })
     other.fallbackManager.importFallbackData(data)

@@ -3,15 +3,15 @@
 import type { HoldfastError } from 'holdfast'
 import { describe, expect, it } from 'vitest'
 import { range } from '../boundary/inside'
-import { asAnother, patient } from '../cache/stores'
+import { patient } from '../cache/stores'
 import { Scene, unhandledDuring } from '../fault/outage'
 import { waitFor } from '../support/wait-for'
-import { alone, back, dataOf, datasOf, handleOf, judgeOf, newUser, unavailable, type Manager, type ManagerOptions } from './outages'
+import { alone, back, dataOf, datasOf, forced, handleOf, judgeOf, newUser, unavailable, type Manager, type ManagerOptions } from './outages'
 
 const begins: [string, (scene: Scene) => Promise<unknown> | void, (scene: Scene) => Promise<unknown> | void][] = [
   ['was killed', ({ server }) => server.kill(), ({ server }) => server.start()],
   ['is frozen', ({ server }) => server.freeze(), ({ server }) => server.thaw()],
-  ['is not asked, by request', ({ holdfast }) => holdfast.fallbackManager.forceFallbackMode(true), ({ holdfast }) => holdfast.fallbackManager.forceFallbackMode(false)],
+  ['is not asked, by request', ({ holdfast }) => forced(holdfast), ({ holdfast }) => holdfast.fallbackManager.forceFallbackMode(false)],
 ]
 
 describe.concurrent.each(begins)('while the server %s', (_, begin, end) => {
@@ -35,7 +35,7 @@ describe.concurrent.each(begins)('while the server %s', (_, begin, end) => {
     expect(scene.holdfast.fallbackManager.getStats().journalDepth).toBe(2)
     await end(scene)
     await back(scene.holdfast)
-    const other = scene.open({ url: scene.server.url }).sessionManager
+    const other = judgeOf(scene)
     expect(await datasOf(other, [id, guest])).toEqual([{ a: 1, b: [2] }, { g: 2, h: 3 }])
     expect(await sessionManager.getSession(id)).toMatchObject({ degraded: false })
   })
@@ -43,7 +43,7 @@ describe.concurrent.each(begins)('while the server %s', (_, begin, end) => {
   it('what this process has never seen is not there, and what it changes there changes nothing', async () => {
     await using scene = await Scene.start({}, { persistent: true })
     const { sessionManager } = scene.holdfast
-    const elsewhere = scene.open({ url: scene.server.url }).sessionManager
+    const elsewhere = judgeOf(scene)
     const user = newUser()
     const id = await elsewhere.createSession(user, { a: 1 })
     await begin(scene)
@@ -80,7 +80,7 @@ describe.concurrent.each(begins)('while the server %s', (_, begin, end) => {
     expect(await sessionManager.getUserSessions(user)).toHaveLength(1)
     await end(scene)
     await back(scene.holdfast)
-    const other = scene.open({ url: scene.server.url }).sessionManager
+    const other = judgeOf(scene)
     expect(await datasOf(other, [rotated!, again!])).toEqual([{ a: 1, b: 2 }, { cart: [1], type: 'guest' }])
     expect(await other.getUserSessions(user)).toHaveLength(1)
   })
@@ -109,7 +109,7 @@ describe.concurrent.each(begins)('while the server %s', (_, begin, end) => {
     expect(await dataOf(sessions, visitor)).toBeNull()
     await end(scene)
     await back(scene.holdfast)
-    const other = scene.open({ url: scene.server.url }).sessionManager
+    const other = judgeOf(scene)
     expect(await datasOf(other, [id, converted, convertedGuest, visitor])).toEqual([{ a: 1 }, { cart: [1], b: 2 }, { c: 3 }, null])
     expect(await other.getUserSessions(user)).toHaveLength(2)
   })
@@ -141,7 +141,7 @@ describe.concurrent.each(begins)('while the server %s', (_, begin, end) => {
     expect(await datasOf(sessions, [id, guest])).toEqual([null, null])
     await end(scene)
     await back(scene.holdfast)
-    const other = scene.open({ url: scene.server.url }).sessionManager
+    const other = judgeOf(scene)
     expect(await datasOf(other, [id, guest])).toEqual([null, null])
   })
 
@@ -170,7 +170,7 @@ describe.concurrent.each(begins)('while the server %s', (_, begin, end) => {
     await sessions.invalidateUserSessions(user)
     await end(scene)
     await back(scene.holdfast)
-    const other = scene.open({ url: scene.server.url }).sessionManager
+    const other = judgeOf(scene)
     expect(await datasOf(other, [...ids, mine])).toEqual([null, { n: 1 }, null, null])
     expect(await datasOf(sessions, [...ids, mine])).toEqual([null, { n: 1 }, null, null])
   })
@@ -178,7 +178,7 @@ describe.concurrent.each(begins)('while the server %s', (_, begin, end) => {
   it('ends of what this process has never seen are carried out as well', async () => {
     await using scene = await Scene.start({}, { persistent: true })
     const { sessionManager } = scene.holdfast
-    const other = scene.open({ url: scene.server.url })
+    const other = scene.open({ url: scene.server.url, ...patient })
     const elsewhere = other.sessionManager
     const user = newUser()
     const [id, revoked, mine, kept] = [await elsewhere.createSession(null), await elsewhere.createSession(newUser()), await elsewhere.createSession(user), await elsewhere.createSession(newUser())]
@@ -215,7 +215,7 @@ describe.concurrent.each(begins)('while the server %s', (_, begin, end) => {
     expect(await sessionManager.updateSession(kept, { more: 1 })).toBe(true)
     await end(scene)
     await back(scene.holdfast)
-    const other = scene.open({ url: scene.server.url }).sessionManager
+    const other = judgeOf(scene)
     expect(await datasOf(other, ids)).toEqual([null, null, null, { n: 3, more: 1 }])
     expect(await other.getUserSessions(user)).toHaveLength(1)
   })
@@ -232,7 +232,7 @@ describe.concurrent('what is refused while it is on its way to a frozen server',
     const sessions = scene.holdfast.createSessionManager({ onUnavailable })
     const user = newUser()
     const id = await sessions.createSession(user, { a: 1 })
-    const judge = scene.open({ url: scene.server.url, ...asAnother, ...patient }).sessionManager
+    const judge = judgeOf(scene)
     const look = async (): Promise<unknown> => (await judge.getUserSessions(user)).map(({ data, handle }) => [handle, data])
     const before = await look()
     scene.server.freeze()
@@ -288,7 +288,7 @@ describe.concurrent('a copy', () => {
   it('of a session that others ended is at most as old as it may be', async () => {
     await using scene = await Scene.start({}, { persistent: true })
     const sessions = scene.holdfast.createSessionManager({ maxDegradedSession: 1 })
-    const elsewhere = scene.open({ url: scene.server.url }).sessionManager
+    const elsewhere = judgeOf(scene)
     const id = await sessions.createSession(newUser(), { a: 1 })
     await scene.proxy.set('refuse')
     await alone(scene.holdfast)
@@ -344,7 +344,7 @@ describe.concurrent('by request', () => {
   it('memory answers at once, sends nothing, and everything is there afterwards', async () => {
     await using scene = await Scene.start()
     const { sessionManager, fallbackManager } = scene.holdfast
-    const elsewhere = scene.open({ url: scene.server.url }).sessionManager
+    const elsewhere = judgeOf(scene)
     const id = await sessionManager.createSession(newUser(), { a: 1 })
     const ended = await sessionManager.createSession(newUser())
     for (const round of range(3)) {

@@ -3,10 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { range } from '../boundary/inside'
 import { Scene, unhandledDuring } from '../fault/outage'
 import { waitFor } from '../support/wait-for'
-import { alone, back, dataOf, datasOf, handleOf, newUser, outages, type Manager } from './outages'
-
-/** As somebody sees it who knows nothing but what the server has. */
-const judgeOf = (scene: Scene): Manager => scene.open({ url: scene.server.url }).sessionManager
+import { alone, back, dataOf, datasOf, handleOf, judgeOf, newUser, outages } from './outages'
 
 const HOUR_MS = 3_600_000
 

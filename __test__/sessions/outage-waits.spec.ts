@@ -1,10 +1,10 @@
 // Redis is back, and what ended sessions has to wait all the same: whoever ended them does not read them meanwhile.
 import { describe, expect, it } from 'vitest'
 import { turn } from '../boundary/inside'
-import { asAnother, type Instance } from '../cache/stores'
+import { type Instance } from '../cache/stores'
 import { apart, Scene } from '../fault/outage'
 import { waitFor } from '../support/wait-for'
-import { alone, back, dataOf, datasOf, newUser } from './outages'
+import { alone, back, dataOf, datasOf, judgeOf, newUser } from './outages'
 
 const full = ['--maxmemory', '1kb', '--maxmemory-policy', 'noeviction']
 
@@ -46,7 +46,7 @@ describe.concurrent('what waits', () => {
     await apart(300)
     await scene.outside((client) => client.call('CONFIG', 'SET', 'maxmemory', '0'))
     await back(holdfast)
-    const judge = scene.open({ url: server.url, ...asAnother }).sessionManager
+    const judge = judgeOf(scene)
     expect(await datasOf(judge, [...ended, kept, changed, began])).toEqual([null, null, { a: 1 }, { a: 2 }, { b: 1 }])
   })
 
@@ -82,7 +82,7 @@ describe.concurrent('what waits', () => {
     await proxy.set('pass')
     await waitFor('Redis to answer', () => holdfast.isRedisAvailable())
     await holdfast.fallbackManager.syncWithRedis()
-    const judge = scene.open({ url: scene.server.url, ...asAnother }).sessionManager
+    const judge = judgeOf(scene)
     expect(await datasOf(judge, [...ended, kept, changed, began])).toEqual([null, null, { a: 1 }, { a: 2 }, { b: 1 }])
   })
 
@@ -99,7 +99,7 @@ describe.concurrent('what waits', () => {
     await waitFor('Redis to answer', () => holdfast.isRedisAvailable())
     await sessionManager.updateSession(changed, { a: 3, d: 1 })
     await holdfast.fallbackManager.syncWithRedis()
-    const judge = scene.open({ url: scene.server.url, ...asAnother }).sessionManager
+    const judge = judgeOf(scene)
     expect(await datasOf(judge, [changed, began])).toEqual([{ a: 3, c: 1, d: 1 }, { b: 1 }])
   })
 })

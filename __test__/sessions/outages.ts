@@ -69,6 +69,12 @@ export async function alone({ cacheManager, fallbackManager }: Instance): Promis
   })
 }
 
+/** The same by request. It is so at once; undone before the connection heard of it, it would come back for a moment. */
+export async function forced({ fallbackManager, isRedisAvailable }: Instance): Promise<void> {
+  await fallbackManager.forceFallbackMode(true)
+  await waitFor('the connection to be given up', () => !isRedisAvailable())
+}
+
 /** Redis answers it, and everything that waited is there. */
 export async function back({ fallbackManager, isRedisAvailable }: Instance): Promise<void> {
   await waitFor('an instance to be back', () => {
