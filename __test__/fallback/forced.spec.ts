@@ -43,6 +43,20 @@ describe('forced fallback', () => {
     expect(await fallbackManager.mget(['old', 'new'])).toEqual([null, 2])
   })
 
+  it('that is lifted at once is over only once: nothing is answered from memory after that', async () => {
+    await cacheManager.set('kept', 'in redis')
+    for (let n = 0; n < 100; n++) {
+      await waitFor('Redis to answer', () => !fallbackManager.getStats().isUsingFallback)
+      void fallbackManager.forceFallbackMode(true)
+      void fallbackManager.forceFallbackMode(false)
+      await waitFor('Redis to answer', () => !fallbackManager.getStats().isUsingFallback)
+      for (let turn = 0; turn < 20; turn++) {
+        await new Promise((resolve) => setImmediate(resolve))
+        expect(fallbackManager.getStats().isUsingFallback).toBe(false)
+      }
+    }
+  })
+
   it('can be forced twice and lifted twice', async () => {
     await fallbackManager.forceFallbackMode(true)
     await fallbackManager.forceFallbackMode(true)

@@ -1,6 +1,7 @@
 // The session of a request while Redis is away: what nobody can tell is no answer, and the client keeps what may be worth
 // something still.
 import { describe, expect, it } from 'vitest'
+import { asAnother, patient } from '../cache/stores'
 import { Scene } from '../fault/outage'
 import { alone, back, dataOf, judgeOf, newUser, unavailable, type Manager } from './outages'
 import { requestWith } from './sessions'
@@ -65,5 +66,22 @@ describe.concurrent('while Redis is away', () => {
       expect(opened.session).toMatchObject({ isGuest: true, data: { b: 2 } })
       expect(told(opened)).toEqual([sessionManager.cookies.header(opened.id!)])
     }
+  })
+
+  it('a log-out by a cookie that opens nothing here holds when Redis is back', async () => {
+    await using scene = await Scene.start({}, { persistent: true })
+    const { sessionManager } = scene.holdfast
+    const elsewhere = scene.open({ url: scene.server.url, ...patient, ...asAnother }).sessionManager
+    const ids = [await elsewhere.createSession(null, { a: 1 }), await elsewhere.createSession(newUser(), { a: 1 })]
+    await scene.server.kill()
+    await alone(scene.holdfast)
+    for (const id of ids) {
+      const opened = await openWith(sessionManager, id)
+      await opened.destroy()
+      expect(told(opened)).toEqual([sessionManager.cookies.clear(new Headers()).get('set-cookie')])
+    }
+    await scene.server.start()
+    await back(scene.holdfast)
+    expect(await Promise.all(ids.map((id) => dataOf(judgeOf(scene), id)))).toEqual([null, null])
   })
 })

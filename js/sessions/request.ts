@@ -110,10 +110,12 @@ export class RequestSession<Data extends object = SessionFields> {
 
   /** Ends it. */
   async destroy(): Promise<void> {
-    const { found } = this
+    const { found, isUnknown, sent } = this
     this.found = null
     this.wasEnded = true
-    if (found !== null) await this.manager.deleteSession(found.id, callOf(this.options))
+    // Redis may know what this process does not.
+    const id = found?.id ?? (isUnknown ? sent : null)
+    if (id !== null) await this.manager.deleteSession(id, callOf(this.options))
   }
 
   /**

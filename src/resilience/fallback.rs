@@ -166,9 +166,9 @@ impl Fallback {
     pub fn force(&self, forced: bool) {
         let Some(redis) = &self.redis else { return };
         let mut local = self.local.lock();
-        local.forced = forced;
-        if !forced && local.state == State::Forced {
-            // Until the supervisor has replayed, memory goes on answering.
+        let was_forced = std::mem::replace(&mut local.forced, forced);
+        if was_forced && !forced {
+            // Until the supervisor has replayed, memory goes on answering; it may not have heard of either yet.
             local.state = State::Degraded;
         }
         self.on_memory.store(local.on_memory(), Ordering::Release);
