@@ -22,6 +22,8 @@ const SAMPLE: usize = 8;
 const LONGEST_ASK: f64 = 1e6;
 /// No more is taken ahead at once.
 const MOST_AHEAD: u32 = 4_096;
+/// Where memory is all there is, no less is.
+const LEAST_HERE: u32 = 256;
 /// What a state costs beside its parts, where both tables have just doubled.
 const SEAT: usize = 2 * size_of::<Seat>() + 2 * 33 + size_of::<State>() + 16;
 
@@ -221,7 +223,11 @@ impl Rates {
             Some(seat) if !shared => {
                 let spent = seat.block.as_deref_mut().map_or(0, Block::recall);
                 seat.recent += spent;
-                seat.likely(limiter, now as f64)
+                match seat.likely(limiter, now as f64) {
+                    0 => 0,
+                    // Here it costs nothing to take too many: they come back before anybody misses them.
+                    likely => likely.max(LEAST_HERE),
+                }
             }
             _ => 0,
         };

@@ -3,8 +3,38 @@
 -- ARGV: 1 channel, 2 the message without its first brace, 3 what is put in front of it, 4 how long the stream lives, ms,
 --       5 how many are kept, about, 6 publish | spublish
 -- Returns: the entry's id
+-- What is marked may have been kept before, by a call whose answer was lost. A message's id ends in its sender and its
+-- number there, base 36, and those of a sender are kept in their order: the sender's last entry says whether it was.
 -- An id is 'began-number': when the stream began, and the message's number in it, without gaps: so whoever has seen one
 -- knows how many he has missed.
+local SENDER, PAGE, PAGES = 8, 100, 10
+local mark = ARGV[3]
+
+local function sent_as(message)
+  local rest = string.match(message, '^"id":"%d+%-(%w+)"')
+  if rest then return string.sub(rest, 1, SENDER), tonumber(string.sub(rest, SENDER + 1), 36) end
+end
+
+local function kept_before()
+  local sender, number = sent_as(ARGV[2])
+  local before = '+'
+  for _ = 1, number and PAGES or 0 do
+    local entries = redis.call('XREVRANGE', KEYS[1], before, '-', 'COUNT', PAGE)
+    for _, entry in ipairs(entries) do
+      local message = entry[2][2]
+      if string.sub(message, 1, #mark) == mark then message = string.sub(message, #mark + 1) end
+      local other, count = sent_as(message)
+      if other == sender and count and count <= number then return count == number and entry[1] end
+    end
+    if #entries < PAGE then return false end
+    before = '(' .. entries[#entries][1]
+  end
+  return false
+end
+
+local known = mark ~= '' and kept_before()
+if known then return known end
+
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 local id
 if last then
@@ -14,7 +44,7 @@ else
   local time = redis.call('TIME')
   id = time[1] .. string.format('%06d', tonumber(time[2])) .. '-1'
 end
-redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[5], id, 'm', ARGV[3] .. ARGV[2])
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[5], id, 'm', mark .. ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
-redis.call(ARGV[6], ARGV[1], '{"seq":"' .. id .. '",' .. ARGV[3] .. ARGV[2])
+redis.call(ARGV[6], ARGV[1], '{"seq":"' .. id .. '",' .. mark .. ARGV[2])
 return id
