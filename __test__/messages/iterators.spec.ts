@@ -79,6 +79,7 @@ describe.concurrent.each(stores)('a subscription without a handler, on %s', (sto
       expect(gap.since).toBeGreaterThanOrEqual(before)
       expect(gap.since).toBeLessThanOrEqual(Date.now())
     }
+    expect(heard.gaps.reduce((sum, { missed }) => sum + missed!, 0)).toBe(15)
     expect(pubSubManager.getChannelStats(channel)[0]).toMatchObject({ messagesReceived: 25, messagesDropped: 15 })
     await subscription.unsubscribe()
   })
@@ -96,6 +97,7 @@ describe.concurrent.each(stores)('a subscription without a handler, on %s', (sto
     await pubSubManager.publish(channel, 'after')
     expect((await next).value?.data).toBe('after')
     expect(heard.gaps.map(({ reason }) => reason)).toContain('overflow')
+    expect(heard.gaps.reduce((sum, { missed }) => sum + missed!, 0)).toBe(15)
     await subscription.unsubscribe()
   })
 

@@ -12,11 +12,11 @@ const { server, outside, open } = onOwnServer()
 const used: Instance[] = []
 
 /** One who listens, and another process that publishes. */
-function pair(): { listener: Instance; publisher: Manager } {
+function pair(): { listener: Instance; publisher: Manager; keyPrefix: string } {
   const keyPrefix = `replay:${randomUUID()}:`
   const [listener, publisher] = [open({ keyPrefix }), open({ keyPrefix, ...asAnother })]
   used.push(listener, publisher)
-  return { listener, publisher: publisher.pubSubManager }
+  return { listener, publisher: publisher.pubSubManager, keyPrefix }
 }
 
 afterEach(async () => {
@@ -44,11 +44,13 @@ describe('a persistent subscription', () => {
       const { listener, publisher } = pair()
       for (const n of range(kept)) await publisher.publish('room', `before ${n}`, { persistent: true })
       const heard = hears()
-      await listener.pubSubManager.subscribe('room', heard.handler, { persistent: true })
+      await listener.pubSubManager.subscribe('room', heard.handler, { persistent: true, onGap: heard.onGap })
       await outside().call('CLIENT', 'KILL', 'TYPE', 'pubsub')
       for (const n of range(10)) await publisher.publish('room', n, { persistent: true })
       await heard.untilData(9)
       expect(heard.data()).toEqual(range(10))
+      await waitFor('the gap to be told', () => heard.gaps.length > 0)
+      expect(heard.gaps.map(({ reason }) => reason)).toEqual(['reconnected'])
     }
   })
 
@@ -80,6 +82,39 @@ describe('a persistent subscription', () => {
     expect(heard.data()).toHaveLength(1_001 - told)
     expect(heard.data()).toEqual([...heard.data()].sort((a, b) => (a as number) - (b as number)))
     expect(kept).toBeGreaterThan(9)
+  })
+
+  it('is told that some may be gone where its channel ended while it was away, and hears what is new', async () => {
+    for (const count of [3, 700]) {
+      const { listener, publisher, keyPrefix } = pair()
+      const heard = hears()
+      await listener.pubSubManager.subscribe('room', heard.handler, { persistent: true, onGap: heard.onGap })
+      for (const n of range(3)) await publisher.publish('room', n, { persistent: true })
+      await heard.until(3)
+      await outside().pipeline([['CLIENT', 'KILL', 'TYPE', 'pubsub'], ['DEL', `${keyPrefix}stream:room`]])
+      for (const n of range(count)) await publisher.publish('room', n + 3, { persistent: true })
+      await heard.untilData(count + 2)
+      expect(heard.data()).toEqual(range(count + 3))
+      await waitFor('the gaps to be told', () => heard.gaps.length > 1)
+      expect(heard.gaps.map(({ reason, missed }) => [reason, missed])).toEqual([['reconnected', null], ['trimmed', null]])
+    }
+  })
+
+  it('whose server lost the newest of what it kept is told so, and hears what is new', async () => {
+    const { listener, publisher, keyPrefix } = pair()
+    const heard = hears()
+    await listener.pubSubManager.subscribe('room', heard.handler, { persistent: true, onGap: heard.onGap })
+    await publisher.publish('room', 'before', { persistent: true })
+    const older = await outside().call('COPY', `${keyPrefix}stream:room`, `${keyPrefix}older`)
+    expect(older).toBe(1)
+    for (const n of range(9)) await publisher.publish('room', n, { persistent: true })
+    await heard.until(10)
+    await outside().pipeline([['CLIENT', 'KILL', 'TYPE', 'pubsub'], ['COPY', `${keyPrefix}older`, `${keyPrefix}stream:room`, 'REPLACE']])
+    await waitFor('the gaps to be told', () => heard.gaps.length > 1)
+    for (const n of range(3)) await publisher.publish('room', `new ${n}`, { persistent: true })
+    await heard.untilData('new 2')
+    expect(heard.data()).toEqual(['before', ...range(9), 'before', 'new 0', 'new 1', 'new 2'])
+    expect(heard.gaps.map(({ reason, missed }) => [reason, missed])).toEqual([['reconnected', null], ['trimmed', null]])
   })
 
   it.each(range(6).map((n) => 7919 * (n + 1)))('hears everything once and in order, whenever connections are killed (seed %i)', async (seed) => {

@@ -15,7 +15,7 @@ import {
 import { DECODE_RAW } from '../inbox.js'
 import { SOFT_NEVER } from '../slots.js'
 import type { Topic } from './channels.js'
-import { messageOf, placeOf, restOf, type PublishOptions, type PubSubMessage } from './message.js'
+import { messageOf, placeOf, restOf, type Place, type PublishOptions, type PubSubMessage } from './message.js'
 import type { OverflowPolicy } from './queue.js'
 import { Subscription, type Gap, type MessageHandler } from './subscription.js'
 
@@ -298,11 +298,11 @@ export class PubSubManager {
     return batch.commit(slot)
   }
 
-  private async read(channel: string, after: string | null, size: number, operation: string): Promise<PubSubMessage[]> {
+  private async read(channel: string, after: Place | null, size: number, operation: string): Promise<PubSubMessage[]> {
     const batch = this.connection.batch(operation)
     const slot = batch.begin(DECODE_RAW, SOFT_NEVER, operation, channel.length)
     const { name, whole } = this.topicOf(channel, false)
-    encodeStream(batch.outbox, slot.id, whole ? 1 : 0, name, after ?? '', size)
+    encodeStream(batch.outbox, slot.id, whole ? 1 : 0, name, after === null ? '' : `${after.began}-${after.number}`, size)
     const texts = (await batch.commit(slot)) as unknown[]
     return texts.map((text) => messageOf(text, channel))
   }
@@ -315,7 +315,9 @@ export class PubSubManager {
     return { kind, whole: prefix !== null, name: before + channel }
   }
 
+  /** Whether memory stands in for a server. Where it is all there is, it knows what is kept. */
   private isAlone(operation: string): boolean {
+    if (this.connection.view(operation).memoryOnly) return false
     return this.connection.look<{ isUsingFallback: boolean }>('fallback', operation).isUsingFallback
   }
 

@@ -117,8 +117,3 @@ export function placeOf(eventId: string): Place | null {
   const match = /^(\d{1,16})-(\d{1,16})$/.exec(eventId)
   return match === null ? null : { began: Number(match[1]), number: Number(match[2]) }
 }
-
-/** Whether one stands behind the other. */
-export function isBehind(one: Place, other: Place): boolean {
-  return one.began > other.began || (one.began === other.began && one.number > other.number)
-}

@@ -9,7 +9,6 @@ export type OverflowPolicy = 'drop-oldest' | 'drop-newest' | 'disconnect'
 export class Queue<Item> {
   /** How many found no room. */
   dropped = 0
-  /** How many were taken in since it was told that some were dropped. */
   private items: Item[] = []
   private head = 0
   private takers: ((result: IteratorResult<Item, undefined>) => void)[] = []
@@ -27,8 +26,17 @@ export class Queue<Item> {
     return this.items.length - this.head
   }
 
+  get isFull(): boolean {
+    return this.length >= this.most
+  }
+
   get isEnded(): boolean {
     return this.ended
+  }
+
+  /** Whether somebody waits for the next. */
+  get isAwaited(): boolean {
+    return this.takers.length > 0
   }
 
   /** Takes an item in. */
@@ -39,13 +47,19 @@ export class Queue<Item> {
       taker({ value: item, done: false })
       return
     }
-    if (this.length >= this.most) {
-      this.dropped++
+    if (this.isFull) {
       if (this.policy === 'drop-oldest' && this.most > 0) this.shift()
-      this.overflown()
+      this.drop()
       if (this.policy !== 'drop-oldest' || this.most === 0) return
     }
     this.items.push(item)
+  }
+
+  /** One found no room. */
+  drop(): void {
+    if (this.ended) return
+    this.dropped++
+    this.overflown()
   }
 
   /** The next, if there is one. */
@@ -70,7 +84,7 @@ export class Queue<Item> {
 
   /** Resolves to how many fit, when some do, or to 0 when it has ended. */
   async room(): Promise<number> {
-    if (!this.ended && this.length >= this.most) await new Promise<void>((resolve) => this.roomFor.push(resolve))
+    if (!this.ended && this.isFull) await new Promise<void>((resolve) => this.roomFor.push(resolve))
     return this.ended ? 0 : Math.max(1, this.most - this.length)
   }
 
