@@ -14,8 +14,10 @@ import {
 } from '../generated/operations.js'
 import { DECODE_RAW } from '../inbox.js'
 import { SOFT_NEVER } from '../slots.js'
+import { AbortWait, signalOf, type Abortable } from './abort.js'
 import type { Topic } from './channels.js'
-import { messageOf, placeOf, restOf, type Place, type PublishOptions, type PubSubMessage } from './message.js'
+import { checkCount, checkFrom, checkFunction, checkPolicy, checkSignal, checkText } from './checks.js'
+import { messageOf, restOf, type Place, type PublishOptions, type PubSubMessage } from './message.js'
 import type { OverflowPolicy } from './queue.js'
 import { Subscription, type Gap, type MessageHandler } from './subscription.js'
 
@@ -45,8 +47,8 @@ export interface PubSubOptions {
   maxQueue?: number | undefined
   /** What becomes of those that find no room. Default: `'drop-oldest'`. */
   onOverflow?: OverflowPolicy | undefined
-  /** Ends it. */
-  signal?: AbortSignal | undefined
+  /** Ends it. A request counts for its signal, and is kept: Node does not abort the signal of one that was collected. */
+  signal?: Abortable | undefined
   /** Hears what may have been missed. */
   onGap?: ((gap: Gap) => void) | undefined
   /** Whether it keeps the process running. Default: true. */
@@ -81,7 +83,6 @@ const SUBSCRIBE_NAMES: readonly string[] = [
   'pattern', 'persistent', 'from', 'maxQueue', 'onOverflow', 'signal', 'onGap', 'keepAlive', 'buffer', 'maxBuffer', 'ttl',
 ]
 const PUBLISH_NAMES: readonly string[] = ['userId', 'sessionId', 'metadata', 'persistent', 'ttl', 'maxLength', 'buffer']
-const POLICIES: readonly string[] = ['drop-oldest', 'drop-newest', 'disconnect']
 const HOUR_MS = 3_600_000
 /** So many channels without subscribers are counted. */
 const MOST_COUNTED = 10_000
@@ -142,60 +143,52 @@ export class PubSubManager {
       throw invalid('handler', 'handler is missing; allowed: a function, or options in its place', operation)
     const options = (handler === null ? (handlerOrOptions as PubSubOptions | undefined) : undefined) ?? maybe
     const given = named(options ?? {}, 'options', SUBSCRIBE_NAMES, operation)
-    const { pattern = false, persistent = false, from, signal, onGap, keepAlive = true } = given as PubSubOptions
+    const { pattern = false, persistent = false, from, signal: source, onGap, keepAlive = true } = given as PubSubOptions
     checkChannel(channel, operation)
     for (const name of ['pattern', 'persistent', 'keepAlive', 'buffer']) flag(given[name], `options.${name}`, operation)
     if (pattern && this.decide().sharded)
       throw invalid('options.pattern', 'options.pattern is true; allowed: false for channels of shards, which know no patterns', operation)
     if (pattern && persistent)
       throw invalid('options.persistent', 'options.persistent is true; allowed: false for a pattern, of which nothing is kept', operation)
-    if (from !== undefined && (!persistent || typeof from !== 'string' || placeOf(from) === null))
-      throw invalid('options.from', `options.from is ${describe(from)}; allowed: an eventId, with persistent`, operation)
-    if (onGap !== undefined && typeof onGap !== 'function')
-      throw invalid('options.onGap', `options.onGap is ${describe(onGap)}; allowed: a function`, operation)
-    const onOverflow = given['onOverflow'] ?? 'drop-oldest'
-    if (!POLICIES.includes(onOverflow as string))
-      throw invalid('options.onOverflow', `options.onOverflow is ${describe(onOverflow)}; allowed: 'drop-oldest', 'drop-newest' or 'disconnect'`, operation)
-    const most =
-      given['maxQueue'] === undefined
-        ? count(given['maxBuffer'], 1000, 'options.maxBuffer', operation)
-        : count(given['maxQueue'], 1000, 'options.maxQueue', operation)
-    if (signal !== undefined && typeof signal?.addEventListener !== 'function')
-      throw invalid('options.signal', `options.signal is ${describe(signal)}; allowed: an AbortSignal`, operation)
-    if (signal?.aborted) throw aborted(operation)
+    checkFrom(from, persistent, operation)
+    checkFunction(onGap, 'options.onGap', operation)
+    const onOverflow = checkPolicy(given['onOverflow'], 'drop-oldest', operation)
+    const most = checkCount(given['maxQueue'], checkCount(given['maxBuffer'], 1000, 'options.maxBuffer', operation), 'options.maxQueue', operation)
+    if (source !== undefined) checkSignal(source, 'options.signal', operation)
+    const signal = source && signalOf(source)
+    if (signal?.aborted) throw aborted(signal, operation)
     const subscription = new Subscription<Data>(this.connection.channels, this.topicOf(channel, pattern), channel, handler, {
       persistent,
       from: from ?? null,
       prefixLength: (this.decide().prefix ?? this.connection.view(operation).keyPrefix).length,
       isAlone: () => this.isAlone(operation),
       maxQueue: Math.max(given['buffer'] === false ? 0 : most, handler === null || persistent ? 1 : 0),
-      onOverflow: onOverflow as OverflowPolicy,
+      onOverflow,
       keepAlive,
       read: (after, size) => this.read(channel, after, size, operation),
     })
     if (onGap !== undefined) subscription.on('gap', onGap)
     const end = (): void => subscription.end(true)
-    signal?.addEventListener('abort', end, { once: true })
+    const wait = source && new AbortWait(source, end)
     this.note(channel, subscription as Subscription)
     subscription.on('end', () => {
-      signal?.removeEventListener('abort', end)
+      wait?.stop()
       this.forget(channel, subscription as Subscription)
     })
     try {
       await subscription.start(operation)
     } catch (thrown) {
       end()
-      throw thrown
+      throw signal?.aborted ? aborted(signal, operation) : thrown
     }
-    if (signal?.aborted) throw aborted(operation)
+    if (signal?.aborted) throw aborted(signal, operation)
     return subscription
   }
 
   /** Ends the subscriptions of a channel: all of them, or those of this handler. */
   async unsubscribe(channel: string, handler?: MessageHandler<never>): Promise<void> {
     checkChannel(channel, `${this.name}.unsubscribe`)
-    if (handler !== undefined && typeof handler !== 'function')
-      throw invalid('handler', `handler is ${describe(handler)}; allowed: a function`, `${this.name}.unsubscribe`)
+    checkFunction(handler, 'handler', `${this.name}.unsubscribe`)
     for (const subscription of [...(this.subscriptions.get(channel) ?? [])])
       if (handler === undefined || subscription.isOf(handler as MessageHandler)) await subscription.unsubscribe()
   }
@@ -213,7 +206,7 @@ export class PubSubManager {
       const rest = restOf(data, options, operation)
       const isKept = flag(options.persistent, 'options.persistent', operation) === true
       const lastsMs = isKept ? lifetimeMs(options.ttl, HOUR_MS, 'options.ttl', operation) : 0
-      const most = isKept ? Math.max(1, count(options.maxLength, 1000, 'options.maxLength', operation)) : 0
+      const most = isKept ? Math.max(1, checkCount(options.maxLength, 1000, 'options.maxLength', operation)) : 0
       const waits = flag(options.buffer, 'options.buffer', operation) !== false
       this.count(channel)
       const batch = this.connection.batch(operation)
@@ -230,7 +223,7 @@ export class PubSubManager {
   async getPersistentMessages<Data = unknown>(channel: string, limit = 50): Promise<PubSubMessage<Data>[]> {
     const operation = `${this.name}.getPersistentMessages`
     checkChannel(channel, operation)
-    const most = count(limit, 50, 'limit', operation)
+    const most = checkCount(limit, 50, 'limit', operation)
     return most === 0 ? [] : ((await this.read(channel, null, most, operation)) as PubSubMessage<Data>[])
   }
 
@@ -346,29 +339,19 @@ export class PubSubManager {
   }
 }
 
-function aborted(operation: string): HoldfastError {
-  return new HoldfastError({ code: 'E_TIMEOUT', message: 'the subscription was aborted', operation })
+function aborted(signal: AbortSignal, operation: string): HoldfastError {
+  return new HoldfastError({ code: 'E_TIMEOUT', message: 'the subscription was aborted', operation, cause: signal.reason })
 }
 
 function checkChannel(channel: unknown, operation: string): asserts channel is string {
   checkText(channel, 'channel', operation)
 }
 
-function checkText(value: unknown, path: string, operation: string): asserts value is string {
-  if (typeof value === 'string' && value !== '' && value.length <= 1024 && value.isWellFormed()) return
-  const problem = typeof value === 'string' ? (value === '' ? 'empty' : 'too long, or no well-formed text') : describe(value)
-  throw invalid(path, `${path} is ${problem}; allowed: a text of 1 to 1024 characters`, operation)
-}
-
-function count(value: unknown, preset: number, path: string, operation: string): number {
-  if (value === undefined) return preset
-  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number
-  throw invalid(path, `${path} is ${describe(value)}; allowed: a whole number, 0 or above`, operation)
-}
-
 /** A bound by option, or by variable. */
 function bound(given: unknown, path: string, variable: string, preset: number, operation: string): number {
-  return given === undefined ? count(environment(variable), preset, variable, operation) : count(given, preset, path, operation)
+  return given === undefined
+    ? checkCount(environment(variable), preset, variable, operation)
+    : checkCount(given, preset, path, operation)
 }
 
 function environment(name: string): unknown {

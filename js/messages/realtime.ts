@@ -2,6 +2,8 @@
 
 import { lifetimeMs, type Duration } from '../durations.js'
 import { describe, invalid } from '../errors.js'
+import { AbortWait, signalOf, type Abortable } from './abort.js'
+import { checkSignal } from './checks.js'
 import type { PubSubManager, Present } from './manager.js'
 import type { MessageHandler, Subscription } from './subscription.js'
 
@@ -75,8 +77,11 @@ export interface RealTime {
   subscribeToNotifications(userId: string, handler: MessageHandler<NotificationEvent>): Promise<Subscription<NotificationEvent>>
   /** Who is there, and has not been silent for longer than said. */
   getOnlineUsers(room?: string): Promise<Present[]>
-  /** Keeps a user present until the signal, and then tells that they have gone. */
-  keepPresent(userId: string, signal: AbortSignal, options?: PresenceOptions): Promise<void>
+  /**
+   * Keeps a user present until the request is aborted, and then tells that they have gone. A signal alone does too, as long
+   * as its request is kept: Node does not abort the signal of one that was collected.
+   */
+  keepPresent(userId: string, request: Abortable, options?: PresenceOptions): Promise<void>
 }
 
 const PRESENCE_SECONDS = 300
@@ -85,6 +90,7 @@ const LONGEST_TIMER = 2 ** 31 - 1
 
 export function realTimeOf(manager: PubSubManager): RealTime {
   const present = new Map<string, number>()
+  const kept = new Set<AbortWait>()
   const broadcastPresence = async (
     userId: string,
     status: PresenceStatus,
@@ -116,10 +122,9 @@ export function realTimeOf(manager: PubSubManager): RealTime {
     },
     subscribeToNotifications: (userId, handler) => manager.subscribe(`notifications:${userId}`, handler),
     getOnlineUsers: (room = 'all') => manager.getPresence(room),
-    async keepPresent(userId, signal, options = {}) {
-      if (typeof signal?.addEventListener !== 'function')
-        throw invalid('signal', `signal is ${describe(signal)}; allowed: an AbortSignal`, 'RealTimeManager.keepPresent')
-      if (signal.aborted) return
+    async keepPresent(userId, request, options = {}) {
+      checkSignal(request, 'signal', 'RealTimeManager.keepPresent')
+      if (signalOf(request).aborted) return
       const { room = 'all', ttl = PRESENCE_SECONDS } = options
       const key = JSON.stringify([room, userId])
       const ms = lifetimeMs(ttl, PRESENCE_SECONDS * 1000, 'options.ttl', 'RealTimeManager.keepPresent')
@@ -128,16 +133,17 @@ export function realTimeOf(manager: PubSubManager): RealTime {
       const again = (): void => void manager.setPresence(room, userId, 'online', ttl).catch(ignore)
       const timer = setInterval(again, Math.min(ms / 3, LONGEST_TIMER))
       timer.unref()
-      const gone = (): void => {
+      const wait = new AbortWait(request, () => {
         clearInterval(timer)
+        kept.delete(wait)
         const left = (present.get(key) ?? 1) - 1
         if (left > 0) present.set(key, left)
         else {
           present.delete(key)
           broadcastPresence(userId, 'offline', options).catch(ignore)
         }
-      }
-      signal.addEventListener('abort', gone, { once: true })
+      })
+      kept.add(wait)
       await broadcastPresence(userId, 'online', options)
     },
   }
