@@ -29,7 +29,7 @@ describe.concurrent('subscribe', () => {
     ['options.maxBuffer', wrongCounts, (maxBuffer) => subscribe({ maxBuffer })],
     ['options.onOverflow', ['', 'drop', 5, {}, true, 'toString'], (onOverflow) => subscribe({ onOverflow })],
     ['options.onGap', wrongFunctions, (onGap) => subscribe({ onGap })],
-    ['options.signal', [5, 'text', {}, true, null], (signal) => subscribe({ signal })],
+    ['options.signal', [5, 'text', {}, { signal: {} }, true, null], (signal) => subscribe({ signal })],
   ]
   it.each(wrong)('refuses a wrong %s', (path, values, call) => areRefused(path, values, call))
 
@@ -71,7 +71,7 @@ describe.concurrent('presence', () => {
     ['ttl', wrongDurations, (ttl) => manager.setPresence('room', 'u', 'online', ttl)],
     ['room', wrongTexts, (room) => manager.getPresence(room)],
     ['status', ['', 'here', 5, null], (status) => RealTimeManager.broadcastPresence('u', status)],
-    ['signal', [5, 'text', {}, undefined, null], (signal) => RealTimeManager.keepPresent('u', signal)],
+    ['signal', [5, 'text', {}, { signal: {} }, undefined, null], (signal) => RealTimeManager.keepPresent('u', signal)],
   ]
   it.each(wrong)('refuses a wrong %s', (path, values, call) => areRefused(path, values, call))
 })
@@ -99,6 +99,7 @@ describe.concurrent('createEventStream', () => {
     ['options.persistent', wrongSwitches, (persistent) => stream({ persistent })],
     ['options.persistent', [true], (persistent) => createEventStream(request, ['a', 'b'], { persistent })],
     ['options.from', ['', 'x', 5, null], (from) => stream({ persistent: true, from })],
+    ['options.from', ['0-0'], (from) => stream({ from })],
     ['options.map', wrongFunctions, (map) => stream({ map })],
     ['options.event', [5, {}, true, null], (event) => stream({ event })],
     ['options.heartbeat', wrongDurations, (heartbeat) => stream({ heartbeat })],

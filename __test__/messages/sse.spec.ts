@@ -211,6 +211,58 @@ describe.concurrent.each(stores)('an event stream on %s', (store) => {
     await reader.cancel()
   })
 
+  it.each([
+    [false, 'drop-oldest'],
+    [false, 'drop-newest'],
+    [true, 'drop-oldest'],
+    [true, 'drop-newest'],
+  ] as const)('whose client does not read sends or counts each message (persistent: %s, %s)', async (persistent, onOverflow) => {
+    const channel = fresh('counted')
+    const { reader } = await begun(channel, { persistent, maxQueue: 10, onOverflow })
+    await Promise.all(range(1_500).map((n) => pubSubManager.publish(channel, n, { persistent, ...(persistent ? { maxLength: 10_000 } : {}) })))
+    await waitFor('them to come', () => pubSubManager.getChannelStats(channel)[0]?.messagesReceived === 1_500)
+    const [seen, gaps]: [unknown[], unknown[]] = [[], []]
+    let missed = 0
+    while (seen.length + missed < 1_500) {
+      const sent = await read(reader, 1)
+      expect(sent, `${seen.length} sent, ${missed} counted, and the stream ended`).not.toEqual([])
+      for (const { event, data } of sent) {
+        if (event === 'gap') {
+          gaps.push(data)
+          missed += (data as { missed: number }).missed
+        } else if (data !== undefined) seen.push((data as { data: unknown }).data)
+      }
+    }
+    expect(seen.length + missed).toBe(1_500)
+    expect(seen.length).toBeLessThanOrEqual(22)
+    expect(seen).toEqual([...seen].sort((one, other) => Number(one) - Number(other)))
+    for (const gap of gaps) expect(gap).toEqual({ reason: 'overflow', since: expect.any(Number), missed: expect.any(Number) })
+    await reader.cancel()
+  })
+
+  it('of a persistent channel that overflows ends soon, and its client goes on where it was', async () => {
+    const channel = fresh('comes-back')
+    const ended: string[] = []
+    const first = await begun(channel, { persistent: true, maxQueue: 10, onEnd: () => ended.push('end') })
+    await Promise.all(range(50).map((n) => pubSubManager.publish(channel, n, { persistent: true })))
+    await waitFor('the end', () => ended.length === 1)
+    const sent = (await read(first.reader, 50)).filter(({ data }) => data !== undefined)
+    expect(await first.reader.read()).toEqual({ done: true, value: undefined })
+    const second = await begun(channel, { persistent: true, maxQueue: 10 }, { 'Last-Event-ID': sent.at(-1)!.id! })
+    expect([...dataOf(sent), ...dataOf(await read(second.reader, 50 - sent.length))]).toEqual(range(50))
+    await second.reader.cancel()
+  })
+
+  it('whose client names an event that the channel does not have is told so, and hears what is kept', async () => {
+    const channel = fresh('unknown')
+    for (const n of range(3)) await pubSubManager.publish(channel, n, { persistent: true })
+    const { reader } = await begun(channel, { persistent: true }, { 'Last-Event-ID': '9999999999999999-1' })
+    const [, gap, ...messages] = await read(reader, 4)
+    expect(gap).toEqual({ event: 'gap', data: { reason: 'trimmed', since: expect.any(Number), missed: null } })
+    expect(dataOf(messages)).toEqual([0, 1, 2])
+    await reader.cancel()
+  })
+
   it('ends with the signal of its request, and with its body', async () => {
     const [aborted, cancelled] = [fresh('abort'), fresh('cancel')]
     const controller = new AbortController()

@@ -4,6 +4,8 @@ import { flag, named } from '../checks.js'
 import { lifetimeMs } from '../durations.js'
 import { describe, invalid } from '../errors.js'
 import type { PubSubManager, PubSubOptions } from './manager.js'
+import { AbortWait } from './abort.js'
+import { checkCount, checkFrom, checkFunction, checkPolicy, checkText } from './checks.js'
 import { placeOf, type PubSubMessage } from './message.js'
 import { Queue, type OverflowPolicy } from './queue.js'
 import type { Gap, Subscription } from './subscription.js'
@@ -42,11 +44,8 @@ export interface EventStreamRequest {
   readonly signal?: AbortSignal | undefined
 }
 
-type Sent = { readonly message: PubSubMessage } | { readonly gap: Gap }
-
 const HEARTBEAT_MS = 15_000
 const LONGEST_TIMER = 2 ** 31 - 1
-const POLICIES: readonly string[] = ['drop-oldest', 'drop-newest', 'disconnect']
 const NAMES: readonly string[] = [
   'persistent', 'from', 'map', 'event', 'heartbeat', 'retryMs', 'maxQueue', 'onOverflow', 'headers', 'onStart', 'onEnd',
 ]
@@ -60,36 +59,28 @@ export function eventStream(
   operation: string,
 ): Response {
   named(options, 'options', NAMES, operation)
-  if (options.maxQueue !== undefined && (!Number.isSafeInteger(options.maxQueue) || options.maxQueue < 1))
-    throw invalid('options.maxQueue', `options.maxQueue is ${describe(options.maxQueue)}; allowed: a whole number, 1 or above`, operation)
-  if (options.onOverflow !== undefined && !POLICIES.includes(options.onOverflow))
-    throw invalid('options.onOverflow', `options.onOverflow is ${describe(options.onOverflow)}; allowed: ${POLICIES.join(', ')}`, operation)
-  const { retryMs, map, event } = options
-  if (retryMs !== undefined && (!Number.isSafeInteger(retryMs) || retryMs < 0))
-    throw invalid('options.retryMs', `options.retryMs is ${describe(retryMs)}; allowed: a whole number of ms`, operation)
-  if (map !== undefined && typeof map !== 'function')
-    throw invalid('options.map', `options.map is ${describe(map)}; allowed: a function of a message`, operation)
+  const maxQueue = checkCount(options.maxQueue, 256, 'options.maxQueue', operation, 1)
+  const onOverflow = checkPolicy(options.onOverflow, 'disconnect', operation)
+  checkCount(options.retryMs, 0, 'options.retryMs', operation)
+  for (const name of ['map', 'onStart', 'onEnd'] as const) checkFunction(options[name], `options.${name}`, operation)
+  const { event } = options
   if (event !== undefined && typeof event !== 'function' && typeof event !== 'string')
     throw invalid('options.event', `options.event is ${describe(event)}; allowed: a text, or a function of a message`, operation)
-  for (const name of ['onStart', 'onEnd'] as const)
-    if (options[name] !== undefined && typeof options[name] !== 'function')
-      throw invalid(`options.${name}`, `options.${name} is ${describe(options[name])}; allowed: a function`, operation)
-  flag(options.persistent, 'options.persistent', operation)
-  if (options.from !== undefined && (typeof options.from !== 'string' || placeOf(options.from) === null))
-    throw invalid('options.from', `options.from is ${describe(options.from)}; allowed: an eventId`, operation)
+  const persistent = flag(options.persistent, 'options.persistent', operation) ?? false
+  checkFrom(options.from, persistent, operation)
   if (typeof request?.headers?.get !== 'function')
     throw invalid('request', `request is ${describe(request)}; allowed: a request`, operation)
   const names = typeof channels === 'string' ? [channels] : channels
-  if (!Array.isArray(names) || names.length === 0 || names.some((name) => typeof name !== 'string' || name === '' || name.length > 1024 || !name.isWellFormed()))
+  if (!Array.isArray(names) || names.length === 0)
     throw invalid('channels', `channels is ${describe(channels)}; allowed: a channel, or some`, operation)
-  if (options.persistent === true && names.length > 1)
+  for (const name of names) checkText(name, 'channels', operation)
+  if (persistent && names.length > 1)
     throw invalid('options.persistent', 'options.persistent is true; allowed: false for several channels, since what a client has left off with is known of one', operation)
   const heartbeatMs = Math.min(lifetimeMs(options.heartbeat, HEARTBEAT_MS, 'options.heartbeat', operation), LONGEST_TIMER)
-  const lastEventId = request.headers.get('last-event-id')
-  const stream = new EventStream(manager, names, options, lastEventId, heartbeatMs)
+  const stream = new EventStream(manager, request, names, options, { persistent, maxQueue, onOverflow, heartbeatMs })
   // Before anything begins: what can't be answered leaves nothing behind.
   const headers = headersOf(options.headers, operation)
-  return new Response(stream.open(request.signal), { headers })
+  return new Response(stream.open(), { headers })
 }
 
 function headersOf(given: unknown, operation: string): Headers {
@@ -109,56 +100,63 @@ function headersOf(given: unknown, operation: string): Headers {
   return headers
 }
 
+/** Options, with what stands for those that are missing. */
+interface Decided {
+  readonly persistent: boolean
+  readonly maxQueue: number
+  readonly onOverflow: OverflowPolicy
+  readonly heartbeatMs: number
+}
+
 class EventStream {
-  private readonly queue: Queue<Sent>
+  /** Messages; null tells whoever waits for one that there are gaps. */
+  private readonly queue: Queue<PubSubMessage | null>
+  /** What is told before the next message: of each reason one. */
+  private readonly gaps = new Map<Gap['reason'], Gap>()
   private readonly stop = new AbortController()
   private readonly subscriptions: Subscription[] = []
   private controller: ReadableStreamDefaultController<Uint8Array> | null = null
   private timer: NodeJS.Timeout | null = null
+  private wait: AbortWait | null = null
   private isOver = false
-  /** How many found no room since that was told. */
-  private lost = 0
 
   constructor(
     private readonly manager: PubSubManager,
+    /** Kept as long as this lives: Node does not abort the signal of a Request that was collected. */
+    private readonly request: EventStreamRequest,
     private readonly channels: readonly string[],
     private readonly options: EventStreamOptions,
-    private readonly lastEventId: string | null,
-    private readonly heartbeatMs: number,
+    private readonly decided: Decided,
   ) {
-    const policy = options.onOverflow ?? 'disconnect'
-    this.queue = new Queue(options.maxQueue ?? 256, policy, () => {
-      if (policy === 'disconnect') this.end()
-      else this.lost++
+    this.queue = new Queue(decided.maxQueue, decided.onOverflow, () => {
+      if (decided.onOverflow === 'disconnect') this.end()
+      else this.tell({ reason: 'overflow', since: Date.now(), missed: 1 })
     })
   }
 
-  open(signal: AbortSignal | undefined): ReadableStream<Uint8Array> {
+  open(): ReadableStream<Uint8Array> {
     const end = (): void => this.end()
+    const { signal } = this.request
     return new ReadableStream<Uint8Array>({
       start: async (controller) => {
         this.controller = controller
         if (signal?.aborted) return this.end()
-        signal?.addEventListener('abort', end, { once: true })
-        this.stop.signal.addEventListener('abort', () => signal?.removeEventListener('abort', end), { once: true })
+        if (signal != null) this.wait = new AbortWait(signal, end)
         const { retryMs } = this.options
         // Something is sent at once, so that the client knows that it is connected.
         controller.enqueue(encode(retryMs === undefined ? ': connected\n\n' : `retry: ${retryMs}\n\n`))
-        this.timer = setInterval(this.beat, this.heartbeatMs)
+        this.timer = setInterval(this.beat, this.decided.heartbeatMs)
         this.timer.unref()
         await this.subscribe(controller)
       },
       pull: async (controller) => {
-        const { value, done } = await this.queue.next()
+        const isGap = this.gaps.size > 0 && this.queue.length === 0
+        const { value, done } = isGap ? { value: null, done: false } : await this.queue.next()
         if (done) return this.close(controller)
         try {
-          // What found no room is told before what did.
-          if (this.lost > 0) {
-            const gap: Gap = { reason: 'overflow', since: Date.now(), missed: this.lost }
-            this.lost = 0
-            controller.enqueue(encode(this.textOf({ gap })))
-          }
-          controller.enqueue(encode(this.textOf(value)))
+          for (const gap of this.gaps.values()) controller.enqueue(encode(`event: gap\ndata: ${JSON.stringify(gap)}\n\n`))
+          this.gaps.clear()
+          if (value != null) controller.enqueue(encode(this.textOf(value)))
         } catch (error) {
           // What `map` or `event` throw ends the stream.
           this.end()
@@ -174,6 +172,7 @@ class EventStream {
       for (const channel of this.channels) {
         const subscription = await this.manager.subscribe(channel, this.take, this.optionsOf())
         this.subscriptions.push(subscription as Subscription)
+        if (subscription.ended) return this.end()
         subscription.on('end', () => this.end())
       }
       if (!this.isOver) this.options.onStart?.()
@@ -185,23 +184,28 @@ class EventStream {
   }
 
   private optionsOf(): PubSubOptions {
-    const { persistent, from } = this.options
-    const onGap = (gap: Gap): void => this.queue.push({ gap })
-    const base: PubSubOptions = { signal: this.stop.signal, onGap, keepAlive: false }
-    if (persistent !== true) return base
-    const began = this.lastEventId !== null && placeOf(this.lastEventId) !== null ? this.lastEventId : from
-    return began === undefined ? { ...base, persistent } : { ...base, persistent, from: began }
+    const { persistent, maxQueue, onOverflow } = this.decided
+    const base: PubSubOptions = { signal: this.stop.signal, onGap: this.tell, keepAlive: false, maxQueue, onOverflow }
+    if (!persistent) return base
+    const last = this.request.headers.get('last-event-id')
+    return { ...base, persistent, from: last !== null && placeOf(last) !== null ? last : this.options.from }
   }
 
-  // As long as there is no room the subscription waits, and what it can't keep it tells.
-  private readonly take = async (message: PubSubMessage): Promise<void> => {
-    this.queue.push({ message })
-    if (this.options.persistent === true) await this.queue.room()
+  /** What a persistent channel keeps waits in its subscription as long as there is no room. */
+  private readonly take = (message: PubSubMessage): Promise<unknown> | undefined => {
+    this.queue.push(message)
+    return this.decided.persistent && this.queue.isFull ? this.queue.room() : undefined
   }
 
-  private textOf(sent: Sent): string {
-    if ('gap' in sent) return `event: gap\ndata: ${JSON.stringify(sent.gap)}\n\n`
-    const { message } = sent
+  /** Gaps take no room: those of one reason are told as one. */
+  private readonly tell = (gap: Gap): void => {
+    const before = this.gaps.get(gap.reason)
+    const { since, missed } = before ?? { since: gap.since, missed: 0 }
+    this.gaps.set(gap.reason, { ...gap, since, missed: missed === null || gap.missed === null ? null : missed + gap.missed })
+    if (this.queue.isAwaited) this.queue.push(null)
+  }
+
+  private textOf(message: PubSubMessage): string {
     const { map, event } = this.options
     const data = map === undefined ? message : map(message)
     if (data === undefined) return ':\n\n'
@@ -224,10 +228,15 @@ class EventStream {
     if (this.isOver) return
     this.isOver = true
     if (this.timer !== null) clearInterval(this.timer)
+    this.wait?.stop()
     this.stop.abort()
     for (const subscription of this.subscriptions) subscription.end(true)
     this.queue.end(false)
-    this.options.onEnd?.()
+    try {
+      this.options.onEnd?.()
+    } catch (error) {
+      process.emitWarning(`onEnd of an event stream failed: ${String(error)}`, { type: 'HoldfastWarning', code: 'HOLDFAST_HANDLER' })
+    }
   }
 
   private close(controller: ReadableStreamDefaultController<Uint8Array>): void {
