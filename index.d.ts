@@ -375,6 +375,11 @@ declare class FallbackManager {
     private reach;
 }
 
+/** A signal, or what has one, such as a request. */
+type Abortable = AbortSignal | {
+    readonly signal: AbortSignal;
+};
+
 /** A message as a handler gets it. */
 interface PubSubMessage<Data = unknown> {
     /** Of this message alone; '' for one that something else published. */
@@ -458,15 +463,15 @@ declare class Subscription<Data = unknown> implements AsyncIterable<PubSubMessag
     private running;
     private isEnded;
     private alive;
-    private dropsTold;
-    private last;
+    /** How many found no room since that was told. */
+    private untold;
     private lastId;
-    private catching;
-    private again;
-    private held;
-    private readonly caught;
-    private readonly local;
-    /** The event id of the last message that was handed on, to go on from there another time; null: none. */
+    /** Of a persistent channel. */
+    private readonly follower;
+    /**
+     * The event id of the last message that the handler or the loop was given, or where it began, to go on from there
+     * another time; null: none.
+     */
     get lastEventId(): string | null;
     get ended(): boolean;
     get stats(): SubscriptionStats;
@@ -478,23 +483,11 @@ declare class Subscription<Data = unknown> implements AsyncIterable<PubSubMessag
     /** The messages one after the other, if it has no handler. Leaving the loop ends it. */
     [Symbol.asyncIterator](): AsyncIterator<PubSubMessage<Data>, undefined>;
     [Symbol.asyncDispose](): Promise<void>;
-    private accept;
-    /** It comes behind those that are read now. What finds no room is read again. */
-    private hold;
-    /** One of a persistent channel, in its place. */
-    private hand;
-    private seen;
-    /** Where the channel stands as it begins. */
-    private findPlace;
-    /** Hands on what the channel keeps behind the last one, and then what came meanwhile. */
-    private catchUp;
-    private readBehind;
-    /** Tells whether some between the last one and this are kept no longer. */
-    private tellTrimmed;
     private put;
     private run;
     /** Hands on what waits, one after the other. */
     private runOn;
+    private given;
     /** What a handler answers, if that is a promise. */
     private call;
     private failed;
@@ -527,8 +520,8 @@ interface PubSubOptions {
     maxQueue?: number | undefined;
     /** What becomes of those that find no room. Default: `'drop-oldest'`. */
     onOverflow?: OverflowPolicy | undefined;
-    /** Ends it. */
-    signal?: AbortSignal | undefined;
+    /** Ends it. A request counts for its signal, and is kept: Node does not abort the signal of one that was collected. */
+    signal?: Abortable | undefined;
     /** Hears what may have been missed. */
     onGap?: ((gap: Gap) => void) | undefined;
     /** Whether it keeps the process running. Default: true. */
@@ -592,6 +585,7 @@ declare class PubSubManager {
     private presence;
     private read;
     private topicOf;
+    /** Whether memory stands in for a server. Where it is all there is, it knows what is kept. */
     private isAlone;
     private count;
     private note;
@@ -1985,8 +1979,11 @@ interface RealTime {
     subscribeToNotifications(userId: string, handler: MessageHandler<NotificationEvent>): Promise<Subscription<NotificationEvent>>;
     /** Who is there, and has not been silent for longer than said. */
     getOnlineUsers(room?: string): Promise<Present[]>;
-    /** Keeps a user present until the signal, and then tells that they have gone. */
-    keepPresent(userId: string, signal: AbortSignal, options?: PresenceOptions): Promise<void>;
+    /**
+     * Keeps a user present until the request is aborted, and then tells that they have gone. A signal alone does too, as long
+     * as its request is kept: Node does not abort the signal of one that was collected.
+     */
+    keepPresent(userId: string, request: Abortable, options?: PresenceOptions): Promise<void>;
 }
 
 /** Options of `createEventStream`. */
@@ -2029,7 +2026,7 @@ declare const pubSubManager: PubSubManager;
 /** What chat apps tell each other at once. */
 declare const RealTimeManager: RealTime;
 /** Makes a manager with options of its own. */
-declare const createPubSubManager: (options: PubSubManagerOptions) => PubSubManager;
+declare const createPubSubManager: (options?: PubSubManagerOptions) => PubSubManager;
 /** Messages as server-sent events: a Response for a route handler. */
 declare const createEventStream: (request: EventStreamRequest, channels: string | readonly string[], options?: EventStreamOptions) => Response;
 /** Listens to a channel. */

@@ -1,6 +1,6 @@
 // `holdfast/pubsub-manager`: the messages of the shared instance.
 
-import type { PubSubManager } from './messages/manager.js'
+import type { PubSubManager, PubSubManagerOptions } from './messages/manager.js'
 import type { RealTime } from './messages/realtime.js'
 import { root } from './root.js'
 
@@ -11,7 +11,7 @@ export const pubSubManager: PubSubManager = root.pubSubManager
 export const RealTimeManager: RealTime = root.RealTimeManager
 
 /** Makes a manager with options of its own. */
-export const createPubSubManager = root.createPubSubManager
+export const createPubSubManager = (options: PubSubManagerOptions = {}): PubSubManager => root.createPubSubManager(options)
 
 /** Messages as server-sent events: a Response for a route handler. */
 export const createEventStream = root.createEventStream

@@ -1,4 +1,5 @@
 // What is published comes to whoever listens: in order, once for each subscription, whatever other handlers do.
+import { createPubSubManager } from 'holdfast'
 import { describe, expect, it } from 'vitest'
 import { range } from '../boundary/inside'
 import { gate, onStore, stores } from '../cache/stores'
@@ -247,6 +248,11 @@ describe.concurrent.each(stores)('messages on %s', (store) => {
     await expect(own.pubSubManager.subscribe('room', heard.handler)).rejects.toMatchObject({ code: 'E_CLOSED' })
     await expect(own.pubSubManager.publish('room', 1)).rejects.toMatchObject({ code: 'E_CLOSED' })
     await subscription.unsubscribe()
+  })
+
+  it('of a manager without options are those of the shared one', () => {
+    // Asked of its types as well.
+    expect(createPubSubManager().getActiveChannels()).toEqual([])
   })
 
   it('have a prefix of their own where a manager is given one', async () => {
