@@ -147,7 +147,7 @@ export class Connection implements EventReceiver {
 
   receive(event: NativeEvent | Heard | Missed): void {
     if (isHeard(event)) return this.channels.take(event.number, event.channel, event.text)
-    if (isMissed(event)) return this.channels.missed(event.number, event.ms, event.count)
+    if (isMissed(event)) return this.channels.missed(event.number, event.since, event.count)
     if (event.type === 'instances-unset') return warnUnshared()
     if (event.type === 'hold-lost') return this.holds.lose((event as NativeEvent & { id: string }).id)
     if (event.type === 'state-change') {

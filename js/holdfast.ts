@@ -108,7 +108,7 @@ export class Holdfast {
   readonly getSessionStats = (): Promise<SessionStats> => this.sessionManager.getStats()
 
   /** Makes a manager of messages with options of its own. Wrong ones throw `E_INVALID` at once; nothing connects. */
-  readonly createPubSubManager = (options: PubSubManagerOptions): PubSubManager => {
+  readonly createPubSubManager = (options: PubSubManagerOptions = {}): PubSubManager => {
     const manager = new PubSubManager(this.connection, options, 'createPubSubManager')
     manager.decide()
     return manager

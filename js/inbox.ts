@@ -51,11 +51,11 @@ export interface Heard {
   readonly text: unknown
 }
 
-/** A subscription was told nothing for so long, or so many found no room. */
+/** A subscription was told nothing since then, ms since 1970, or so many found no room. */
 export interface Missed {
   readonly type: 'missed'
   readonly number: number
-  readonly ms: number
+  readonly since: number
   readonly count: number
 }
 
@@ -295,7 +295,7 @@ export class Inbox {
     const isMessage = this.kind === REPLY_MESSAGE
     this.at++
     const number = this.next()
-    if (!isMessage) return { type: 'missed', number, ms: this.next(), count: this.next() }
+    if (!isMessage) return { type: 'missed', number, since: this.next(), count: this.next() }
     const channel = this.readValue() as string | null
     return { type: 'message', number, channel, text: this.readValue() }
   }

@@ -152,6 +152,7 @@ export type {
   SessionUpdate,
 } from './session-manager.js'
 export type {
+  Abortable,
   AIResponseEvent,
   ChannelStats,
   EventStreamOptions,

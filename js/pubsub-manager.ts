@@ -1,6 +1,6 @@
 // `holdfast/pubsub-manager`: the messages of the shared instance.
 
-import type { PubSubManager, PubSubManagerOptions } from './messages/manager.js'
+import type { PubSubManager } from './messages/manager.js'
 import type { RealTime } from './messages/realtime.js'
 import { root } from './root.js'
 
@@ -11,7 +11,7 @@ export const pubSubManager: PubSubManager = root.pubSubManager
 export const RealTimeManager: RealTime = root.RealTimeManager
 
 /** Makes a manager with options of its own. */
-export const createPubSubManager = (options: PubSubManagerOptions = {}): PubSubManager => root.createPubSubManager(options)
+export const createPubSubManager = root.createPubSubManager
 
 /** Messages as server-sent events: a Response for a route handler. */
 export const createEventStream = root.createEventStream
@@ -28,6 +28,7 @@ export const publish = root.publish
 /** How channels stand in this process. */
 export const getChannelStats = root.getChannelStats
 
+export type { Abortable } from './messages/abort.js'
 export type { ChannelStats, Present, PubSubManager, PubSubManagerOptions, PubSubOptions } from './messages/manager.js'
 export type { PublishOptions, PubSubMessage } from './messages/message.js'
 export type { OverflowPolicy } from './messages/queue.js'

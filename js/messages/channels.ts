@@ -8,8 +8,8 @@ import { SOFT_NEVER } from '../slots.js'
 /** Whoever takes what comes on a channel. */
 export interface Taker {
   take(text: unknown, channel: string | null): void
-  /** For so long nobody was told anything, or so many found no room. */
-  missed(ms: number, count: number): void
+  /** Since then, ms since 1970, nobody was told anything, or so many found no room. */
+  missed(since: number, count: number): void
   /** The instance was closed. */
   closed(): void
 }
@@ -89,8 +89,8 @@ export class Channels {
     }
   }
 
-  missed(number: number, ms: number, count: number): void {
-    for (const taker of [...(this.byNumber.get(number)?.takers ?? [])]) taker.missed(ms, count)
+  missed(number: number, since: number, count: number): void {
+    for (const taker of [...(this.byNumber.get(number)?.takers ?? [])]) taker.missed(since, count)
   }
 
   /** The instance goes on with other settings: everything is listened to again. */
@@ -99,7 +99,7 @@ export class Channels {
       this.byNumber.delete(entry.number)
       this.listen(entry, operation)
       entry.joined.then(
-        () => entry.takers.forEach((taker) => taker.missed(0, 0)),
+        () => entry.takers.forEach((taker) => taker.missed(Date.now(), 0)),
         () => this.end(entry),
       )
     }

@@ -173,9 +173,9 @@ export class Subscription<Data = unknown> implements AsyncIterable<PubSubMessage
   }
 
   /** @internal */
-  missed(ms: number, count: number): void {
+  missed(since: number, count: number): void {
     const reason = count > 0 ? 'overflow' : 'reconnected'
-    this.tell('gap', { reason, since: Date.now() - ms, missed: count > 0 ? count : null })
+    this.tell('gap', { reason, since, missed: count > 0 ? count : null })
     this.follower?.interrupted()
   }
 

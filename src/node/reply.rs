@@ -144,10 +144,10 @@ impl<'a> Writer<'a> {
                 }
                 self.bytes(text);
             }
-            Row::Missed(handle, number, ms, count) => {
+            Row::Missed(handle, number, since, count) => {
                 self.number(f64::from(handle));
                 self.pair(kind::MISSED, f64::from(number));
-                self.number(ms as f64);
+                self.number(since as f64);
                 self.number(count as f64);
             }
             Row::Answer(id, answer) => {

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::reply::{Row, Writer};
 use super::waker::Waker;
 use crate::backend::{Answer, Sink};
+use crate::base::clock::wall_micros;
 use crate::engine::{Core, Listener};
 use crate::managers::messages::{Heard, Hearer};
 use crate::managers::stats::Counted;
@@ -107,7 +108,7 @@ impl Ring {
         }
         let dropped: Vec<_> = heap.dropped.drain().collect();
         for ((handle, number), count) in dropped {
-            self.push(Row::Missed(handle, number, 0, count));
+            self.push(Row::Missed(handle, number, wall_micros() / 1000, count));
         }
     }
 
@@ -225,7 +226,9 @@ impl Hearer for HandleSink {
     }
 
     fn missed(&self, number: u32, ms: u64) {
-        self.ring.push(Row::Missed(self.handle, number, ms, 0));
+        // To be shown, and the other side may be late.
+        let since = (wall_micros() / 1000).saturating_sub(ms);
+        self.ring.push(Row::Missed(self.handle, number, since, 0));
         self.ring.wake();
     }
 }

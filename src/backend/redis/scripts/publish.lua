@@ -7,7 +7,7 @@
 -- number there, base 36, and those of a sender are kept in their order: the sender's last entry says whether it was.
 -- An id is 'began-number': when the stream began, and the message's number in it, without gaps: so whoever has seen one
 -- knows how many he has missed.
-local SENDER, PAGE, PAGES = 8, 100, 10
+local SENDER, PAGE, PAGES = 12, 100, 10
 local mark = ARGV[3]
 
 local function sent_as(message)
