@@ -78,7 +78,7 @@ impl Hub {
         let mut values = values.into_iter();
         for item in items {
             match item {
-                Item::Replay { intent, replies, announced } => {
+                Item::Replay { mut intent, replies, announced } => {
                     self.replaying = self.replaying.saturating_sub(1);
                     let replies: Vec<Resp> = values.by_ref().take(replies).collect();
                     values.by_ref().take(usize::from(announced)).for_each(drop);
@@ -87,6 +87,7 @@ impl Hub {
                     match ended_so.map_or_else(|error| landing.note(error), Some) {
                         Some(outcome) => ended.push((intent, Some(outcome))),
                         None => {
+                            wire::leave_untaken(&mut intent, &replies);
                             untaken.insert(intent.key.clone(), intent);
                         }
                     }

@@ -179,6 +179,15 @@ pub fn outcome(intent: &Intent, stamp: Stamp, replies: &[Resp]) -> Result<Outcom
     Ok(if stands { ended } else { Outcome::Superseded })
 }
 
+/// Of messages those that were taken wait no longer.
+pub fn leave_untaken(intent: &mut Intent, replies: &[Resp]) {
+    if let Wish::Publish(waiting) = &mut intent.wish {
+        let mut replies = replies.iter();
+        let taken = |reply: &Resp| !matches!(reply, Resp::ServerError(_));
+        waiting.0.retain(|_| !replies.next().is_some_and(taken));
+    }
+}
+
 /// What a comparing script says.
 pub fn settled(value: &Resp) -> Result<Outcome> {
     match value {
