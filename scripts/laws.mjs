@@ -11,7 +11,7 @@ if (!/^[1-9][0-9]*$/.test(given)) throw new Error(`the number of cases is ${give
 endOnSignals()
 process.env.HOLDFAST_REDIS_SERVER = await redisServer((line) => console.log(line))
 process.env.HOLDFAST_LAW_CASES = given
-const tests = ['changes', 'differential', 'laws', 'order'].flatMap((name) => ['--test', name])
+const tests = ['changes', 'differential', 'laws', 'order', 'rates', 'sessions'].flatMap((name) => ['--test', name])
 const line = (text) => console.log(text)
 await must('cargo', ['test', '--locked', '--no-default-features', ...tests], { cwd: root, timeoutMs: 180 * minute, onLine: line })
 console.log(`${given} cases of each law hold`)

@@ -149,11 +149,21 @@ describe.each(stores)('bad input of sessions on %s', (store) => {
     }
   })
 
+  it('is refused as what a client is told by', async () => {
+    const opened = await sessions.openSession(requestWith())
+    await opened.set({ a: 1 })
+    const wrong = [null, undefined, 5, 'response', {}, { headers: null }, { headers: {} }, { get: () => undefined }]
+    await areRefused('target', wrong, async (target) => opened.commit(target as never))
+    await areRefused('target', wrong, async (target) => sessions.cookies.clear(target as never))
+    expect(opened.commit(new Headers()).getSetCookie()).toHaveLength(1)
+  })
+
   it('is refused as options and data of a request\'s session', async () => {
     await areRefused('options', wrongOptions, (options) => sessions.openSession(requestWith('session=a'), options))
     const opened = await sessions.openSession(requestWith())
     await areRefused('userId', wrongUsers, (user) => opened.authenticate(user))
-    await areRefused('initialData.a', [1n], (a) => opened.set({ a }))
+    await areRefused('data.a', [1n], (a) => opened.set({ a }))
+    await areRefused('data', [null, undefined, 5, 'text', []], (data) => opened.set(data as never))
     expect([opened.session, opened.id]).toEqual([null, null])
   })
 })

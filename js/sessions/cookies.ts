@@ -131,6 +131,8 @@ export class SessionCookies {
 
   private write<Target extends CookieTarget>(target: Target, value: string, maxAge: number | null): Target {
     const { name, secure, sameSite } = this.plan
+    if (!isTarget(target))
+      throw invalid('target', `target is ${describe(target)}; allowed: a response of the web or of Node, its headers, or a cookie store that can be written to`, 'SessionCookies')
     if (typeof (target as NodeResponse).appendHeader === 'function') {
       const response = target as NodeResponse
       response.appendHeader('set-cookie', this.text(value, maxAge))
@@ -179,6 +181,13 @@ export class SessionCookies {
 /** Whether others than the client may keep it. */
 function isShared(cacheControl: string): boolean {
   return !/\b(no-store|private)\b/i.test(cacheControl)
+}
+
+function isTarget(target: unknown): boolean {
+  if (typeof target !== 'object' || target === null) return false
+  const { appendHeader, headers = target } = target as { appendHeader?: unknown; headers?: unknown }
+  if (typeof appendHeader === 'function') return true
+  return typeof headers === 'object' && headers !== null && typeof (headers as CookieStore).set === 'function'
 }
 
 /** A store has no `append`. */

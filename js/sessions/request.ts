@@ -2,6 +2,7 @@
 
 import { HoldfastError } from '../errors.js'
 import { maybeApplied } from './applied.js'
+import { changesOf } from './changes.js'
 import type { CookieSource, CookieTarget } from './cookies.js'
 import type { SessionData, SessionManager, SessionUpdate } from './manager.js'
 import type { SessionFields, SessionOptions } from './options.js'
@@ -67,6 +68,7 @@ export class RequestSession<Data extends object = SessionFields> {
   async set(data: Partial<Data>): Promise<void> {
     const { manager, options, found } = this
     const operation = 'RequestSession.set'
+    const isNothing = changesOf(data, 'data', operation).every(([, value]) => value === null)
     if (found !== null) {
       if (await manager.updateSession(found.id, data, callOf(options))) return await this.look(found.id, operation)
       if (!(await this.isGone(found.id))) throw unavailable(operation, 'no')
@@ -77,7 +79,7 @@ export class RequestSession<Data extends object = SessionFields> {
           operation,
         })
     }
-    if (Object.values(data).every((value) => value === undefined)) return
+    if (isNothing) return
     // A guest's cookie in its place would log the user out for good.
     if (this.isUnknown && this.sent?.startsWith('u') === true) throw unavailable(operation, 'no')
     await this.look(await manager.createSession(null, data, options), operation)
@@ -126,12 +128,14 @@ export class RequestSession<Data extends object = SessionFields> {
     const { cookies } = this.manager
     const { found, sent } = this
     if (found !== null && found.id !== sent) {
+      const answer = cookies.set(target, found.id, found.absoluteExpiresAt - Date.now())
       this.sent = found.id
-      return cookies.set(target, found.id, found.absoluteExpiresAt - Date.now())
+      return answer
     }
     if (found === null && sent !== null && this.wasEnded) {
+      const answer = cookies.clear(target)
       this.sent = null
-      return cookies.clear(target)
+      return answer
     }
     return target
   }

@@ -30,7 +30,7 @@ use crate::base::plant::Plant;
 use crate::base::stamp::Stamp;
 
 /// What an intent costs beside its key and payload, in bytes, with glibc's allocator on 64 bits: the node
-/// of the map with intent and links (224), its slot in the table at the lowest load after a doubling (39),
+/// of the map with intent and links (244), its slot in the table at the lowest load after a doubling (39),
 /// the shared headers of key and payload (2 * 32), and what the allocator adds to three blocks (41).
 pub const OVERHEAD: usize = 388;
 /// What the removals of a tag cost, with what the allocator adds.
