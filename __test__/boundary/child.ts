@@ -26,6 +26,8 @@ export interface ChildOptions {
   /** Arguments of node itself. */
   node?: readonly string[]
   env?: Record<string, string>
+  /** After so long it is killed. */
+  hungMs?: number
 }
 
 const HUNG_MS = 25_000
@@ -35,7 +37,7 @@ process.once('exit', () => {
 })
 
 /** Starts a script, of `children/` where it has only a name, without the environment's own Redis settings. */
-export function start(script: string | URL, { args = [], node = [], env = {} }: ChildOptions = {}): Child {
+export function start(script: string | URL, { args = [], node = [], env = {}, hungMs = HUNG_MS }: ChildOptions = {}): Child {
   const path = fileURLToPath(new URL(script, new URL('./children/', import.meta.url)))
   const child = spawn(process.execPath, [...node, path, ...args], {
     env: { PATH: process.env['PATH'] ?? '', ...env },
@@ -46,7 +48,7 @@ export function start(script: string | URL, { args = [], node = [], env = {} }: 
   let stderr = ''
   createInterface({ input: child.stdout }).on('line', (line) => lines.push(line))
   child.stderr.on('data', (text: Buffer) => (stderr += text.toString()))
-  const hung = setTimeout(() => child.kill('SIGKILL'), HUNG_MS)
+  const hung = setTimeout(() => child.kill('SIGKILL'), hungMs)
   let over = false
   const ended = new Promise<Ending>((resolve) => {
     child.once('close', (code, signal) => {

@@ -28,7 +28,7 @@ use crate::base::keys::Keys;
 use crate::base::stamp::Stamp;
 
 /// How much limits may take, of as much as the store may take besides.
-const RATES_PERCENT: usize = 40;
+const RATES_PERCENT: usize = 32;
 /// How much sessions may.
 const SESSIONS_PERCENT: usize = 50;
 /// How much streams of messages may.
