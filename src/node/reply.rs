@@ -283,8 +283,8 @@ impl<'a> Writer<'a> {
             [session.version, session.idle_ms(), session.created_ms()].map(|number| number as f64)
         });
         let (fate, text) = match outcome {
-            Ended::Done(_) | Ended::Used => (fate::DONE, text.into()),
-            Ended::Conflict(_) => (fate::CONFLICT, text.into()),
+            Ended::Done(_) | Ended::Used => (fate::DONE, text),
+            Ended::Conflict(_) => (fate::CONFLICT, text),
             Ended::Absent => (fate::ABSENT, Bytes::new()),
             Ended::Moved(to) => (fate::MOVED, to),
         };

@@ -55,6 +55,11 @@ impl Block {
         self.costs == *costs && self.limiter.policies == limiter.policies
     }
 
+    /// Whether anything is left, here or where it was lent.
+    pub fn holds_any(&self) -> bool {
+        self.left > 0 || self.loan.as_ref().is_some_and(Loan::holds_any)
+    }
+
     /// More of the same.
     pub fn join(&mut self, other: &Self) {
         self.left += other.left;
@@ -104,6 +109,10 @@ impl Block {
 }
 
 impl Loan {
+    fn holds_any(&self) -> bool {
+        self.cells.get(self.cell).is_some_and(|cell| cell.load(Ordering::Acquire) > 0)
+    }
+
     fn recall(&self) -> u32 {
         let left = self.cells.get(self.cell).map_or(0, |cell| cell.swap(0, Ordering::AcqRel));
         u32::try_from(left).unwrap_or(0)

@@ -374,7 +374,7 @@ impl Rates {
         let block = Block::of(key.clone(), limiter.clone(), costs.clone(), &state, clocks);
         self.blocks.push_back((block.until, name));
         match seat.block.as_deref_mut() {
-            Some(old) if old.is_for(&limiter, costs) => old.join(&block),
+            Some(old) if old.is_for(&limiter, costs) && old.holds_any() => old.join(&block),
             _ => {
                 let old = seat.block.replace(Box::new(block));
                 self.unused.extend(old.and_then(|old| old.rest_of(now)));

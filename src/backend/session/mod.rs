@@ -67,6 +67,7 @@ pub struct Session {
     /// Grows with every change but use.
     pub version: u64,
     pub fields: Fields,
+    shown: text::Shown,
 }
 
 /// What sessions may do while no server answers.
@@ -176,7 +177,7 @@ pub struct Told {
     /// Until it ends however much it is used.
     pub absolute_left_ms: u64,
     /// Of one that is there, what its user sees of it, as JSON.
-    pub text: Vec<u8>,
+    pub text: Bytes,
 }
 
 impl Told {
@@ -296,7 +297,7 @@ impl Session {
     pub fn begin(head: Head, delta: Delta) -> Self {
         let (born, seen) = (delta.born.unwrap_or(head.created), delta.seen.unwrap_or(head.created));
         let Delta { fields, behind, .. } = delta;
-        Self { version: behind + 1, head, born, seen, fields }
+        Self { version: behind + 1, head, born, seen, fields, shown: text::Shown::default() }
     }
 
     pub fn apply(&mut self, delta: Delta) {
@@ -304,6 +305,7 @@ impl Session {
         self.seen = seen.map_or(self.seen, |seen| seen.max(self.seen));
         self.version = self.version.max(behind) + u64::from(!fields.is_empty());
         merge(&mut self.fields, fields);
+        self.shown = text::Shown::default();
     }
 
     pub fn idle_ms(&self) -> u64 {
@@ -341,7 +343,10 @@ impl Session {
     }
 
     pub fn bytes(&self) -> usize {
-        bytes_of(&self.fields) + self.head.user.len() + size_of::<Self>()
+        // The values stand in its text once more.
+        let values = self.fields.values().filter_map(|field| Some(field.value.as_ref()?.len()));
+        let text = 64 + values.sum::<usize>();
+        bytes_of(&self.fields) + self.head.user.len() + size_of::<Self>() + text
     }
 }
 

@@ -1,8 +1,30 @@
 //! What its user sees of a session.
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+
 use super::Session;
 
+/// The text of a session under a handle, once somebody has seen it. It makes no session another one.
+#[derive(Clone, Debug, Default)]
+pub struct Shown(OnceLock<(Bytes, Bytes)>);
+
+impl PartialEq for Shown {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Shown {}
+
 /// As JSON: `[user, handle, data, address, agent]`, the last two null where nobody said them.
-pub fn of(session: &Session, handle: &[u8]) -> Vec<u8> {
+pub fn of(session: &Session, handle: &Bytes) -> Bytes {
+    let make = || (handle.clone(), Bytes::from(write(session, handle)));
+    let (known, text) = session.shown.0.get_or_init(make);
+    if known == handle { text.clone() } else { write(session, handle).into() }
+}
+
+fn write(session: &Session, handle: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(128 + session.bytes() / 2);
     out.push(b'[');
     text(&session.head.user, &mut out);

@@ -544,9 +544,16 @@ end
 -- The way of most: a take that nothing is to be known of later, on a state of just these policies that this process wrote
 -- last and of which nothing reserved is over. Answers nothing where that is not so.
 local head = '<BBI2I4dddd' .. string.rep('c4I4dddd', count)
+local all_costs = '<' .. string.rep('d', count)
 local first_tail = 41 + 40 * count
-local function take_plainly(key, stored, costs)
-  local number = costs[2]
+local width = 8 + 6 * count
+-- Tables cost as much as all else together: those of the key before are used again.
+local tails, stay, starts = {}, {}, {}
+local costs, costs_of = nil, nil
+local function take_plainly(key, stored, asked)
+  local number, ahead = unpack_bytes('<dd', asked, 2)
+  local charged = sub(asked, 18)
+  if charged ~= costs_of then costs, costs_of = { unpack_bytes(all_costs, charged) }, charged end
   local state
   if stored then
     if string.byte(stored, 2) ~= count then return nil end
@@ -559,13 +566,13 @@ local function take_plainly(key, stored, costs)
       state[k], state[k + 1], state[k + 2], state[k + 3], state[k + 4], state[k + 5] = ids[p], 0, 0, 0, 0, 0
     end
   end
-  local tails, stay, starts = {}, {}, {}
   local tail_at = first_tail
   for p = 1, count do
     local k = 3 + 6 * p
     if state[k] ~= ids[p] then return nil end
-    local algorithm, cost, length = algorithms[p], costs[p + 3], state[k + 1]
+    local algorithm, cost, length = algorithms[p], costs[p], state[k + 1]
     local added = nil
+    tails[p], stay[p] = nil, nil
     if algorithm == 0 then
       local since, used, newest = now - windows[p], state[k + 2], state[k + 3]
       local stays = length
@@ -620,18 +627,17 @@ local function take_plainly(key, stored, costs)
     end
     tail_at = tail_at + length
   end
-  local ahead = costs[3]
   if ahead > 0 then
     local free = true
     for p = 1, count do
-      local cost = costs[p + 3]
+      local cost = costs[p]
       if cost > 0 then
         ahead, free = math.min(ahead, floor((limits[p] - state[5 + 6 * p]) / AHEAD_PART / cost)), false
       end
     end
     if ahead < 1 or lease <= 0 or free then ahead = 0 end
     for p = 1, count do
-      local k, more = 3 + 6 * p, costs[p + 3] * ahead
+      local k, more = 3 + 6 * p, costs[p] * ahead
       if more > 0 then
         state[k + 2] = state[k + 2] + more
         if algorithms[p] == 0 then
@@ -663,7 +669,7 @@ local function take_plainly(key, stored, costs)
   local keeps = state[5] >= now + longest
   if not keeps then state[5] = now + life * 1000 end
   state[8] = number > state[8] and number or state[8]
-  local written = pack(head, unpack(state, 1, 8 + 6 * count))
+  local written = pack(head, unpack(state, 1, width))
   if moved then
     local out, at = { written }, first_tail
     for p = 1, count do
@@ -787,7 +793,6 @@ local function take_one(key, stored, asked)
   return ahead > 0 and ahead + 2 or 1, written
 end
 
-local plain = '<Bdd' .. string.rep('d', count)
 local answers = { now }
 local place = 1
 local all = call('MGET', unpack(KEYS))
@@ -803,7 +808,7 @@ for i = 1, #KEYS do
     if count == 1 then
       outcome, state = take_one(key, stored, asked)
     else
-      outcome, state = take_plainly(key, stored, { unpack_bytes(plain, asked) })
+      outcome, state = take_plainly(key, stored, asked)
     end
     if not outcome then
       asked = pack('<BBddc8d', 0, 0, number, 0, string.rep('\0', 8), 0) .. sub(asked, 18)
