@@ -27,6 +27,9 @@ const LEAST_HERE: u32 = 256;
 /// What a state costs beside its parts, where both tables have just doubled.
 const SEAT: usize = 2 * size_of::<Seat>() + 2 * 33 + size_of::<State>() + 16;
 
+/// What is taken ahead for a key, and its place among those that end.
+const BLOCK: usize = size_of::<Block>() + 2 * size_of::<(f64, Name)>() + 16;
+
 /// A key, hashed with a secret of this process: 128 bits, whatever its length.
 type Name = [u64; 2];
 
@@ -145,14 +148,13 @@ impl Rates {
         let outcome = state.apply(limiter, verb, how);
         let outcome = if forced { Outcome::Done } else { outcome };
         let decision = state.decision(limiter, verb, outcome, Source::Local, (now, instances));
-        let bytes = SEAT + state.bytes();
         seat.ends = state.ends();
         let left = decision.standings.iter().map(|one| one.remaining / one.limit);
         seat.taken = 1.0 - left.fold(1.0, f64::min);
-        let before = std::mem::replace(&mut seat.bytes, bytes);
-        self.bytes = self.bytes + bytes - before;
         if seat.ends <= now {
             self.remove(at);
+        } else {
+            self.weigh(at);
         }
         self.make_room(now);
         decision
@@ -172,8 +174,6 @@ impl Rates {
         };
         if let Some(seat) = self.seats.get_mut(at) {
             seat.body = body;
-            let bytes = SEAT + seen.state.len();
-            let before = std::mem::replace(&mut seat.bytes, bytes);
             // Only looking says nothing of what would be refused.
             if refused {
                 if seat.taken < 1.0 {
@@ -187,8 +187,8 @@ impl Rates {
             }
             // Longer it says nothing.
             seat.ends = now + limiter.longest + limiter.lease;
-            self.bytes = self.bytes + bytes - before;
         }
+        self.weigh(at);
         self.make_room(now);
     }
 
@@ -245,6 +245,8 @@ impl Rates {
                 decision.leave(limiter, costs, granted);
             }
             seat.was_granted(granted);
+            let at = self.places.get(&self.name(key)).copied();
+            at.into_iter().for_each(|at| self.weigh(at));
         }
         decision
     }
@@ -321,12 +323,12 @@ impl Rates {
                 break;
             }
             self.blocks.pop_front();
-            let seat = self.places.get(&name).and_then(|&at| self.seats.get_mut(at));
-            if let Some(block) = seat.and_then(|seat| {
-                let over = seat.block.as_ref().is_some_and(|block| block.until <= now as f64);
-                if over { seat.block.take() } else { None }
-            }) {
+            let Some(&at) = self.places.get(&name) else { continue };
+            let seat = self.seats.get_mut(at);
+            let over = |block: &mut Box<Block>| block.until <= now as f64;
+            if let Some(block) = seat.and_then(|seat| seat.block.take_if(over)) {
                 self.unused.extend(block.rest_of(now));
+                self.weigh(at);
             }
         }
         (std::mem::take(&mut self.unused), self.blocks.is_empty())
@@ -339,6 +341,7 @@ impl Rates {
         let rest = blocks.filter_map(|block| block.rest_of(now)).collect::<Vec<_>>();
         let mut all = std::mem::take(&mut self.unused);
         all.extend(rest);
+        (0..self.seats.len()).for_each(|at| self.weigh(at));
         all
     }
 
@@ -398,6 +401,7 @@ impl Rates {
     /// it may go away again before that.
     pub fn forget_ahead(&mut self) {
         self.seats.iter_mut().for_each(|seat| seat.block = None);
+        (0..self.seats.len()).for_each(|at| self.weigh(at));
         self.blocks = VecDeque::new();
         self.unused = Vec::new();
     }
@@ -446,6 +450,18 @@ impl Rates {
         self.places.insert(name, at);
         self.bytes += SEAT;
         at
+    }
+
+    /// Notes what it takes now.
+    fn weigh(&mut self, at: usize) {
+        let Some(seat) = self.seats.get_mut(at) else { return };
+        let body = match &seat.body {
+            Body::Copy(stored, _) => stored.len(),
+            Body::Own(state) => state.bytes(),
+        };
+        let bytes = SEAT + body + seat.block.as_ref().map_or(0, |_| BLOCK);
+        let before = std::mem::replace(&mut seat.bytes, bytes);
+        self.bytes = self.bytes + bytes - before;
     }
 
     fn remove(&mut self, at: usize) {
