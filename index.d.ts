@@ -732,6 +732,10 @@ declare class RequestSession<Data extends object = SessionFields> {
     private sent;
     /** The client's cookie opens nothing any more. */
     private wasEnded;
+    /** An id that a write has made, until it was seen what it holds. */
+    private made;
+    /** An id whose end was asked for, until it is known that it is ended. */
+    private ending;
     private constructor();
     /** The session; null: the client has none yet. */
     get session(): SessionData<Data> | null;

@@ -54,6 +54,28 @@ describe('a persistent subscription', () => {
     }
   })
 
+  it('that can\'t read what it missed tries again by itself', async () => {
+    const { listener, publisher } = pair()
+    const heard = hears()
+    const subscription = await listener.pubSubManager.subscribe('room', heard.handler, { persistent: true })
+    const errors: unknown[] = []
+    subscription.on('error', (error) => errors.push(error))
+    await publisher.publish('room', 0, { persistent: true })
+    await heard.until(1)
+    await outside().call('ACL', 'SETUSER', 'default', '-xrange')
+    try {
+      await outside().call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+      for (const n of range(3)) await publisher.publish('room', n + 1, { persistent: true })
+      await waitFor('it to fail', () => errors.length > 0)
+      expect(errors[0]).toMatchObject({ code: 'E_AUTH' })
+    } finally {
+      await outside().call('ACL', 'SETUSER', 'default', '+xrange')
+    }
+    await heard.untilData(3)
+    expect(heard.data()).toEqual([0, 1, 2, 3])
+    await subscription.unsubscribe()
+  })
+
   it('in a loop misses none, though its queue is small', async () => {
     const { listener, publisher } = pair()
     const subscription = await listener.pubSubManager.subscribe<number>('room', { persistent: true, maxQueue: 5 })

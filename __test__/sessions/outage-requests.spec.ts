@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { asAnother, patient } from '../cache/stores'
 import { Scene } from '../fault/outage'
+import { waitFor } from '../support/wait-for'
 import { alone, back, dataOf, judgeOf, newUser, unavailable, type Manager } from './outages'
 import { requestWith } from './sessions'
 
@@ -50,6 +51,18 @@ describe.concurrent('while Redis is away', () => {
     const after = await openWith(sessionManager, id)
     await after.set({ b: 2 })
     expect([after.id, after.data, told(after)]).toEqual([id, { a: 1, b: 2 }, []])
+  })
+
+  it('a log-out that fails can be tried again', async () => {
+    await using scene = await Scene.start({ fallback: { enabled: false } }, { persistent: true })
+    const { sessionManager } = scene.holdfast
+    const id = await sessionManager.createSession(newUser(), { a: 1 })
+    const opened = await openWith(sessionManager, id)
+    await scene.server.kill()
+    for (const _ of [1, 2]) await expect(opened.destroy()).rejects.toMatchObject({ code: 'E_UNAVAILABLE' })
+    await scene.server.start()
+    await waitFor('Redis to answer', async () => (await opened.destroy().then(() => true, () => false)))
+    expect(await dataOf(judgeOf(scene), id)).toBeNull()
   })
 
   it('a guest whose session is unknown here begins anew, as does a user who has logged out', async () => {

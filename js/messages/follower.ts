@@ -20,6 +20,9 @@ export interface Owner {
 }
 
 const PAGE = 500
+/** After so long it is tried again to read what could not be read, and then after twice as long, up to a bound. */
+const AGAIN_MS = 1_000
+const LONGEST_AGAIN_MS = 30_000
 /** So many ids of messages are known that came with an event id or without, until they come the other way. */
 const MOST_KNOWN = 262_144
 const BEGINNING: Place = { began: 0, number: 0 }
@@ -36,6 +39,7 @@ export class Follower {
   /** Whether what is kept is read. What comes meanwhile is held. */
   private catching = false
   private again = false
+  private againMs = AGAIN_MS
   private held: PubSubMessage[] = []
   /** The held one for which those before it were read already. */
   private asked: PubSubMessage | null = null
@@ -140,6 +144,7 @@ export class Follower {
 
   /** Hands on what the channel keeps behind the last one, and then what came meanwhile. */
   private async catchUp(): Promise<void> {
+    if (this.queue.isEnded) return
     if (this.catching) {
       this.again = true
       return
@@ -155,11 +160,14 @@ export class Follower {
         await this.takeHeld(isKnown)
       } while ((this.again || this.held.length > 0) && !this.queue.isEnded)
       this.isSure = isKnown
+      this.againMs = AGAIN_MS
     } catch (error) {
       this.owner.failed(error)
       this.isSure = false
-      // What does not follow is read when the next one comes, or the connection is back.
+      // What does not follow is read when it is tried again.
       for (const message of this.held.splice(0)) this.takeIn(message)
+      setTimeout(() => void this.catchUp(), this.againMs).unref()
+      this.againMs = Math.min(2 * this.againMs, LONGEST_AGAIN_MS)
     }
     this.catching = false
     this.caught.clear()

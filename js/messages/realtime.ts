@@ -3,7 +3,7 @@
 import { lifetimeMs, type Duration } from '../durations.js'
 import { describe, invalid } from '../errors.js'
 import { AbortWait, signalOf, type Abortable } from './abort.js'
-import { checkSignal } from './checks.js'
+import { checkSignal, checkText } from './checks.js'
 import type { PubSubManager, Present } from './manager.js'
 import type { MessageHandler, Subscription } from './subscription.js'
 
@@ -123,6 +123,8 @@ export function realTimeOf(manager: PubSubManager): RealTime {
     subscribeToNotifications: (userId, handler) => manager.subscribe(`notifications:${userId}`, handler),
     getOnlineUsers: (room = 'all') => manager.getPresence(room),
     async keepPresent(userId, request, options = {}) {
+      checkText(userId, 'userId', 'RealTimeManager.keepPresent')
+      checkText(options.room ?? 'all', 'options.room', 'RealTimeManager.keepPresent')
       checkSignal(request, 'signal', 'RealTimeManager.keepPresent')
       if (signalOf(request).aborted) return
       const { room = 'all', ttl = PRESENCE_SECONDS } = options

@@ -15,6 +15,10 @@ export class RequestSession<Data extends object = SessionFields> {
   private sent: string | null
   /** The client's cookie opens nothing any more. */
   private wasEnded: boolean
+  /** An id that a write has made, until it was seen what it holds. */
+  private made: string | null = null
+  /** An id whose end was asked for, until it is known that it is ended. */
+  private ending: string | null = null
 
   /** @internal */
   static async open<Data extends object>(
@@ -113,11 +117,13 @@ export class RequestSession<Data extends object = SessionFields> {
   /** Ends it. */
   async destroy(): Promise<void> {
     const { found, isUnknown, sent } = this
-    this.found = null
-    this.wasEnded = true
     // Redis may know what this process does not.
-    const id = found?.id ?? (isUnknown ? sent : null)
-    if (id !== null) await this.manager.deleteSession(id, callOf(this.options))
+    this.ending = this.made ?? found?.id ?? (isUnknown ? sent : this.ending)
+    this.found = null
+    this.made = null
+    this.wasEnded = true
+    if (this.ending !== null) await this.manager.deleteSession(this.ending, callOf(this.options))
+    this.ending = null
   }
 
   /**
@@ -126,7 +132,12 @@ export class RequestSession<Data extends object = SessionFields> {
    */
   commit<Target extends CookieTarget>(target: Target): Target {
     const { cookies } = this.manager
-    const { found, sent } = this
+    const { found, sent, made } = this
+    if (made !== null && made !== sent) {
+      const answer = cookies.set(target, made)
+      this.sent = made
+      return answer
+    }
     if (found !== null && found.id !== sent) {
       const answer = cookies.set(target, found.id, found.absoluteExpiresAt - Date.now())
       this.sent = found.id
@@ -147,8 +158,10 @@ export class RequestSession<Data extends object = SessionFields> {
 
   /** Shows what a write has made. */
   private async look(id: string, operation: string): Promise<void> {
+    this.made = id
     const { session, isKnown } = await this.lookUp(id).catch(maybeApplied)
     if (!isKnown) throw unavailable(operation, 'unknown')
+    this.made = null
     this.found = session
     this.wasEnded = session === null
   }

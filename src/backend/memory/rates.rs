@@ -375,9 +375,15 @@ impl Rates {
         state.granted = granted;
         let clocks = (seen.now, seen.now - since as f64);
         let block = Block::of(key.clone(), limiter.clone(), costs.clone(), &state, clocks);
-        self.blocks.push_back((block.until, name));
+        let place = self.blocks.partition_point(|(until, _)| *until <= block.until);
+        self.blocks.insert(place, (block.until, name));
         match seat.block.as_deref_mut() {
-            Some(old) if old.is_for(&limiter, costs) && old.holds_any() => old.join(&block),
+            // What is over is given back, and takes nothing new with it.
+            Some(old)
+                if old.until > now as f64 && old.is_for(&limiter, costs) && old.holds_any() =>
+            {
+                old.join(&block);
+            }
             _ => {
                 let old = seat.block.replace(Box::new(block));
                 self.unused.extend(old.and_then(|old| old.rest_of(now)));

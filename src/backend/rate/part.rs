@@ -123,10 +123,19 @@ impl Part {
                 // taken from anybody else.
                 let until = time + 2.0 * policy.step;
                 let holds = |at: f64| at >= time && at <= until;
-                if let Some(at) = self.tail.iter().position(|entry| holds(entry.time)) {
-                    self.reduce(at, amount);
-                } else if holds(self.time) {
-                    self.reduce_newest(amount);
+                let mut left = amount;
+                while left > 0.0
+                    && let Some(at) = self.tail.iter().position(|entry| holds(entry.time))
+                {
+                    let some = self.tail.get(at).map_or(left, |entry| entry.cost.min(left));
+                    left -= some;
+                    self.reduce(at, some);
+                    if left <= 0.0 || some <= 0.0 {
+                        break;
+                    }
+                }
+                if left > 0.0 && holds(self.time) {
+                    self.reduce_newest(left);
                 }
                 self.ends = if self.cost > 0.0 { self.time + policy.window } else { 0.0 };
             }

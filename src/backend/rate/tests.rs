@@ -350,3 +350,46 @@ fn a_reservation_that_nobody_settles_comes_back_and_counts_when_it_is_settled_la
     assert_eq!(bench.run(settle), Outcome::Known);
     assert_eq!(bench.standing(1).remaining, 30.0);
 }
+
+proptest! {
+    #[test]
+    fn what_is_taken_ahead_and_not_used_leaves_nothing(
+        mixed in any::<bool>(),
+        steps in prop::collection::vec((1_u32..400_000, 1_u32..100, 0_u32..100), 1..60),
+    ) {
+        let mut policies = vec![policy(Algorithm::SlidingWindow, 1_000_000, 8_000_000)];
+        if mixed {
+            policies.push(policy(Algorithm::FixedWindow, 1_000_000, 3_600_000_000));
+        }
+        let limiter = limiter(policies);
+        let mut state = State::default();
+        let (mut now, mut taken) = (1e12, Vec::new());
+        for (passed, ahead, used) in steps {
+            now += f64::from(passed);
+            let how = How { now, forced: false, at: now, instances: 1.0, alone: false };
+            let take = Verb::Take { costs: Costs::Same(1.0), hold: None, ahead };
+            prop_assert_eq!(state.apply(&limiter, &take, how), Outcome::Done);
+            let used = used.min(state.granted);
+            let left = state.granted - used;
+            taken.push((now, f64::from(used + 1)));
+            if left > 0 {
+                let time = if mixed { now } else { now + limiter.lease };
+                now += limiter.lease;
+                let how = How { now, at: now, ..how };
+                let back = Verb::Return { costs: Costs::Same(f64::from(left)), time };
+                state.apply(&limiter, &back, how);
+            }
+        }
+        state.advance(&limiter, now);
+        // What was taken in the last window counts, and nothing from longer ago than four grains before it: one is the
+        // window's own, the others come of giving back the older units first.
+        let since = |span: f64| -> f64 {
+            taken.iter().filter(|(at, _)| *at > now - span).map(|(_, units)| units).sum()
+        };
+        prop_assert!(state.parts[0].used >= since(8e6));
+        prop_assert!(state.parts[0].used <= since(8e6 + 4.0 * 8e6 / GRAINS));
+        if mixed {
+            prop_assert_eq!(state.parts[1].used, since(f64::INFINITY));
+        }
+    }
+}

@@ -20,13 +20,16 @@ local function kept_before()
   local before = '+'
   for _ = 1, number and PAGES or 0 do
     local entries = redis.call('XREVRANGE', KEYS[1], before, '-', 'COUNT', PAGE)
+    -- A little out of order they may be, where some were refused or went by another connection.
+    local is_passed = false
     for _, entry in ipairs(entries) do
       local message = entry[2][2]
       if string.sub(message, 1, #mark) == mark then message = string.sub(message, #mark + 1) end
       local other, count = sent_as(message)
-      if other == sender and count and count <= number then return count == number and entry[1] end
+      if other == sender and count == number then return entry[1] end
+      is_passed = is_passed or (other == sender and count and count < number)
     end
-    if #entries < PAGE then return false end
+    if is_passed or #entries < PAGE then return false end
     before = '(' .. entries[#entries][1]
   end
   return false

@@ -141,18 +141,19 @@ local function decide(key, stored, asked, ahead)
   local function give_back(p, amount, time)
     local part, algorithm = parts[p], algorithms[p]
     if algorithm == 0 then
-      local found, latest = nil, time + 2 * steps[p]
-      for entry, taken in ipairs(part.tail) do
-        if taken[1] >= time and taken[1] <= latest then found = entry break end
+      local left, latest = amount, time + 2 * steps[p]
+      local entry = 1
+      while left > 0 and part.tail[entry] do
+        local taken = part.tail[entry]
+        if taken[1] >= time and taken[1] <= latest then
+          local some = math.min(taken[2], left)
+          left, taken[2], part.used = left - some, taken[2] - some, part.used - some
+          if taken[2] <= 0 then table.remove(part.tail, entry) else entry = entry + 1 end
+        else
+          entry = entry + 1
+        end
       end
-      if found then
-        local taken = part.tail[found]
-        local some = math.min(taken[2], amount)
-        taken[2], part.used = taken[2] - some, part.used - some
-        if taken[2] <= 0 then table.remove(part.tail, found) end
-      elseif part.time >= time and part.time <= latest then
-        reduce_newest(part, amount)
-      end
+      if left > 0 and part.time >= time and part.time <= latest then reduce_newest(part, left) end
       part.ends = part.cost > 0 and part.time + windows[p] or 0
     elseif algorithm == 2 and part.ends > 0 and time >= part.ends - windows[p] then
       part.used = math.max(part.used - amount, 0)
