@@ -33,13 +33,15 @@ export class Scene implements AsyncDisposable {
     const proxy = await FaultProxy.start({ port: server.port })
     const keyPrefix = `fault:${randomUUID()}:`
     const { open, closeAll } = opener({ url: proxy.url, keyPrefix, ...options })
-    const scene = new Scene(server, proxy, keyPrefix, open, closeAll, open())
-    // On a busy machine the first contact may take so long that memory answers before it.
+    return new Scene(server, proxy, keyPrefix, open, closeAll, open())
+  }
+
+  /** The first contact. On a busy machine it may take so long that memory answers before it. */
+  async connected(): Promise<void> {
     await waitFor('the first contact', async () => {
-      await scene.cache.exists('probe')
-      return scene.holdfast.isRedisAvailable()
+      await this.cache.exists('probe')
+      return this.holdfast.isRedisAvailable()
     })
-    return scene
   }
 
   get cache(): Instance['cacheManager'] {

@@ -104,7 +104,8 @@ describe.concurrent.each([
 
 describe.concurrent('where memory is small', () => {
   it('copies go before what waits, those first that were used longest ago', async () => {
-    await using scene = await Scene.start({ ...patient, fallback: { maxMemoryMb: 1 } }, { persistent: true })
+    await using scene = await Scene.start({ ...patient, silenceMs: 3_000, fallback: { maxMemoryMb: 1 } }, { persistent: true })
+    await scene.connected()
     const { sessionManager } = scene.holdfast
     const copies: string[] = []
     for (const n of range(3_000)) copies.push(await sessionManager.createSession(null, { n, text }))
@@ -133,7 +134,8 @@ describe.concurrent('where memory is small', () => {
   })
 
   it('what is full while Redis is away is not full when it is back, nor in the next outage', async () => {
-    await using scene = await Scene.start({ ...patient, fallback: { maxMemoryMb: 1 } }, { persistent: true })
+    await using scene = await Scene.start({ ...patient, silenceMs: 3_000, fallback: { maxMemoryMb: 1 } }, { persistent: true })
+    await scene.connected()
     const { sessionManager } = scene.holdfast
     await sessionManager.createSession(null)
     const counts: number[] = []

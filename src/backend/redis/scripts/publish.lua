@@ -7,7 +7,8 @@
 -- number there, base 36, and those of a sender are kept in their order: the sender's last entry says whether it was.
 -- An id is 'began-number': when the stream began, and the message's number in it, without gaps: so whoever has seen one
 -- knows how many he has missed.
-local SENDER, PAGE, PAGES = 12, 100, 10
+-- The sender's last entry is mostly the channel's: few are looked at first.
+local SENDER, FEW, PAGE, PAGES = 12, 8, 100, 10
 local mark = ARGV[3]
 
 local function sent_as(message)
@@ -18,8 +19,9 @@ end
 local function kept_before()
   local sender, number = sent_as(ARGV[2])
   local before = '+'
-  for _ = 1, number and PAGES or 0 do
-    local entries = redis.call('XREVRANGE', KEYS[1], before, '-', 'COUNT', PAGE)
+  for page = 0, number and PAGES or -1 do
+    local most = page == 0 and FEW or PAGE
+    local entries = redis.call('XREVRANGE', KEYS[1], before, '-', 'COUNT', most)
     -- A little out of order they may be, where some were refused or went by another connection.
     local is_passed = false
     for _, entry in ipairs(entries) do
@@ -29,7 +31,7 @@ local function kept_before()
       if other == sender and count == number then return entry[1] end
       is_passed = is_passed or (other == sender and count and count < number)
     end
-    if is_passed or #entries < PAGE then return false end
+    if is_passed or #entries < most then return false end
     before = '(' .. entries[#entries][1]
   end
   return false
