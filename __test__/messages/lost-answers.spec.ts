@@ -8,8 +8,8 @@ import { hears } from './messages'
 const persistent = { persistent: true, maxLength: 10_000 } as const
 
 describe.concurrent('persistent messages whose answers are lost', () => {
-  it.each([1, 60, 700])('%i at a time, are kept once, in their order', async (together) => {
-    await using scene = await Scene.start({ silenceMs: 300 })
+  it.each([1, 60, 200])('%i at a time, are kept once, in their order', { timeout: 120_000 }, async (together) => {
+    await using scene = await Scene.start({ silenceMs: 1_000 })
     const { pubSubManager } = scene.holdfast
     const witness = scene.open({ url: scene.server.url, ...patient, ...asAnother }).pubSubManager
     const heard = hears()
@@ -27,7 +27,7 @@ describe.concurrent('persistent messages whose answers are lost', () => {
       scene.proxy.resetConnections()
       await scene.proxy.set('pass')
       expect(await Promise.all(unanswered)).toEqual(unanswered.map(() => true))
-      await scene.healed()
+      await scene.healed(30_000)
     }
     const end = next
     await Promise.all(publish(1))
