@@ -5,6 +5,7 @@
 
 import type { Found } from './inbox.js'
 import { NAMESPACE_COLON, NAMESPACE_END } from './keys.js'
+import { now } from './timing.js'
 
 /** After so long a load that has not ended, or shown that it goes on, is left alone: who asks from then on loads anew. */
 export const LONGEST_LOAD_MS = 120_000
@@ -14,8 +15,6 @@ export const PLAIN = ''
 export const FORCED = NAMESPACE_END
 export const REFRESH = NAMESPACE_COLON
 const KINDS = [PLAIN, FORCED, REFRESH]
-
-const now = performance.now.bind(performance)
 
 /** Something under way that others may join. */
 export interface Flight {

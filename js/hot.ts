@@ -8,6 +8,7 @@
 
 import type { Inbox } from './inbox.js'
 import type { KeepFor } from './slots.js'
+import { now } from './timing.js'
 
 /** Bytes of all entries together: of their keys, their texts, and the objects that were made of them. */
 const MOST_BYTES = 16 * 1024 * 1024
@@ -29,9 +30,6 @@ const LONGEST_GAP_MS = 500
 const OPEN = 0
 const TAGS = 1
 const ECHO = 2
-
-// The clock as it was before a test runner put its own in its place: the native side has that one, too.
-const now = performance.now.bind(performance)
 
 type Entries = Map<string, HotEntry>
 /** The entries of a family that has none. */

@@ -4,6 +4,7 @@
 import type { Batch } from './batch.js'
 import { holdLease, type Place } from './entries.js'
 import { FLAG_UNCOUNTED } from './generated/operations.js'
+import { now } from './timing.js'
 
 /** For how long others leave a load to its process. */
 export const LEASE_MS = 10_000
@@ -18,8 +19,6 @@ export interface Lease {
   aliveAt: number
   readonly since: number
 }
-
-const now = performance.now.bind(performance)
 
 export class Leases {
   private readonly held = new Set<Lease>()

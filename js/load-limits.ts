@@ -2,7 +2,7 @@
 // a server that doesn't, only so many loaders run at once.
 
 import { LONGEST_LOAD_MS } from './flights.js'
-import { within } from './timing.js'
+import { now, within } from './timing.js'
 
 /** Loaders of an instance that run at once while it is degraded: each key is then loaded by every process. */
 const MOST_DEGRADED = 32
@@ -13,8 +13,6 @@ const FIRST_PAUSE = 50
 const LONGEST_PAUSE = 1000
 /** So many failing keys are remembered. */
 const MOST_FAILING = 4096
-
-const now = performance.now.bind(performance)
 
 interface Failing {
   count: number

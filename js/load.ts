@@ -14,7 +14,7 @@ import { Link, asLoader, endOf, loaderHere, waitingFor, waitsForItself } from '.
 import { Said, type LoadContext } from './load-context.js'
 import { Room } from './load-limits.js'
 import type { Counts } from './tally.js'
-import { sleep, within } from './timing.js'
+import { now, sleep, within } from './timing.js'
 
 /** What is loaded, and how. */
 export interface Plan<Value> {
@@ -79,8 +79,6 @@ interface LoadFlight extends Flight {
 /** How often another process' load is looked after, ms. */
 const FIRST_LOOK = 4
 const LONGEST_LOOK = 50
-
-const now = performance.now.bind(performance)
 
 /** The value, or what the loader makes of its absence. */
 export async function loadThrough<Value>(connection: Connection, plan: Plan<Value>): Promise<Value> {

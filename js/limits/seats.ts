@@ -1,9 +1,8 @@
 // Keys of limiters that are asked again and again. Each gets a number by which both sides name it. What is charged ahead
 // for a key is lent to this side, which decides the next calls by itself.
 
-import { performance } from 'node:perf_hooks'
-
 import type { NativeEnvironment } from '../native-module.js'
+import { now as clock } from '../timing.js'
 import {
   NUMBERS_OF_A_LIMIT,
   resultFrom,
@@ -31,9 +30,6 @@ const DECIDER = 2
 /** Of each limit: itself, what remains when all is drawn, when all is free again, and when more is. */
 const STATES = 3
 const STATE = 4
-
-/** As it is, whatever a test puts in its place. */
-const clock = performance.now.bind(performance)
 
 export class Seats {
   private owners: Seated[] = []

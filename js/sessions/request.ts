@@ -72,7 +72,6 @@ export class RequestSession<Data extends object = SessionFields> {
   async set(data: Partial<Data>): Promise<void> {
     const { manager, options, found } = this
     const operation = 'RequestSession.set'
-    const isNothing = changesOf(data, 'data', operation).every(([, value]) => value === null)
     if (found !== null) {
       if (await manager.updateSession(found.id, data, callOf(options))) return await this.look(found.id, operation)
       if (!(await this.isGone(found.id))) throw unavailable(operation, 'no')
@@ -83,7 +82,7 @@ export class RequestSession<Data extends object = SessionFields> {
           operation,
         })
     }
-    if (isNothing) return
+    if (changesOf(data, 'data', operation).every(([, value]) => value === null)) return
     // A guest's cookie in its place would log the user out for good.
     if (this.isUnknown && this.sent?.startsWith('u') === true) throw unavailable(operation, 'no')
     await this.look(await manager.createSession(null, data, options), operation)
