@@ -9,5 +9,6 @@ pub mod journal;
 mod keeper;
 pub mod local;
 mod near;
+mod rates;
 mod sessions;
 mod telling;
