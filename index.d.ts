@@ -883,6 +883,7 @@ declare class SessionManager {
     private termsOf;
     /** Another time without use after which a session ends, as a change of it. */
     private lifetimeOf;
+    /** Makes a session. Resolves to its id. */
     private begin;
     /** Goes on as another session, which nobody knows before. Null: it was ended meanwhile, which counts for more. */
     private move;

@@ -2,13 +2,14 @@
 //
 // A call that is alone is handed over at once, where answers are known to come at once (memory): then
 // it costs neither the tick nor a promise that waits. What is answered at once can starve I/O, so
-// after a thousand such answers in a row the next batch waits for the event loop.
+// after many such answers in a row (bridge.ts) the next batch waits for the event loop.
 
 import type { Bridge } from './bridge.js'
 import { closed, fromThrown, invalid, toRecord } from './errors.js'
 import type { Seats } from './limits/seats.js'
 import { Outbox } from './outbox.js'
 import type { Slot } from './slots.js'
+import { immediate, nextTick } from './timing.js'
 
 const MOST_OPERATIONS = 256
 const MOST_TEXT = 64 * 1024
@@ -16,7 +17,6 @@ const MOST_TEXT = 64 * 1024
 const TOO_MUCH_TEXT = 16 * 1024 * 1024
 /** A little less than the longest string of the engine. */
 const LARGEST_TEXT = 2 ** 29 - 2 ** 18
-const ANSWERS_BEFORE_YIELD = 1000
 
 const settled = Promise.resolve()
 
@@ -57,9 +57,10 @@ export class Batch {
   mayAnswer(): boolean {
     const { bridge } = this
     if (this.closed) return false
-    if (++bridge.streak <= ANSWERS_BEFORE_YIELD) return true
+    bridge.answered(1)
+    if (!bridge.owesTurn) return true
     // This one waits for the event loop, and whoever awaits it; the others of its run don't have to.
-    bridge.streak = 0
+    bridge.turned()
     this.owed = true
     return false
   }
@@ -123,7 +124,7 @@ export class Batch {
       this.failTurn(turn, thrown)
       pending = count
     }
-    bridge.streak += count - pending
+    bridge.answered(count - pending)
     this.alone = count === 1 && pending === 0
   }
 
@@ -151,8 +152,8 @@ export class Batch {
 
   private schedule(): void {
     this.scheduled = true
-    if (this.isLate) setImmediate(this.flushLate)
-    else process.nextTick(this.flush)
+    if (this.isLate) immediate(this.flushLate)
+    else nextTick(this.flush)
   }
 
   private leaveEarly(): void {
@@ -162,11 +163,11 @@ export class Batch {
 
   /** Whether the event loop is owed a turn. */
   private get isLate(): boolean {
-    return this.owed || this.bridge.streak >= ANSWERS_BEFORE_YIELD
+    return this.owed || this.bridge.owesTurn
   }
 
   private readonly flushLate = (): void => {
-    this.bridge.streak = 0
+    this.bridge.turned()
     this.owed = false
     this.flush()
   }

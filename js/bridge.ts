@@ -14,9 +14,16 @@ import { Seats } from './limits/seats.js'
 import type { NativeEnvironment, NativeModule } from './native-module.js'
 import type { Outbox } from './outbox.js'
 import { Slot } from './slots.js'
+import { immediate, microtask, now } from './timing.js'
 
 /** How many operations may be in flight at once. */
 const MOST_SLOTS = 2 ** 20
+
+/** After so many answers that are given at once, or so many ms of them, the event loop gets a turn. */
+const ANSWERS_BEFORE_YIELD = 1000
+const LONGEST_MS = 10
+/** A power of two. */
+const ANSWERS_PER_LOOK = 16
 
 const OWN = Symbol.for('holdfast.bridge')
 
@@ -32,7 +39,9 @@ export interface EventReceiver {
 
 export class Bridge {
   /** Answers given at once since the event loop last had its turn. */
-  streak = 0
+  private streak = 0
+  /** Since when they are timed, if they are. */
+  private since = 0
   /** Where the hot entries of all instances stand. */
   readonly hotRoom = new HotRoom()
   private readonly inbox = new Inbox()
@@ -107,9 +116,36 @@ export class Bridge {
     return pending
   }
 
+  /** Counts answers given at once. */
+  answered(count: number): void {
+    const before = this.streak
+    this.streak += count
+    // The clock is looked at now and then: most of these answers take no longer than that.
+    if ((before ^ this.streak) < ANSWERS_PER_LOOK) return
+    if (this.since === 0) {
+      this.since = now()
+      immediate(this.turn).unref()
+    } else if (now() - this.since > LONGEST_MS) this.streak = ANSWERS_BEFORE_YIELD
+  }
+
+  /** Whether the event loop is owed a turn: answers that come at once would starve it. */
+  get owesTurn(): boolean {
+    return this.streak >= ANSWERS_BEFORE_YIELD
+  }
+
+  /** What it is owed is on its way. */
+  turned(): void {
+    this.streak = 0
+  }
+
+  private readonly turn = (): void => {
+    this.streak = 0
+    this.since = 0
+  }
+
   /** Takes the replies that wait. */
   wake(): void {
-    this.streak = 0
+    this.turned()
     this.drainAll(this.inbox)
   }
 
@@ -156,7 +192,7 @@ export class Bridge {
 
   // Listeners are users' code, which may call in again: they run when the inbox is done with.
   private keep(handle: number, event: NativeEvent | Heard | Missed): void {
-    if (this.events.push([handle, event]) === 1) queueMicrotask(this.deliver)
+    if (this.events.push([handle, event]) === 1) microtask(this.deliver)
   }
 
   private readonly deliver = (): void => {

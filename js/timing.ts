@@ -1,7 +1,11 @@
-// The clock, and waiting for so long and no longer.
+// The clock, the turns of the event loop, and waiting for so long and no longer.
 
-/** The clock as it was before a test runner put its own in its place: the native side has that one, too. */
+// As these were before a test runner put its own in their place: the native side goes by the real clock, too, and its
+// answers come although nobody moves a test's time on.
 export const now = performance.now.bind(performance)
+export const nextTick = process.nextTick.bind(process)
+export const immediate = setImmediate
+export const microtask = queueMicrotask
 
 /** What a promise gives within so long; else null. */
 export async function within<Value>(promise: Promise<Value>, ms: number): Promise<Value | null> {

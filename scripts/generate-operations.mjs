@@ -32,7 +32,7 @@ const groups = [
   ['SOURCE', 'source', 'who answered', list.sources],
   ['VERB', 'verb', 'what is asked of a limiter', list.verbs],
   ['DEED', 'deed', 'what is asked of sessions', list.deeds],
-  ['OUTAGE', 'outage', 'what sessions may do while no server answers', list.outages],
+  ['OUTAGE', 'outage', 'what sessions may do while no server answers; beside that, whether users may log in then, and whether only what became of one is asked', list.outages],
   ['KIND', 'kind', 'what is listened to', list.kinds],
   ['FATE', 'fate', 'what became of a session', list.fates],
   ['OUTCOME', 'outcome', 'what it came to', list.outcomes],

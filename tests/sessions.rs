@@ -176,7 +176,13 @@ impl World {
     }
 
     async fn ask(&mut self, process: usize, key: Bytes, deed: Deed) -> Result<Reply, String> {
-        let ask = Box::new(Ask { deed, outage: Outage::Local, logins: true, known_ms: 600_000 });
+        let ask = Box::new(Ask {
+            deed,
+            outage: Outage::Local,
+            logins: true,
+            known_ms: 600_000,
+            brief: false,
+        });
         let Process { fallback, caller, .. } = &mut self.processes[process];
         let operation = Operation::Session { key, ask };
         let answer = caller.run(&**fallback, operation, BootClock.micros()).await;

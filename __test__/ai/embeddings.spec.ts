@@ -3,7 +3,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { requestText } from '../../js/ai/request'
-import { counters, range, since } from '../boundary/inside'
+import { counters, range, since, turn } from '../boundary/inside'
 import { areRefused, reasonOf, wrongDurations } from '../cache/loads'
 import { asAnother, onStore, stores } from '../cache/stores'
 import { Scene } from '../fault/outage'
@@ -95,6 +95,7 @@ describe.each(stores)('embeddings on %s', (store) => {
         () => ai.getCachedEmbeddings(all, 'm'),
       ]
       for (const call of calls) {
+        await turn()
         // In company, so that no read crosses by itself.
         await Promise.all([cacheManager.exists('a'), cacheManager.exists('b')])
         const before = counters(other)

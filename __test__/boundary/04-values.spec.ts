@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 
 import { onStore, stores } from '../cache/stores'
-import { counters, range, since } from './inside'
+import { counters, range, since, turn } from './inside'
 
 /** Texts of every width in UTF-8 and UTF-16, and those at which cutting goes wrong. */
 const texts = [
@@ -32,6 +32,7 @@ describe.each(stores)('values on %s', (store) => {
 
   it('of every alphabet cross in one batch and come back as they were', async () => {
     await client.call('PING')
+    await turn()
     const before = counters(other)
     await Promise.all([
       ...texts.slice(0, -1).map((text, n) => cacheManager.set(`ключ ${n} 🗝`, text)),

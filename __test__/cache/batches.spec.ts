@@ -1,6 +1,6 @@
 // Calls about many keys: one trip for all, and what fails for one key fails for it alone.
 import { describe, expect, it, vi } from 'vitest'
-import { counters, since, untilHot } from '../boundary/inside'
+import { counters, since, turn, untilHot } from '../boundary/inside'
 import { areRefused, makeStale, reasonOf } from './loads'
 import { asAnother, gate, onStore, stores } from './stores'
 
@@ -39,6 +39,7 @@ describe.each(stores)('calls about many keys on %s', (store) => {
       ['deleteMany', () => cacheManager.deleteMany(all)],
     ]
     for (const [name, call] of calls) {
+      await turn()
       // In company, so that no read crosses by itself.
       await Promise.all([cacheManager.exists('a'), cacheManager.exists('b')])
       const before = counters(other)

@@ -1,7 +1,7 @@
 // Holdfast without any Redis, used as an app uses it. Nothing is closed at the end: the process must end by itself.
 
 process.env.REDIS_URL = 'memory:'
-const { cacheManager, AICacheManager, fallbackManager, redisClient } = require('@/lib/cache')
+const { cacheManager, AICacheManager, fallbackManager, pubSubManager, redisClient } = require('@/lib/cache')
 
 test('a value comes back as it was set, until it is deleted', async () => {
   expect(await cacheManager.set('user', { name: 'Ada', tags: ['a', 'b'] }, { ttl: 60 })).toBe(true)
@@ -41,6 +41,23 @@ test('the fallback manager gives back the type it was given', async () => {
 test('nothing is dialled', async () => {
   await cacheManager.get('anything')
   expect(redisClient.getConnectionState()).toMatchObject({ isConnected: false, isConnecting: false })
+})
+
+test('answers come although a test keeps the timers to itself', async () => {
+  jest.useFakeTimers()
+  try {
+    expect(await Promise.all([cacheManager.set('still', 1), cacheManager.get('still')])).toEqual([true, 1])
+    // More than are given in a row before the event loop has its turn.
+    for (let n = 0; n < 2_500; n++) expect(await cacheManager.get('still', { skipL1: true })).toBe(1)
+    let hear
+    const heard = new Promise((resolve) => (hear = resolve))
+    await pubSubManager.subscribe('news', ({ data }) => hear(data))
+    await pubSubManager.publish('news', 'hello')
+    expect(await heard).toBe('hello')
+  } finally {
+    jest.useRealTimers()
+    await pubSubManager.unsubscribe('news')
+  }
 })
 
 test("an error is one of this test's own world", async () => {

@@ -96,11 +96,12 @@ export const DEED_LIST = 7
 export const DEED_SWEEP = 8
 export const DEED_COUNT = 9
 
-// what sessions may do while no server answers
+// what sessions may do while no server answers; beside that, whether users may log in then, and whether only what became of one is asked
 export const OUTAGE_LOCAL = 0
 export const OUTAGE_READ_ONLY = 1
 export const OUTAGE_FAIL = 2
 export const OUTAGE_LOGINS = 4
+export const OUTAGE_BRIEF = 8
 
 // what is listened to
 export const KIND_CHANNEL = 0

@@ -14,6 +14,7 @@ import { Room } from '../load-limits.js'
 import { loadThrough, refresh, type Plan } from '../load.js'
 import { encodeValue, type Serializer } from '../serializers.js'
 import { frozenCopy } from '../shared.js'
+import { immediate } from '../timing.js'
 import { checkKeys, forEach, type BatchOptions } from './cache-batches.js'
 import type { CacheManager } from './cache.js'
 
@@ -161,7 +162,7 @@ class Together<T> {
       this.link.room = loader.room
     }
     return new Promise((resolve) => {
-      if (this.hasBegun && this.wanted.size === 0) setImmediate(this.run)
+      if (this.hasBegun && this.wanted.size === 0) immediate(this.run)
       this.wanted.set(key, resolve)
       this.contexts.push(context)
     })
@@ -170,7 +171,7 @@ class Together<T> {
   /** It is known of all keys whether they are there. */
   readonly begin = (): void => {
     this.hasBegun = true
-    if (this.wanted.size > 0) setImmediate(this.run)
+    if (this.wanted.size > 0) immediate(this.run)
   }
 
   private readonly run = (): void => {

@@ -1,5 +1,6 @@
 // A subscription: messages of a channel or a pattern, by a handler or one after the other, and what it missed.
 
+import { microtask } from '../timing.js'
 import type { Channels, Taker, Topic } from './channels.js'
 import { Follower } from './follower.js'
 import { messageOf, type Place, type PubSubMessage } from './message.js'
@@ -257,7 +258,7 @@ export class Subscription<Data = unknown> implements AsyncIterable<PubSubMessage
     // Once for all that are dropped in one go.
     if (this.untold++ > 0) return
     const since = Date.now()
-    queueMicrotask(() => {
+    microtask(() => {
       const missed = this.untold
       this.untold = 0
       if (!this.isEnded) this.tell('gap', { reason: 'overflow', since, missed })

@@ -116,7 +116,7 @@ export class SessionManager {
   ): Promise<string> {
     const operation = `${this.name}.createSession`
     const user = userId === undefined || userId === null ? '' : checkUser(userId, 'userId', operation)
-    return (await this.make(user, changesOf(initialData, 'initialData', operation), options, operation)).id
+    return await this.make(user, changesOf(initialData, 'initialData', operation), options, operation)
   }
 
   /** A session by its id; null: there is none, or it has ended. Reading counts as use, unless `sliding` is false. */
@@ -145,7 +145,7 @@ export class SessionManager {
     const changes = [...changesOf(data, 'data', operation), ...this.lifetimeOf(ttl, operation)]
     if (!isId(sessionId, operation)) return false
     if (changes.length === 0) return await this.sessionExists(sessionId, options)
-    return (await this.store.change(family, sessionId, changes, ttl !== undefined, undefined, operation)).is === 'done'
+    return await this.store.change(family, sessionId, changes, ttl !== undefined, operation)
   }
 
   /**
@@ -192,7 +192,7 @@ export class SessionManager {
   async sessionExists(sessionId: string, options?: SessionOptions): Promise<boolean> {
     const operation = `${this.name}.sessionExists`
     const { family } = callOptions(this.plan, options, operation)
-    return isId(sessionId, operation) && (await this.store.read(family, sessionId, operation)).is === 'done'
+    return isId(sessionId, operation) && (await this.store.exists(family, sessionId, operation))
   }
 
   /** A session's data; null: there is no such session. */
@@ -216,8 +216,7 @@ export class SessionManager {
     const { family } = callOptions(this.plan, options, operation)
     if (!isId(sessionId, operation)) return null
     const id = this.store.newIdAfter(sessionId, operation)
-    const moved = await this.store.move(family, sessionId, id, operation)
-    return moved.is === 'done' ? id : null
+    return (await this.store.move(family, sessionId, id, operation)) ? id : null
   }
 
   /**
@@ -246,7 +245,7 @@ export class SessionManager {
         } else others = at
       }
     }
-    const { id } = await this.make(user, changes, options, operation)
+    const id = await this.make(user, changes, options, operation)
     // A login that is refused ends nothing.
     if (others !== null) await this.store.end(family, others, operation).catch(maybeApplied)
     return id
@@ -371,7 +370,7 @@ export class SessionManager {
       const changes = after === undefined ? [] : differences(before, changesOf(after, 'data', operation))
       changes.push(...this.lifetimeOf(ttl, operation))
       if (changes.length === 0) return new Session(sessionId, session, session.leftMs, session.unusedMs, parsed(before))
-      found = await this.store.change(family, at, changes, ttl !== undefined, session.version, operation)
+      found = await this.store.changeAt(session.version, family, at, changes, ttl !== undefined, operation)
       if (found.is === 'done') return new Session(sessionId, found.session, found.session.leftMs, found.session.unusedMs)
       // Others are at it: they get the time to end.
       await sleep(Math.random() * 2 ** Math.min(tries, 6))
@@ -390,7 +389,7 @@ export class SessionManager {
     changes: Change[],
     options: SessionOptions | undefined,
     operation: string,
-  ): Promise<{ id: string; session: Told }> {
+  ): Promise<string> {
     const { family, absoluteMs, own } = this.termsOf(options, operation)
     return await this.begin(family, user, absoluteMs, [...changes, ...own], false, 0, operation)
   }
@@ -417,6 +416,7 @@ export class SessionManager {
     return ttl === undefined ? [] : [['.idle', String(lifetimeMs(ttl, this.plan.idleMs, 'options.ttl', operation))]]
   }
 
+  /** Makes a session. Resolves to its id. */
   private async begin(
     family: string,
     user: string,
@@ -425,7 +425,7 @@ export class SessionManager {
     logins: boolean,
     behind: number,
     operation: string,
-  ): Promise<{ id: string; session: Told }> {
+  ): Promise<string> {
     const id = this.store.newId(user, operation)
     const made = await this.store.create(family, id, user, absoluteMs, changes, logins, behind, operation)
     if (made.is === 'absent')
@@ -433,7 +433,7 @@ export class SessionManager {
     // Those of a shard share a list.
     const { spare } = made.session
     if (spare !== '') void this.store.sweep(family, spare.split(' '), operation).catch(ignore)
-    return { id, session: made.session }
+    return id
   }
 
   /** Goes on as another session, which nobody knows before. Null: it was ended meanwhile, which counts for more. */
@@ -449,17 +449,17 @@ export class SessionManager {
     const kept = fieldsOf(session).filter(([name]) => !isOver(session, name) && !changes.some(([other]) => other === name))
     const all = [...kept, ...changes]
     // Whoever is logged in already does not log in.
-    const { id, session: made } = await this.begin(family, user, absoluteMs, all, session.user !== '', session.version, operation)
+    const id = await this.begin(family, user, absoluteMs, all, session.user !== '', session.version, operation)
     const last = await this.store.end(family, at, operation).catch(maybeApplied)
     if (last.fate !== FATE_DONE) {
-      await this.store.end(family, made.handle, operation).catch(maybeApplied)
+      await this.store.end(family, id, operation).catch(maybeApplied)
       return null
     }
     if (last.version !== session.version) {
       // Somebody changed it between both steps.
       const before = new Map(fieldsOf(session).map(([name, text]) => [name, text as string]))
       const late = differences(before, fieldsOf(last)).filter(([name]) => !changes.some(([other]) => other === name))
-      if (late.length > 0) await this.store.change(family, id, late, false, undefined, operation).catch(maybeApplied)
+      if (late.length > 0) await this.store.change(family, id, late, false, operation).catch(maybeApplied)
     }
     return id
   }

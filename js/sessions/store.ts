@@ -17,6 +17,7 @@ import {
   FATE_CONFLICT,
   FATE_DONE,
   FATE_MOVED,
+  OUTAGE_BRIEF,
   OUTAGE_LOGINS,
   encodeSession,
   encodeSessions,
@@ -86,9 +87,12 @@ export class SessionStore {
     return this.connection.look<string>('sessionIdAfter', operation, id)
   }
 
-  /** Gives it another id; what it is then, or null where it is not there. */
-  async move(family: string, id: string, to: string, operation: string): Promise<Changed> {
-    return await this.follow(id, (at) => this.ask(DEED_MOVE, family, at, to, this.plan.graceMs, ANY_VERSION, 0, NO_ARGUMENTS, operation))
+  /** Gives it another id. False: it is not there. */
+  async move(family: string, id: string, to: string, operation: string): Promise<boolean> {
+    const moved = await this.follow(id, (at) =>
+      this.ask(DEED_MOVE, family, at, to, this.plan.graceMs, ANY_VERSION, 0, NO_ARGUMENTS, operation, OUTAGE_BRIEF),
+    )
+    return moved.is === 'done'
   }
 
   /** Refuses what is asked from now on, until the instance is opened anew. */
@@ -106,7 +110,15 @@ export class SessionStore {
     return await this.follow(id, (at) => this.readOne(family, at, operation))
   }
 
-  /** The same, of this very id: another may have taken its place. */
+  /** Whether it is there. */
+  async exists(family: string, id: string, operation: string): Promise<boolean> {
+    const found = await this.follow(id, (at) =>
+      this.ask(DEED_READ, family, at, '', 0, ANY_VERSION, 0, NO_ARGUMENTS, operation, OUTAGE_BRIEF),
+    )
+    return found.is === 'done'
+  }
+
+  /** A session of this very id: another may have taken its place. */
   readOne(family: string, id: string, operation: string): Promise<Told> {
     return this.ask(DEED_READ, family, id, '', 0, ANY_VERSION, 0, NO_ARGUMENTS, operation)
   }
@@ -124,24 +136,31 @@ export class SessionStore {
     // Each shard has its part of the guests.
     const most = user === '' && this.plan.maxGuests > 0 ? Math.ceil(this.plan.maxGuests / SHARDS) : 0
     const fields = argumentsOf(changes)
-    return changed(
-      await this.ask(DEED_CREATE, family, id, user, absoluteMs, behind, most, fields, operation, logins),
-      id,
-    )
+    const how = logins ? OUTAGE_LOGINS | OUTAGE_BRIEF : OUTAGE_BRIEF
+    return changed(await this.ask(DEED_CREATE, family, id, user, absoluteMs, behind, most, fields, operation, how), id)
   }
 
-  async change(
+  /** False: it is not there. */
+  async change(family: string, id: string, changes: readonly Change[], uses: boolean, operation: string): Promise<boolean> {
+    const fields = argumentsOf(changes)
+    const changed = await this.follow(id, (at) =>
+      this.ask(DEED_CHANGE, family, at, '', uses ? 1 : 0, ANY_VERSION, 0, fields, operation, OUTAGE_BRIEF),
+    )
+    return changed.is === 'done'
+  }
+
+  /** The same where nobody else changed it since that version; what it is then, or as others left it. */
+  async changeAt(
+    version: number,
     family: string,
     id: string,
     changes: readonly Change[],
     uses: boolean,
-    version: number | undefined,
     operation: string,
   ): Promise<Changed> {
     const fields = argumentsOf(changes)
-    const expected = version ?? ANY_VERSION
     return await this.follow(id, (at) =>
-      this.ask(DEED_CHANGE, family, at, '', uses ? 1 : 0, expected, 0, fields, operation),
+      this.ask(DEED_CHANGE, family, at, '', uses ? 1 : 0, version, 0, fields, operation),
     )
   }
 
@@ -200,12 +219,11 @@ export class SessionStore {
     most: number,
     fields: readonly string[],
     operation: string,
-    logins = false,
+    how = 0,
   ): Promise<Told> {
     const { knownMs, outage } = this.plan
     const slot = this.begin(operation)
-    const mode = logins ? outage | OUTAGE_LOGINS : outage
-    encodeSession(this.outbox(slot), slot.id, deed, family, id, other, ms, version, most, knownMs, mode, fields)
+    encodeSession(this.outbox(slot), slot.id, deed, family, id, other, ms, version, most, knownMs, outage | how, fields)
     const told = this.batchOf(slot).commitRead(slot) as Promise<Told>
     return deed === DEED_READ ? told : told.catch(partlyApplied)
   }

@@ -32,6 +32,7 @@ pub struct Question<'a> {
     pub known_ms: f64,
     pub outage: Outage,
     pub logins: bool,
+    pub brief: bool,
     /// Name, whether it is set, value.
     pub fields: Vec<Bytes>,
 }
@@ -141,8 +142,8 @@ impl Sessions {
                 Deed::Write { delta, version: None, most: most as u64 }
             }
         };
-        let Question { outage, logins, .. } = question;
-        let ask = Ask { deed, outage, logins, known_ms: whole_ms(known_ms) };
+        let Question { outage, logins, brief, .. } = question;
+        let ask = Ask { deed, outage, logins, known_ms: whole_ms(known_ms), brief };
         Ok(Operation::Session { key, ask: Box::new(ask) })
     }
 
@@ -176,7 +177,7 @@ impl Sessions {
             AskedOfMany::Sweep => Deed::Sweep { tails },
             AskedOfMany::Count => Deed::Count,
         };
-        let ask = Ask { deed, outage, logins: true, known_ms: u64::MAX / 1000 };
+        let ask = Ask { deed, outage, logins: true, known_ms: u64::MAX / 1000, brief: true };
         Ok(Operation::Session { key, ask: Box::new(ask) })
     }
 }

@@ -359,7 +359,8 @@ impl<'a> Reader<'a> {
                     deed::MOVE => Asked::Move,
                     _ => Asked::Read,
                 };
-                let (logins, outage) = (outage & outage::LOGINS != 0, outage_of(outage));
+                let (logins, brief) = (outage & outage::LOGINS != 0, outage & outage::BRIEF != 0);
+                let outage = outage_of(outage);
                 let fields = fields?;
                 Ok(wished(
                     sessions.operation(Question {
@@ -373,6 +374,7 @@ impl<'a> Reader<'a> {
                         known_ms,
                         outage,
                         logins,
+                        brief,
                         fields,
                     })?,
                     Counted::Not,

@@ -172,12 +172,13 @@ pub mod deed {
     pub const COUNT: u32 = 9;
 }
 
-/// What sessions may do while no server answers.
+/// What sessions may do while no server answers; beside that, whether users may log in then, and whether only what became of one is asked.
 pub mod outage {
     pub const LOCAL: u32 = 0;
     pub const READ_ONLY: u32 = 1;
     pub const FAIL: u32 = 2;
     pub const LOGINS: u32 = 4;
+    pub const BRIEF: u32 = 8;
 }
 
 /// What is listened to.

@@ -133,6 +133,7 @@ pub fn session() -> Cases {
                 outage: Default::default(),
                 logins: true,
                 known_ms: 1,
+                brief: false,
             };
             let (key, ask) = (key, Box::new(ask));
             let answer = s.run(holdfast::backend::Operation::Session { key, ask }).await;

@@ -341,7 +341,8 @@ impl Subject {
     }
 
     pub async fn ask_session(&mut self, key: &Bytes, deed: Deed) -> Reply {
-        let ask = session::Ask { deed, outage: Outage::Local, logins: true, known_ms: 60_000 };
+        let (outage, logins, known_ms, brief) = (Outage::Local, true, 60_000, false);
+        let ask = session::Ask { deed, outage, logins, known_ms, brief };
         let (key, ask) = (key.clone(), Box::new(ask));
         self.run(Operation::Session { key, ask }).await.unwrap()
     }

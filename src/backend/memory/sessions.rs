@@ -93,15 +93,15 @@ impl Sessions {
     /// Answers what is asked. `alone`: for a server that doesn't answer, so that only what is known here counts, what
     /// a server vouched for counts for so long, and what is changed waits for it.
     pub fn apply(&mut self, key: &Bytes, ask: &Ask, moment: &Moment<'_>, alone: bool) -> Answer {
-        let told = |outcome| Reply::Session(Box::new(Told::new(outcome, key, moment.stamps)));
+        let told = |outcome| Reply::Session(Box::new(Told::new(outcome, key, ask, moment.stamps)));
         Ok(match &ask.deed {
             Deed::Read => told(self.read(key, ask.known_ms, moment, alone)),
             Deed::Write { delta, version, most } => {
-                return self.write(key, delta, *version, *most, ask.known_ms, moment, alone);
+                return self.write(key, ask, delta, *version, *most, moment, alone);
             }
             Deed::End { .. } => told(self.end(key, moment)),
             Deed::Move { to, grace_ms, .. } => {
-                return self.rename(key, to, *grace_ms, ask.known_ms, moment, alone);
+                return self.rename(key, ask, to, *grace_ms, moment, alone);
             }
             Deed::EndAll { keep, .. } => {
                 let kept = keep.as_ref().and_then(|tail| SessionKeys::beside(key, tail));
@@ -243,15 +243,16 @@ impl Sessions {
     fn write(
         &mut self,
         key: &Bytes,
+        ask: &Ask,
         delta: &Delta,
         version: Option<u64>,
         most: u64,
-        known_ms: u64,
         moment: &Moment<'_>,
         alone: bool,
     ) -> Answer {
-        let told = |outcome| Ok(Reply::Session(Box::new(Told::new(outcome, key, moment.stamps))));
-        let mut session = match self.live(key, known_ms, moment, alone) {
+        let told =
+            |outcome| Ok(Reply::Session(Box::new(Told::new(outcome, key, ask, moment.stamps))));
+        let mut session = match self.live(key, ask.known_ms, moment, alone) {
             Some(Body::Moved(to, _)) => return told(Outcome::Moved(to.clone())),
             Some(Body::Live(session)) => {
                 if version.is_some_and(|version| version != session.version) {
@@ -307,17 +308,17 @@ impl Sessions {
     fn rename(
         &mut self,
         key: &Bytes,
+        ask: &Ask,
         to: &Bytes,
         grace_ms: u64,
-        known_ms: u64,
         moment: &Moment<'_>,
         alone: bool,
     ) -> Answer {
         let told = |outcome, key: &Bytes| {
-            Ok(Reply::Session(Box::new(Told::new(outcome, key, moment.stamps))))
+            Ok(Reply::Session(Box::new(Told::new(outcome, key, ask, moment.stamps))))
         };
         let new = SessionKeys::renamed(key, to);
-        match self.live(key, known_ms, moment, alone) {
+        match self.live(key, ask.known_ms, moment, alone) {
             Some(Body::Moved(to, _)) => return told(Outcome::Moved(to.clone()), key),
             Some(Body::Live(_)) => {}
             None => return told(Outcome::Absent, key),

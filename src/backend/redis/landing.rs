@@ -203,7 +203,7 @@ impl Hub {
         let wire = &self.shared.wire;
         if let Operation::Session { key, ask } = &call.operation {
             let learnt = match step {
-                Step::Confirm(known) => wire.session_confirmed(key, &known, replies),
+                Step::Confirm(known) => wire.session_confirmed(key, ask, &known, replies),
                 _ => wire.session_answer(key, ask, replies).map(Some),
             };
             match learnt {

@@ -144,6 +144,8 @@ pub struct Ask {
     pub logins: bool,
     /// A copy that no server vouched for since so many ms does not count.
     pub known_ms: u64,
+    /// Who asks wants to know what became of it, and not what it holds.
+    pub brief: bool,
 }
 
 /// What it came to.
@@ -176,12 +178,12 @@ pub struct Told {
     pub unused_ms: u64,
     /// Until it ends however much it is used.
     pub absolute_left_ms: u64,
-    /// Of one that is there, what its user sees of it, as JSON.
+    /// Of one that is there, what its user sees of it, as JSON; empty where only what became of it is asked.
     pub text: Bytes,
 }
 
 impl Told {
-    pub fn new(outcome: Outcome, key: &Bytes, stamps: &Stamps) -> Self {
+    pub fn new(outcome: Outcome, key: &Bytes, ask: &Ask, stamps: &Stamps) -> Self {
         let now = stamps.server_micros();
         let left = |at: u64| at.saturating_sub(now) / 1000;
         let (left_ms, unused_ms, absolute_left_ms) = match &outcome {
@@ -197,7 +199,10 @@ impl Told {
             Outcome::Used | Outcome::Absent | Outcome::Moved(_) => (0, 0, 0),
         };
         let handle = SessionKeys::tail(key);
-        let text = outcome.session().map(|session| text::of(session, &handle)).unwrap_or_default();
+        // Who must try again has to see it.
+        let hidden = ask.brief && !matches!(outcome, Outcome::Conflict(_));
+        let shown = outcome.session().filter(|_| !hidden);
+        let text = shown.map(|session| text::of(session, &handle)).unwrap_or_default();
         let (degraded, spare) = (false, Vec::new());
         Self { outcome, handle, degraded, spare, left_ms, unused_ms, absolute_left_ms, text }
     }
@@ -261,7 +266,11 @@ impl Delta {
             self.from = other.from;
         }
         self.lead_ms = self.lead_ms.max(other.lead_ms);
-        merge(&mut self.fields, other.fields);
+        let mut few = other.fields;
+        if few.len() > self.fields.len() {
+            std::mem::swap(&mut self.fields, &mut few);
+        }
+        merge(&mut self.fields, few);
     }
 
     /// All that a session is, to be made where it is not there.

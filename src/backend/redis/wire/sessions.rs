@@ -154,6 +154,7 @@ impl Wire {
     pub fn session_confirmed(
         &self,
         key: &Bytes,
+        ask: &Ask,
         known: &Known,
         replies: Vec<Resp>,
     ) -> Result<Option<Learnt>> {
@@ -173,7 +174,7 @@ impl Wire {
         if micros != known.session.seen.micros {
             Arc::make_mut(&mut known.session).seen = Stamp { micros, process: 0 };
         }
-        let told = |outcome| Reply::Session(Box::new(Told::new(outcome, key, &self.stamps)));
+        let told = |outcome| Reply::Session(Box::new(Told::new(outcome, key, ask, &self.stamps)));
         if !stands(&known.session, &SessionKeys::tail(key), replies.get(1))? {
             let seen = Seen::Gone { key: key.clone() };
             return Ok(Some((told(Outcome::Absent), Some(seen))));
@@ -189,7 +190,7 @@ impl Wire {
         {
             return Err(failure::from_server(error));
         }
-        let told = |outcome| Reply::Session(Box::new(Told::new(outcome, key, &self.stamps)));
+        let told = |outcome| Reply::Session(Box::new(Told::new(outcome, key, ask, &self.stamps)));
         let gone = || Some(Seen::Gone { key: key.clone() });
         match &ask.deed {
             Deed::Read => {
@@ -231,7 +232,7 @@ impl Wire {
                             1 => Outcome::Done(session),
                             _ => Outcome::Conflict(session),
                         };
-                        let mut told = Told::new(outcome, key, &self.stamps);
+                        let mut told = Told::new(outcome, key, ask, &self.stamps);
                         if let (Some(Resp::Array(spare)), false) = (parts.get(1), ends) {
                             told.spare = spare.iter().map(text).collect::<Result<_>>()?;
                         }

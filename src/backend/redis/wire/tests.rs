@@ -110,7 +110,8 @@ fn sessions(wire: &Wire, family: &str, out: &mut Pipeline) {
     let (end, moves) =
         (Deed::End { stamp, absolute_ms: 600_000 }, Deed::Move { stamp, to, grace_ms: 1 });
     for (key, deed) in [(&key, write), (&key, end), (&all, end_all), (&key, moves)] {
-        let ask = session::Ask { deed, outage: Outage::Local, logins: true, known_ms: 1 };
+        let ask =
+            session::Ask { deed, outage: Outage::Local, logins: true, known_ms: 1, brief: false };
         wire.encode_session(key, &ask, out);
     }
 }
