@@ -149,3 +149,34 @@ describe('a gap of a process that is busy', () => {
     expect(heard.messages.length - 1 + heard.gaps[0]!.missed!).toBe(90)
   })
 })
+
+describe('where Redis answers and nobody can listen', () => {
+  it('this process hears what it publishes at once, and persistent messages no second time with their place', async () => {
+    await using scene = await Scene.start(patient)
+    using outside = await scene.server.client()
+    const { pubSubManager } = scene.holdfast
+    const [plain, kept] = [hears(), hears()]
+    await pubSubManager.subscribe('plain', plain.handler)
+    await pubSubManager.subscribe('kept', kept.handler, { persistent: true, onGap: kept.onGap })
+    await pubSubManager.publish('kept', 0, { persistent: true })
+    await kept.until(1)
+    // Those that are open stay, and no other is let in.
+    await outside.call('CONFIG', 'SET', 'maxclients', 1)
+    await outside.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    await waitFor('the broken connection to be noticed', async () => {
+      await pubSubManager.publish('plain', 'probe')
+      return plain.messages.length > 0
+    })
+    for (const n of [1, 2, 3]) {
+      await pubSubManager.publish('plain', n)
+      await pubSubManager.publish('kept', n, { persistent: true })
+    }
+    expect(await kept.until(4)).toEqual([0, 1, 2, 3])
+    expect(kept.messages.at(-1)).not.toHaveProperty('eventId')
+    await outside.call('CONFIG', 'SET', 'maxclients', 10_000)
+    await waitFor('the connection that listens', async () => (await listening(outside)).length === 1)
+    await pubSubManager.publish('kept', 4, { persistent: true })
+    expect(await kept.until(5)).toEqual([0, 1, 2, 3, 4])
+    expect((await plain.untilData(3)).filter((data) => data !== 'probe')).toEqual([1, 2, 3])
+  })
+})

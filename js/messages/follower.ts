@@ -4,7 +4,7 @@
 // What the channel keeps decides. An event id that it does not know, whether a client named it or a message claims it,
 // moves nothing.
 
-import { placeOf, type Place, type PubSubMessage } from './message.js'
+import { isAheadOfRedis, placeOf, type Place, type PubSubMessage } from './message.js'
 import type { Queue } from './queue.js'
 import type { Gap, SubscriptionPlan } from './subscription.js'
 
@@ -23,7 +23,7 @@ const PAGE = 500
 /** After so long it is tried again to read what could not be read, and then after twice as long, up to a bound. */
 const AGAIN_MS = 1_000
 const LONGEST_AGAIN_MS = 30_000
-/** So many ids of messages are known that came with an event id or without, until they come the other way. */
+/** So many ids are known of messages that came ahead of their event id, or with it while what is kept was read. */
 const MOST_KNOWN = 262_144
 const BEGINNING: Place = { began: 0, number: 0 }
 
@@ -43,7 +43,7 @@ export class Follower {
   private held: PubSubMessage[] = []
   /** The held one for which those before it were read already. */
   private asked: PubSubMessage | null = null
-  /** What was put while it was read, and what came without an event id. */
+  /** What was put while it was read, and what came ahead of its event id. */
   private readonly caught = new Set<string>()
   private readonly local = new Set<string>()
 
@@ -97,7 +97,7 @@ export class Follower {
     if (eventId === undefined) {
       // One that this process told itself may have been read with its place, or come with it later.
       if (this.caught.has(id)) return true
-      remember(this.local, id)
+      if (isAheadOfRedis(message)) remember(this.local, id)
       this.owner.put(message)
       return true
     }

@@ -45,12 +45,20 @@ interface Wire {
   seq?: string
   late?: true
   degraded?: true
+  ahead?: true
   id: string
   timestamp: number
   data: unknown
   userId?: string
   sessionId?: string
   metadata?: Record<string, unknown>
+}
+
+/** Messages that this process was told before Redis told them, and may be told again with their place. */
+const aheadOfRedis = new WeakSet<PubSubMessage>()
+
+export function isAheadOfRedis(message: PubSubMessage): boolean {
+  return aheadOfRedis.has(message)
 }
 
 /** This sender, in 12 characters: `publish.lua` tells senders apart by it. */
@@ -83,7 +91,7 @@ export function messageOf(text: unknown, channel: string): PubSubMessage {
     return foreign(text, channel)
   }
   if (!isOurs(read)) return foreign(read, channel)
-  const { seq, late, degraded, id, timestamp, data, userId, sessionId, metadata } = read
+  const { seq, late, degraded, ahead, id, timestamp, data, userId, sessionId, metadata } = read
   const message: PubSubMessage = { id, channel, data, timestamp }
   if (userId !== undefined) message.userId = userId
   if (sessionId !== undefined) message.sessionId = sessionId
@@ -91,6 +99,7 @@ export function messageOf(text: unknown, channel: string): PubSubMessage {
   if (seq !== undefined) message.eventId = seq
   if (late) message.late = true
   if (degraded) message.degraded = true
+  if (degraded || ahead) aheadOfRedis.add(message)
   return message
 }
 

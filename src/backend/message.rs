@@ -99,6 +99,8 @@ pub trait Audience: Send + Sync {
 pub const LATE: &[u8] = b"\"late\":true,";
 /// What is put in front of one that no server has seen.
 pub const LOCAL: &[u8] = b"\"degraded\":true,";
+/// What is put in front of one that this process is told before the server tells it, and may tell it again.
+pub const AHEAD: &[u8] = b"\"ahead\":true,";
 
 /// The id that stands first in a message of ours, whatever was put in front of it.
 pub fn id_of(text: &[u8]) -> Option<&[u8]> {
@@ -107,7 +109,7 @@ pub fn id_of(text: &[u8]) -> Option<&[u8]> {
         let end = after.iter().position(|&byte| byte == b',')?;
         rest = after.get(end + 1..)?;
     }
-    for mark in [LATE, LOCAL] {
+    for mark in [LATE, LOCAL, AHEAD] {
         rest = rest.strip_prefix(mark).unwrap_or(rest);
     }
     let id = rest.strip_prefix(b"\"id\":\"")?;
@@ -146,7 +148,7 @@ mod tests {
         let message =
             Message { rest: "\"id\":\"a1\",\"data\":1}".into(), kept: None, sharded: false };
         for mark in
-            [&b""[..], LATE, LOCAL, b"\"seq\":\"12-3\",", b"\"seq\":\"12-3\",\"late\":true,"]
+            [&b""[..], LATE, LOCAL, AHEAD, b"\"seq\":\"12-3\",", b"\"seq\":\"12-3\",\"late\":true,"]
         {
             let text = message.text(mark);
             assert_eq!(id_of(&text), Some(&b"a1"[..]), "{text:?}");

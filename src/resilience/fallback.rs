@@ -17,7 +17,7 @@ use crate::backend::call::Write;
 use crate::backend::change;
 use crate::backend::memory::store::Marks;
 use crate::backend::memory::{self, Moment};
-use crate::backend::message::{Audience, LOCAL};
+use crate::backend::message::{AHEAD, Audience, LOCAL};
 use crate::backend::rate::Verb;
 use crate::backend::redis::{Failure, Redis, State};
 use crate::backend::{
@@ -430,7 +430,7 @@ impl Fallback {
                 Operation::Clear { .. } => call.write = Some(Write::of_all(&self.marks)),
                 Operation::Publish { key, message, .. } => {
                     if let Some(audience) = self.audience() {
-                        audience.deliver(key, message.text(b""), message.sharded, false);
+                        audience.deliver(key, message.text(AHEAD), message.sharded, false);
                     }
                 }
                 // What this process notes it knows, should the server go away.
