@@ -9,7 +9,7 @@ import { closed, fromThrown, invalid, toRecord } from './errors.js'
 import type { Seats } from './limits/seats.js'
 import { Outbox } from './outbox.js'
 import type { Slot } from './slots.js'
-import { immediate, nextTick } from './timing.js'
+import { immediate, nextTick, now } from './timing.js'
 
 const MOST_OPERATIONS = 256
 const MOST_TEXT = 64 * 1024
@@ -53,11 +53,14 @@ export class Batch {
     return this.bridge.seats
   }
 
-  /** Counts an answer that was given without asking the native side. False when the event loop is owed a turn first. */
-  mayAnswer(): boolean {
+  /**
+   * Counts an answer that is given without asking the native side, of a text of so many characters: reading a long one
+   * takes as long as many short ones. False when the event loop is owed a turn first.
+   */
+  mayAnswer(characters: number): boolean {
     const { bridge } = this
     if (this.closed) return false
-    bridge.answered(1)
+    bridge.answered(1 + (characters >> 10), 0)
     if (!bridge.owesTurn) return true
     // This one waits for the event loop, and whoever awaits it; the others of its run don't have to.
     bridge.turned()
@@ -117,6 +120,7 @@ export class Batch {
     const { outbox, bridge } = this
     this.count = 0
     const turn = this.turn++
+    const began = now()
     let pending: number
     try {
       pending = bridge.submit(this.handle, outbox)
@@ -124,7 +128,7 @@ export class Batch {
       this.failTurn(turn, thrown)
       pending = count
     }
-    bridge.answered(count - pending)
+    if (pending < count) bridge.answered(count - pending, now() - began)
     this.alone = count === 1 && pending === 0
   }
 

@@ -14,7 +14,7 @@ import { Seats } from './limits/seats.js'
 import type { NativeEnvironment, NativeModule } from './native-module.js'
 import type { Outbox } from './outbox.js'
 import { Slot } from './slots.js'
-import { immediate, microtask, now } from './timing.js'
+import { immediate, microtask } from './timing.js'
 
 /** How many operations may be in flight at once. */
 const MOST_SLOTS = 2 ** 20
@@ -22,8 +22,7 @@ const MOST_SLOTS = 2 ** 20
 /** After so many answers that are given at once, or so many ms of them, the event loop gets a turn. */
 const ANSWERS_BEFORE_YIELD = 1000
 const LONGEST_MS = 10
-/** A power of two. */
-const ANSWERS_PER_LOOK = 16
+const FEW = 16
 
 const OWN = Symbol.for('holdfast.bridge')
 
@@ -38,10 +37,11 @@ export interface EventReceiver {
 }
 
 export class Bridge {
-  /** Answers given at once since the event loop last had its turn. */
+  /** Answers given at once since the event loop last had its turn, and the ms that they took. */
   private streak = 0
-  /** Since when they are timed, if they are. */
-  private since = 0
+  private spent = 0
+  /** Whether its next turn is noticed. So few answers are not worth that. */
+  private isTurning = false
   /** Where the hot entries of all instances stand. */
   readonly hotRoom = new HotRoom()
   private readonly inbox = new Inbox()
@@ -116,31 +116,29 @@ export class Bridge {
     return pending
   }
 
-  /** Counts answers given at once. */
-  answered(count: number): void {
-    const before = this.streak
+  /** Counts answers given at once, and the time that they took in the native side. */
+  answered(count: number, ms: number): void {
     this.streak += count
-    // The clock is looked at now and then: most of these answers take no longer than that.
-    if ((before ^ this.streak) < ANSWERS_PER_LOOK) return
-    if (this.since === 0) {
-      this.since = now()
-      immediate(this.turn).unref()
-    } else if (now() - this.since > LONGEST_MS) this.streak = ANSWERS_BEFORE_YIELD
+    this.spent += ms
+    if (this.isTurning || (this.streak < FEW && this.spent < LONGEST_MS / 10)) return
+    this.isTurning = true
+    immediate(this.turn)
   }
 
   /** Whether the event loop is owed a turn: answers that come at once would starve it. */
   get owesTurn(): boolean {
-    return this.streak >= ANSWERS_BEFORE_YIELD
+    return this.streak >= ANSWERS_BEFORE_YIELD || this.spent >= LONGEST_MS
   }
 
   /** What it is owed is on its way. */
   turned(): void {
     this.streak = 0
+    this.spent = 0
   }
 
   private readonly turn = (): void => {
-    this.streak = 0
-    this.since = 0
+    this.isTurning = false
+    this.turned()
   }
 
   /** Takes the replies that wait. */

@@ -4,7 +4,7 @@
 import type { Batch } from './batch.js'
 import { holdLease, type Place } from './entries.js'
 import { FLAG_UNCOUNTED } from './generated/operations.js'
-import { now } from './timing.js'
+import { every, now } from './timing.js'
 
 /** For how long others leave a load to its process. */
 export const LEASE_MS = 10_000
@@ -34,7 +34,7 @@ export class Leases {
     const lease: Lease = { place: { ...place, flags: place.flags | FLAG_UNCOUNTED }, token, since: now(), aliveAt: now() }
     this.held.add(lease)
     if (this.timer === null) {
-      this.timer = setInterval(this.renew, RENEW_MS)
+      this.timer = every(this.renew, RENEW_MS)
       this.timer.unref()
     }
     return lease

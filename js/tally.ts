@@ -1,13 +1,12 @@
 // What only this side sees of the cache's work. It is counted here and handed over to the native side, where all
 // copies of the module meet, a moment after something was counted.
 
+import { later } from './timing.js'
+
 /** The owner of what is counted for nobody. */
 export const UNCOUNTED = -1
 
 const HAND_OVER_MS = 500
-
-// As it was before a test runner put its own in its place.
-const later = setTimeout
 
 /** The counts of one owner since they were handed over, by the native side's names. */
 export class Counts {

@@ -1,11 +1,14 @@
 // The clock, the turns of the event loop, and waiting for so long and no longer.
 
-// As these were before a test runner put its own in their place: the native side goes by the real clock, too, and its
-// answers come although nobody moves a test's time on.
+// As these were before a test runner put its own in their place: the native side goes by the real clock, too, and what is
+// under way comes to its end although nobody moves a test's time on.
 export const now = performance.now.bind(performance)
 export const nextTick = process.nextTick.bind(process)
-export const immediate = setImmediate
 export const microtask = queueMicrotask
+export const later = setTimeout
+export const every = setInterval
+/** Browsers' environments of test runners have none. */
+export const immediate = globalThis.setImmediate ?? ((work: () => void) => later(work, 0))
 
 /** What a promise gives within so long; else null. */
 export async function within<Value>(promise: Promise<Value>, ms: number): Promise<Value | null> {
@@ -22,5 +25,5 @@ export async function within<Value>(promise: Promise<Value>, ms: number): Promis
 }
 
 export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, Math.max(1, ms)))
+  return new Promise((resolve) => later(resolve, Math.max(1, ms)))
 }

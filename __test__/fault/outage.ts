@@ -69,7 +69,11 @@ export class Scene implements AsyncDisposable {
       const { isUsingFallback, journalDepth, syncStatus } = fallbackManager.getStats()
       return isRedisAvailable() && !isUsingFallback && journalDepth === 0 && syncStatus !== 'syncing'
     }
-    await waitFor('Redis to answer and the journal to be replayed', healed, { withinMs })
+    await waitFor('Redis to answer and the journal to be replayed', healed, { withinMs }).catch((error: Error) => {
+      const { redisClient } = this.holdfast
+      error.message += `\n${JSON.stringify([fallbackManager.getStats(), redisClient.getConnectionState(), this.proxy.counts, this.events])}`
+      throw error
+    })
   }
 
   /** What the server holds under these keys of the cache: values, or null where there is nothing. */

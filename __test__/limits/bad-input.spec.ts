@@ -65,6 +65,13 @@ describe('options of a limiter', () => {
     ['options.cost', wrongCosts, (cost) => ({ cost })],
     ['options.cost.nobody', [1], (nobody) => ({ cost: { nobody } })],
     ['options.skipSuccessfulRequests', wrongSwitches, (skipSuccessfulRequests) => ({ skipSuccessfulRequests })],
+    // Each would leave a default in force that nobody meant.
+    ['options.limit', [5], (limit) => ({ limit, windowMs: 60_000 })],
+    ['options.window', ['1m'], (window) => ({ maxRequests: 5, window })],
+    ['options.limits[1].max', [5], (max) => ({ limits: [rule, { ...rule, name: 'other', max }] })],
+    ['options.limits[1].windowMs', [60_000], (windowMs) => ({ limits: [rule, { ...rule, name: 'other', windowMs }] })],
+    ['options.address.hops', [2], (hops) => ({ address: { hops } })],
+    ['options.headers.ratelimit', [false], (ratelimit) => ({ headers: { ratelimit } })],
     ['options.skipFailedRequests', wrongSwitches, (skipFailedRequests) => ({ skipFailedRequests })],
   ]
 
@@ -144,6 +151,13 @@ describe.each(stores)('what is asked of a limiter on %s', (store) => {
     await areRefused(`${path}.nobody`, [{ nobody: 1 }, { [limiter.limiterName]: 1, nobody: 1 }], call)
     await areRefused(`${path}.${limiter.limiterName}`, [-1, 0.5, Number.NaN, '1', null].map((cost) => ({ [limiter.limiterName]: cost })), call)
     expect(await left(limiter, 'priced')).toEqual([5])
+  })
+
+  it('by check and reserve has no options but theirs', async () => {
+    await areRefused('options', [null, 5, 'all'], (options) => limiter.check('optioned', options))
+    await areRefused('options.tokens', [5], (tokens) => limiter.check('optioned', { tokens } as object))
+    await areRefused('options.cost', [5], (cost) => limiter.reserve('optioned', { cost } as object))
+    expect(await left(limiter, 'optioned')).toEqual([5])
   })
 
   it('by reserve is held for a time that is one', async () => {

@@ -12,6 +12,7 @@ import { FLAG_UNCOUNTED } from '../generated/operations.js'
 import { DECODE_FOUND, Found, Loading } from '../inbox.js'
 import { LEASE_MS, type Lease } from '../leases.js'
 import { encodeValue } from '../serializers.js'
+import { sleep } from '../timing.js'
 import { isWhole } from './finish.js'
 import { LogReader, LogWriter, liveKey } from './live-log.js'
 import { nearby } from './nearby.js'
@@ -240,7 +241,7 @@ export class Ask<Chunk> {
         }
         if ((lost || quiet >= SILENT_LOOKS) && quiet % LOOKS === 0 && !(await this.lookAfter(leader))) return
         quiet++
-        await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+        await sleep(LOOK_MS)
       }
     } catch (error) {
       // Redis is gone, or what the leader says can't be read here.

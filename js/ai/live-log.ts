@@ -11,6 +11,7 @@ import type { Connection } from '../connection.js'
 import { encodeCommand, type RawArgument } from '../generated/operations.js'
 import { DECODE_RAW } from '../inbox.js'
 import { SOFT_NEVER } from '../slots.js'
+import { every, later } from '../timing.js'
 
 const CHUNK = 'c'
 /** The leader is there. */
@@ -69,7 +70,7 @@ export class LogWriter<Chunk> {
     private readonly connection: Connection,
     private readonly key: string,
   ) {
-    this.pulse = setInterval(this.beat, BEAT_MS)
+    this.pulse = every(this.beat, BEAT_MS)
     this.pulse.unref()
     this.beat()
   }
@@ -85,7 +86,7 @@ export class LogWriter<Chunk> {
     }
     this.waiting.push([CHUNK, text, this.count++])
     this.beats = 0
-    this.timer ??= setTimeout(this.flush, FLUSH_MS)
+    this.timer ??= later(this.flush, FLUSH_MS)
   }
 
   end(): void {

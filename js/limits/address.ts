@@ -5,6 +5,7 @@
 
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net'
 
+import { named } from '../checks.js'
 import { describe, invalid } from '../errors.js'
 
 /** A platform whose own header says who asks, and which overwrites what clients send of it. */
@@ -36,6 +37,7 @@ export interface AddressedRequest {
   readonly ip?: string | undefined
 }
 
+const NAMES: readonly string[] = ['preset', 'trustedHops', 'trustedProxies', 'ipv6Prefix', 'missing']
 const PRESETS: Readonly<Record<AddressPreset, readonly string[]>> = {
   vercel: ['x-vercel-forwarded-for', 'x-real-ip'],
   cloudflare: ['cf-connecting-ip'],
@@ -63,8 +65,7 @@ export class Addresses {
     operation: string,
   ) {
     const path = 'options.address'
-    if (typeof options !== 'object' || options === null)
-      throw invalid(path, `${path} is ${describe(options)}; allowed: an object`, operation)
+    named(options, path, NAMES, operation)
     const { preset, trustedHops, trustedProxies, ipv6Prefix = 64, missing = 'shared' } = options
     const chosen = [preset, trustedHops, trustedProxies].filter((choice) => choice !== undefined)
     if (chosen.length > 1)

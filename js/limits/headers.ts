@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto'
 
+import { named } from '../checks.js'
 import { describe, invalid } from '../errors.js'
 import type { LimiterPlan } from './options.js'
 import type { RateLimitResult } from './result.js'
@@ -21,7 +22,8 @@ export interface HeaderOptions {
   partitionKey?: boolean | undefined
 }
 
-const NAMES: readonly (keyof HeaderOptions)[] = ['standard', 'legacy', 'retryAfter', 'partitionKey']
+const FLAGS: readonly (keyof HeaderOptions)[] = ['standard', 'legacy', 'retryAfter', 'partitionKey']
+const NAMES: readonly string[] = [...FLAGS, 'legacyReset']
 const PROBLEM = 'https://iana.org/assignments/http-problem-types'
 
 /** Checks what was given. */
@@ -30,7 +32,8 @@ export function headerOptions(given: HeaderOptions | boolean | undefined, operat
   const options = typeof given === 'object' ? given : {}
   if (given !== undefined && typeof given !== 'boolean' && (typeof given !== 'object' || given === null))
     throw invalid('options.headers', `options.headers is ${describe(given)}; allowed: a boolean or an object`, operation)
-  for (const name of NAMES) {
+  named(options, 'options.headers', NAMES, operation)
+  for (const name of FLAGS) {
     if (options[name] !== undefined && typeof options[name] !== 'boolean')
       throw invalid(`options.headers.${name}`, `options.headers.${name} is ${describe(options[name])}; allowed: a boolean`, operation)
   }

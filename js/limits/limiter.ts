@@ -1,6 +1,7 @@
 // A limiter: its limits, and what can be asked of them for a key.
 
 import type { Batch } from '../batch.js'
+import { named } from '../checks.js'
 import type { Connection } from '../connection.js'
 import {
   VERB_PEEK,
@@ -29,6 +30,7 @@ export interface CheckOptions {
   cost?: RateLimitCost | undefined
 }
 
+const CHECK_NAMES: readonly string[] = ['cost']
 const NO_COSTS: readonly string[] = []
 /** Longer keys are not kept on this side. */
 const LONGEST_SEATED = 128
@@ -67,6 +69,7 @@ export class RateLimiter {
       checkKey(key, 'key', operation)
       if (this.plan.hasSlots)
         throw invalid('key', `${this.operation} has slots, which have to be given back: ask it with reserve() or wrap()`, operation)
+      if (options !== undefined) named(options, 'options', CHECK_NAMES, operation)
       const costs = costsOf(this.plan, options?.cost, operation)
       if (typeof costs === 'number' && key.length <= LONGEST_SEATED && this.plan.names.length <= MOST_SEATED_LIMITS) {
         const result = this.spend(key, costs)
@@ -145,7 +148,7 @@ export class RateLimiter {
       batch.seats.note(batch.handle, this.known.number, key, this.seated)
       return null
     }
-    if (!batch.mayAnswer()) return null
+    if (!batch.mayAnswer(0)) return null
     const result = batch.seats.draw(seat, cost, this.plan.names)
     if (result !== null) return result
     // What was called before is handed over first.

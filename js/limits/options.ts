@@ -1,5 +1,6 @@
 // What a limiter is made of, checked as far as it concerns this side; numbers are the native side's to check.
 
+import { named } from '../checks.js'
 import { lifetimeMs, type Duration } from '../durations.js'
 import { describe, invalid } from '../errors.js'
 import { checkPrefix } from '../keys.js'
@@ -73,6 +74,25 @@ export interface LimiterPlan {
   readonly slotMs: number | null
 }
 
+/** Of a limiter, those that are about requests included. */
+const NAMES: readonly string[] = [
+  'name',
+  'maxRequests',
+  'windowMs',
+  'limits',
+  'algorithm',
+  'onUnavailable',
+  'denyCache',
+  'keyGenerator',
+  'cost',
+  'message',
+  'address',
+  'headers',
+  'problem',
+  'skipSuccessfulRequests',
+  'skipFailedRequests',
+]
+const RULE_NAMES: readonly string[] = ['name', 'limit', 'window', 'cost', 'algorithm', 'onUnavailable']
 const ALGORITHMS: readonly unknown[] = ['sliding-window', 'token-bucket', 'fixed-window', 'concurrency']
 const MODES: readonly unknown[] = ['local', 'open', 'closed']
 const LONGEST_NAME = 128
@@ -86,8 +106,7 @@ const DEFAULT_WINDOW_MS = 900_000
 
 /** Reads the options of a limiter. */
 export function planOf(options: LimiterOptions, operation: string): LimiterPlan {
-  if (typeof options !== 'object' || options === null || Array.isArray(options))
-    throw invalid('options', `options is ${describe(options)}; allowed: an object`, operation)
+  named(options, 'options', NAMES, operation)
   const { algorithm = 'sliding-window', onUnavailable = 'local', denyCache = true } = options
   word(algorithm, ALGORITHMS, 'options.algorithm', operation)
   word(onUnavailable, MODES, 'options.onUnavailable', operation)
@@ -176,12 +195,8 @@ function rulesOf(options: LimiterOptions, operation: string): readonly Rule[] {
   if (twice >= 0)
     throw invalid(`options.limits[${twice}].name`, `options.limits[${twice}].name is the name of another limit, too; allowed: a name of its own`, operation)
   return limits.map((rule: unknown, index) => {
-    if (typeof rule === 'object' && rule !== null) return { ...rule, windowMs: undefined } as unknown as Rule
-    throw invalid(
-      `options.limits[${index}]`,
-      `options.limits[${index}] is ${describe(rule)}; allowed: an object { name, limit, window }`,
-      operation,
-    )
+    const { name, limit, window, cost, algorithm, onUnavailable } = named(rule, `options.limits[${index}]`, RULE_NAMES, operation)
+    return { name, limit, window, cost, algorithm, onUnavailable } as Rule
   })
 }
 

@@ -1,6 +1,7 @@
 // What is held until it is settled: an estimate that was charged, slots, or both. The native side renews it off the event
 // loop, so that a long answer keeps it and a dead process doesn't.
 
+import { named } from '../checks.js'
 import { describe, invalid } from '../errors.js'
 import type { RateLimiter, RateLimitCost } from './limiter.js'
 import type { RateLimitReason, RateLimitResult, RateLimitSource, RateLimitState } from './result.js'
@@ -15,6 +16,7 @@ export interface ReserveOptions {
   maxHoldMs?: number | undefined
 }
 
+const NAMES: readonly string[] = ['estimate', 'leaseMs', 'maxHoldMs']
 const LEASE_MS = 30_000
 const LEAST_LEASE_MS = 1_000
 const MAX_HOLD_MS = 600_000
@@ -102,8 +104,7 @@ export function reserveTerms(
   slotMs: number | null,
   operation: string,
 ): HoldTerms & { estimate: unknown } {
-  if (typeof options !== 'object' || options === null)
-    throw invalid('options', `options is ${describe(options)}; allowed: an object`, operation)
+  named(options, 'options', NAMES, operation)
   const { estimate, leaseMs = Math.max(LEAST_LEASE_MS, slotMs ?? LEASE_MS) } = options
   within(leaseMs, LEAST_LEASE_MS, 'options.leaseMs', operation)
   const { maxHoldMs = Math.max(MAX_HOLD_MS, leaseMs) } = options

@@ -100,7 +100,7 @@ export async function getMany<T>(
   for (let index = 0; index < keys.length; index++) {
     const key = keys[index] as string
     const hot = table?.read(key)
-    if (hot !== undefined && batch.mayAnswer()) {
+    if (hot !== undefined && batch.mayAnswer(hot.text.length)) {
       answers[index] = cache.served(hot, all) as T
       continue
     }

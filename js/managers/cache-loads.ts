@@ -77,7 +77,7 @@ export class Ask {
   answer<T>(batch: Batch, more?: Partial<Plan<unknown>>): Promise<T> {
     const { cache, options, patience, place, table } = this
     const hot = patience.forceFresh ? undefined : table?.read(place.key)
-    if (hot !== undefined && batch.mayAnswer()) {
+    if (hot !== undefined && batch.mayAnswer(hot.text.length)) {
       if (patience.eagerRefresh !== null && hot.isOlderThan(patience.eagerRefresh)) {
         refresh(cache.connection, { ...this.plan(), ...more })
       }

@@ -133,7 +133,7 @@ export class CacheManager {
       const table = this.hot(family, all)
       const reader = this.reader(DECODE_VALUE, table, all, operation)
       const hot = table?.read(key)
-      if (hot !== undefined && batch.mayAnswer()) return Promise.resolve(this.served(hot, all) as T)
+      if (hot !== undefined && batch.mayAnswer(hot.text.length)) return Promise.resolve(this.served(hot, all) as T)
       const answer = getEntry(batch, reader, place, operation)
       return answered(all?.shared === true ? answer.then(frozen) : answer, all, operation) as Promise<T | null>
     } catch (error) {

@@ -4,6 +4,7 @@
 // What the channel keeps decides. An event id that it does not know, whether a client named it or a message claims it,
 // moves nothing.
 
+import { later } from '../timing.js'
 import { isAheadOfRedis, placeOf, type Place, type PubSubMessage } from './message.js'
 import type { Queue } from './queue.js'
 import type { Gap, SubscriptionPlan } from './subscription.js'
@@ -166,7 +167,7 @@ export class Follower {
       this.isSure = false
       // What does not follow is read when it is tried again.
       for (const message of this.held.splice(0)) this.takeIn(message)
-      setTimeout(() => void this.catchUp(), this.againMs).unref()
+      later(() => void this.catchUp(), this.againMs).unref()
       this.againMs = Math.min(2 * this.againMs, LONGEST_AGAIN_MS)
     }
     this.catching = false

@@ -167,7 +167,7 @@ export class SessionStore {
   /** Notes that it was used. Nobody waits for it. */
   touch(family: string, id: string, operation: string): void {
     const slot = this.begin(operation)
-    encodeSession(this.outbox(slot), slot.id, DEED_TOUCH, family, id, '', 0, ANY_VERSION, 0, this.plan.knownMs, this.plan.outage, NO_ARGUMENTS)
+    encodeSession(this.outbox(slot), slot.id, DEED_TOUCH, family, id, '', 0, ANY_VERSION, 0, this.plan.knownMs, this.plan.outage | OUTAGE_BRIEF, NO_ARGUMENTS)
     this.batchOf(slot).commitFor(slot, ignore)
   }
 

@@ -7,6 +7,7 @@ mod batch;
 mod inspect;
 #[allow(dead_code, reason = "the list is whole on both sides; each uses what it needs")]
 mod operations;
+mod reader;
 mod reply;
 mod ring;
 mod seats;

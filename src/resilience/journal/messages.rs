@@ -5,7 +5,8 @@
 use bytes::Bytes;
 
 use super::super::durable::Record;
-use super::{Journal, OVERHEAD, weight};
+use super::weight::weight;
+use super::{Journal, OVERHEAD};
 use crate::backend::intent::{Intent, Wish};
 use crate::backend::message::{Bounds, Message, Waiting};
 use crate::base::stamp::Stamp;

@@ -14,32 +14,25 @@ pub mod removals;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod weight;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use lru::LruCache;
 
+pub use self::weight::{OVERHEAD, value_bytes};
+use self::weight::{payload, sheddable, weight};
 use super::durable::{Log, Record, Snapshot};
+use crate::backend::Scope;
 use crate::backend::intent::{Intent, Wish};
 use crate::backend::message::Waiting;
 use crate::backend::scopes::Scopes;
-use crate::backend::session::Delta;
-use crate::backend::{Scope, Value};
 use crate::base::plant::Plant;
 use crate::base::stamp::Stamp;
 
-/// What an intent costs beside its key and payload, in bytes, with glibc's allocator on 64 bits: the node
-/// of the map with intent and links (244), its slot in the table at the lowest load after a doubling (39),
-/// the shared headers of key and payload (2 * 32), and what the allocator adds to three blocks (41).
-pub const OVERHEAD: usize = 388;
-/// What the removals of a tag cost, with what the allocator adds.
-const REMOVALS: usize = 112;
 /// What the invalidation of a scope costs besides its text, which it has twice.
 const INVALIDATION: usize = 400;
-/// What a value's tags cost besides their names.
-const TAGS: usize = 48;
-
 /// Everything in a scope that is older than the stamp goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalidation {
@@ -543,38 +536,6 @@ impl Journal {
     }
 }
 
-fn payload(intent: &Intent) -> usize {
-    match &intent.wish {
-        Wish::Delete | Wish::Expire | Wish::End(_) | Wish::EndAll(_) => 0,
-        Wish::Set { value, .. } => value_bytes(value),
-        Wish::Invalidate(_) => REMOVALS,
-        Wish::Publish(waiting) => waiting.bytes(),
-        Wish::Session(delta) => size_of::<Delta>() + delta.bytes(),
-        Wish::Change(changes) => changes.bytes(),
-        Wish::Rate(owed) => owed.bytes(),
-    }
-}
-
-/// What is given back when a value is given up.
-fn sheddable(intent: &Intent) -> usize {
-    match &intent.wish {
-        Wish::Set { .. } => payload(intent),
-        Wish::Delete
-        | Wish::Expire
-        | Wish::Invalidate(_)
-        | Wish::Change(_)
-        | Wish::Rate(_)
-        | Wish::Session(_)
-        | Wish::End(_)
-        | Wish::EndAll(_)
-        | Wish::Publish(_) => 0,
-    }
-}
-
-fn weight(intent: &Intent) -> usize {
-    OVERHEAD + intent.key.len() + payload(intent)
-}
-
 /// The newest of what is asked for a key.
 fn newest(intent: &Intent) -> Stamp {
     expired_at(intent).map_or(intent.stamp, |expired| intent.stamp.max(expired))
@@ -586,15 +547,6 @@ fn expired_at(set: &Intent) -> Option<Stamp> {
         Wish::Set { expired, .. } => expired.as_deref().copied(),
         _ => None,
     }
-}
-
-/// What a value costs besides its intent.
-pub fn value_bytes(value: &Value) -> usize {
-    value.payload.len()
-        + match value.policy.tags.stored().len() {
-            0 => 0,
-            names => TAGS + names,
-        }
 }
 
 /// Whether an intent brings a value with tags.
