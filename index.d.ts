@@ -732,10 +732,13 @@ declare class RequestSession<Data extends object = SessionFields> {
     private sent;
     /** The client's cookie opens nothing any more. */
     private wasEnded;
+    private isDestroyed;
     /** An id that a write has made, until it was seen what it holds. */
     private made;
     /** An id whose end was asked for, until it is known that it is ended. */
     private ending;
+    /** The last call, until it is done. */
+    private last;
     private constructor();
     /** The session; null: the client has none yet. */
     get session(): SessionData<Data> | null;
@@ -751,19 +754,30 @@ declare class RequestSession<Data extends object = SessionFields> {
      * while Redis is away (`E_UNAVAILABLE`).
      */
     set(data: Partial<Data>): Promise<void>;
+    private setNow;
     /** Changes the data by a function of it, as `sessionManager.update`. False: there is no session. */
     update(change: SessionUpdate<Data>): Promise<boolean>;
+    private updateNow;
     /** Logs a user in, under a new id; what a guest has kept stays. */
     authenticate(userId: string, data?: SessionFields): Promise<void>;
     /** Gives it a new id. False: there is no session. */
     rotate(): Promise<boolean>;
+    private rotateNow;
     /** Ends it. */
     destroy(): Promise<void>;
+    private destroyNow;
     /**
      * Tells the client of its id, where it has another or none: a response, its headers, or the cookie store of Next. Answers
      * the target, or a copy of a response whose headers can't be changed (`Response.redirect`).
      */
     commit<Target extends CookieTarget>(target: Target): Target;
+    /** Each call goes by what the one before it has come to. */
+    private inTurn;
+    /**
+     * Whether the client is to forget its cookie. A guest's that opens nothing does no harm, and where somebody logs in
+     * beside this request, taking it away could take away the user's that came in its place.
+     */
+    private get isOver();
     /** The cookie names a session that may be there: Redis did not answer when it was read. */
     private get isUnknown();
     /** Shows what a write has made. */
@@ -1915,7 +1929,7 @@ declare const GuestSessionManager: GuestSessions;
 /** Makes a session manager with options of its own. */
 declare const createSessionManager: (options: SessionManagerOptions) => SessionManager;
 /** Makes a guest's session. Resolves to its id. */
-declare const createGuestSession: (data?: SessionFields) => Promise<string>;
+declare const createGuestSession: (data?: SessionFields, ttl?: number) => Promise<string>;
 /** A guest's session by its id; null: there is none. */
 declare const getGuestSession: (sessionId: string) => Promise<SessionData | null>;
 /** How many sessions there are. */
@@ -2090,7 +2104,7 @@ declare class Holdfast {
     /** Makes a session manager with options of its own. Wrong ones throw `E_INVALID` at once; nothing connects. */
     readonly createSessionManager: (options: SessionManagerOptions) => SessionManager;
     /** Makes a guest's session. Resolves to its id, which only its owner may know. */
-    readonly createGuestSession: (data?: SessionFields) => Promise<string>;
+    readonly createGuestSession: (data?: SessionFields, ttl?: number) => Promise<string>;
     /** A guest's session by its id; null: there is none. */
     readonly getGuestSession: (sessionId: string) => Promise<SessionData | null>;
     /** How many sessions there are. */

@@ -100,7 +100,8 @@ export class Holdfast {
     return manager
   }
   /** Makes a guest's session. Resolves to its id, which only its owner may know. */
-  readonly createGuestSession = (data?: SessionFields): Promise<string> => this.GuestSessionManager.createGuestSession(data)
+  readonly createGuestSession = (data?: SessionFields, ttl?: number): Promise<string> =>
+    this.GuestSessionManager.createGuestSession(data, ttl)
   /** A guest's session by its id; null: there is none. */
   readonly getGuestSession = (sessionId: string): Promise<SessionData | null> =>
     this.GuestSessionManager.getGuestSession(sessionId)

@@ -28,6 +28,7 @@ describe('options of a limiter', () => {
     ['options.maxRequests', wrongNumbers, (maxRequests) => ({ maxRequests })],
     ['options.windowMs', wrongNumbers, (windowMs) => ({ windowMs })],
     ['options.name', wrongTexts, (name) => ({ name, limits: [rule] })],
+    ['options.name', wrongTexts, (name) => ({ name })],
     ['options.algorithm', wrongWords, (algorithm) => ({ algorithm })],
     ['options.onUnavailable', wrongWords, (onUnavailable) => ({ onUnavailable })],
     ['options.denyCache', wrongSwitches, (denyCache) => ({ denyCache })],
@@ -42,13 +43,13 @@ describe('options of a limiter', () => {
     ['options.maxRequests', [5], (maxRequests) => ({ limits: [rule], maxRequests })],
     ['options.windowMs', [5], (windowMs) => ({ limits: [rule], windowMs })],
     ['options.keyGenerator', [5, 'key', {}, null], (keyGenerator) => ({ keyGenerator })],
-    ['options.headers', [5, 'all', null], (headers) => ({ headers })],
+    ['options.headers', [5, 'all', null, []], (headers) => ({ headers })],
     ['options.headers.standard', wrongSwitches, (standard) => ({ headers: { standard } })],
     ['options.headers.legacy', wrongSwitches, (legacy) => ({ headers: { legacy } })],
     ['options.headers.retryAfter', wrongSwitches, (retryAfter) => ({ headers: { retryAfter } })],
     ['options.headers.partitionKey', wrongSwitches, (partitionKey) => ({ headers: { partitionKey } })],
     ['options.headers.legacyReset', ['', 'date', 5, null], (legacyReset) => ({ headers: { legacyReset } })],
-    ['options.address', [5, 'vercel', true], (address) => ({ address })],
+    ['options.address', [5, 'vercel', true, null, []], (address) => ({ address })],
     ['options.address', [{ preset: 'none', trustedHops: 1 }, { trustedHops: 1, trustedProxies: [] }, { preset: 'none', trustedProxies: [] }], (address) => ({ address })],
     ['options.address.preset', wrongWords, (preset) => ({ address: { preset } })],
     ['options.address.trustedHops', [0, -1, 1.5, 33, Number.NaN, '1', null, {}], (trustedHops) => ({ address: { trustedHops } })],
@@ -168,12 +169,38 @@ describe.each(stores)('what is asked of a limiter on %s', (store) => {
     expect(await left(limiter, 'held')).toEqual([5])
   })
 
+  it('by commit is told what it came to, and holds what it holds until then', async () => {
+    const reservation = await limiter.reserve('unsaid', { estimate: 3 })
+    await areRefused('actual', [undefined], (actual) => reservation.commit(actual as never))
+    await areRefused('actual', [undefined], (actual) => limiter.commit('unsaid', reservation.id as string, actual as never))
+    await areRefused(`actual.${limiter.limiterName}`, [undefined], (actual) => reservation.commit({ [limiter.limiterName]: actual } as never))
+    expect(await left(limiter, 'unsaid')).toEqual([2])
+    expect([await reservation.commit(1), await left(limiter, 'unsaid')]).toEqual([true, [4]])
+  })
+
+  it('by its helpers needs a result, a limiter and a handler', async () => {
+    const wrong = [null, undefined, 5, {}, 'text']
+    await areRefused('result', wrong, async (result) => limiter.headers(result as never))
+    await areRefused('result', wrong, async (result) => limiter.respond(result as never))
+    await areRefused('limiter', [null, 5, {}, 'text'], (other) => holdfast.getRateLimitStats('key', other as never))
+    await areRefused('handler', wrong, async (handler) => limiter.wrap(handler as never))
+    await areRefused('options', [null, 5, 'text'], (options) => holdfast.rateLimit(from(newAddress()), options as never))
+  })
+
+  it.each<[string, unknown]>([['text', 'text'], ['undefined', undefined], ['an object', { ok: true }], ['null', null]])('by a handler that answers %s is told, and its unit stays charged', async (_, answer) => {
+    const own = limiterOf(holdfast, 5)
+    const address = newAddress()
+    await areRefused('handler', [answer], (wrong) => own.wrap(() => wrong as Response)(from(address)))
+    expect(await left(own, address)).toEqual([4])
+  })
+
   it('by a request needs its headers, and a url where the path decides', async () => {
     await areRefused('request', [null, undefined, 5, 'GET', {}, { headers: {} }, { headers: { 'x-forwarded-for': '203.0.113.7' } }], (request) => limiter(request))
+    await areRefused('request', [null, undefined, {}], (request) => holdfast.applyRateLimit(request))
     await areRefused('request', [null, {}], (request) => holdfast.rateLimit(request))
     await areRefused('request', [null, {}], (request) => limiter.consume(request))
     await areRefused('request', [null, {}], (request) => limiter.wrap(() => expect.unreachable('the handler ran'))(request) as Promise<Response>)
-    await areRefused('request.url', [undefined, 5, null], (wrong) => holdfast.applyRateLimit({ headers: new Headers(), url: wrong }))
+    await areRefused('request.url', [undefined, 5, null, '', 'http://:x'], (wrong) => holdfast.applyRateLimit({ headers: new Headers(), url: wrong }))
   })
 
   it('with options of rateLimit that are wrong is answered by a promise as well', async () => {

@@ -30,6 +30,8 @@ describe.concurrent.each(outages)('after a server that %s', (name, begin, end, p
     expect(await limiter.check('refused', { cost: 51 })).toMatchObject({ success: false })
     await end(scene)
     await scene.healed()
+    // What was carried out is no conflict.
+    expect(scene.holdfast.fallbackManager.getStats()).toMatchObject({ conflicts: 0, replayed: 2 })
     expect(await limiter.status('known')).toMatchObject({ source: 'redis', remaining: isLost ? 46 : 40 })
     expect([await left(limiter, 'new'), await left(limiter, 'refused')]).toEqual([[45], [50]])
     // And for everybody.

@@ -26,6 +26,32 @@ describe.each(stores)('slots on %s', (store) => {
     expect(await left(limiter, 'key')).toEqual([1])
   })
 
+  it('are held by wrap for as long as the answer streams: to its end, or until nobody wants it, or it breaks off', async () => {
+    const limiter = limit(1)
+    const free = (): Promise<number[]> => left(limiter, address)
+    const address = newAddress()
+    const ends: ((body: ReadableStreamDefaultController<Uint8Array>, reader: ReadableStreamDefaultReader<Uint8Array>) => unknown)[] = [
+      (body) => body.close(),
+      (_, reader) => reader.cancel(),
+      (body) => body.error(new Error('broken off')),
+    ]
+    for (const end of ends) {
+      let body!: ReadableStreamDefaultController<Uint8Array>
+      const wrapped = limiter.wrap(() => new Response(new ReadableStream<Uint8Array>({ start: (controller) => void (body = controller) })))
+      const response = await wrapped(from(address))
+      const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+      body.enqueue(new Uint8Array([1]))
+      expect((await reader.read()).value).toEqual(new Uint8Array([1]))
+      expect(await free()).toEqual([0])
+      expect((await wrapped(from(address))).status).toBe(429)
+      await end(body, reader)
+      await reader.read().catch(() => {})
+      await waitFor('the slot to be free', async () => (await free())[0] === 1)
+    }
+    expect((await limiter.wrap(() => new Response(null))(from(address))).status).toBe(200)
+    expect(await free()).toEqual([1])
+  })
+
   it('are one for each who holds, whatever he estimates', async () => {
     const limiter = limit(2)
     expect(await limiter.reserve('key', { estimate: 500 })).toMatchObject({ success: true, remaining: 1 })

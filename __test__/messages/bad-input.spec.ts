@@ -35,6 +35,15 @@ describe.concurrent('subscribe', () => {
 
   it('refuses patterns of shards', () => areRefused('options.pattern', [true], (pattern) => createPubSubManager({ sharded: true }).subscribe('room', handler, { pattern })))
 
+  it('refuses a loop over a subscription whose handler gets the messages, and listeners that would never hear', async () => {
+    const own = opener({ url: 'memory:' })
+    const subscription = await own.open().pubSubManager.subscribe('taken', handler)
+    await areRefused('handler', [undefined], async () => subscription[Symbol.asyncIterator]())
+    await areRefused('event', ['gaps', '', 5, 'toString', undefined], async (event) => subscription.on(event as never, handler as never))
+    await areRefused('listener', wrongFunctions, async (listener) => subscription.on('gap', listener as never))
+    await own.closeAll()
+  })
+
   it('refuses a missing handler beside options, instead of waiting for a loop', () =>
     areRefused('handler', [undefined], (value) => manager.subscribe('room', value as never, { maxQueue: 5 })))
 })
@@ -54,7 +63,10 @@ describe.concurrent('publish and what is kept', () => {
     ['options.metadata', [5, 'text', true], (metadata) => publish({ metadata })],
     ['options.persistent', wrongSwitches, (persistent) => publish({ persistent })],
     ['options.ttl', wrongDurations, (ttl) => publish({ persistent: true, ttl })],
-    ['options.maxLength', [...wrongCounts, null], (maxLength) => publish({ persistent: true, maxLength })],
+    ['options.ttl', wrongDurations, (ttl) => publish({ ttl })],
+    ['options.maxLength', [...wrongCounts, null, 0], (maxLength) => publish({ persistent: true, maxLength })],
+    ['channel', wrongTexts.filter((text) => text !== undefined), async (channel) => manager.getChannelStats(channel)],
+    ['channel', wrongTexts, async (channel) => manager.getSubscriberCount(channel)],
     ['channel', wrongTexts, (channel) => manager.getPersistentMessages(channel)],
     ['limit', [...wrongCounts, null], (limit) => manager.getPersistentMessages('room', limit)],
     ['channel', wrongTexts, (channel) => manager.unsubscribe(channel)],
@@ -71,7 +83,31 @@ describe.concurrent('presence', () => {
     ['ttl', wrongDurations, (ttl) => manager.setPresence('room', 'u', 'online', ttl)],
     ['room', wrongTexts, (room) => manager.getPresence(room)],
     ['status', ['', 'here', 5, null], (status) => RealTimeManager.broadcastPresence('u', status)],
-    ['signal', [5, 'text', {}, { signal: {} }, undefined, null], (signal) => RealTimeManager.keepPresent('u', signal)],
+    ['userId', wrongTexts, (userId) => RealTimeManager.broadcastPresence(userId, 'online')],
+    ['options', [5, 'text', true, [], null], (options) => RealTimeManager.broadcastPresence('u', 'online', options)],
+    ['options.rom', ['lobby'], (rom) => RealTimeManager.broadcastPresence('u', 'online', { rom } as never)],
+    ['options.room', wrongTexts.filter((text) => text !== undefined), (room) => RealTimeManager.broadcastPresence('u', 'online', { room })],
+    ['options.ttl', wrongDurations, (ttl) => RealTimeManager.broadcastPresence('u', 'online', { ttl })],
+    ['options.rom', ['lobby'], (rom) => RealTimeManager.keepPresent('u', new AbortController().signal, { rom } as never)],
+    ['room', wrongTexts.filter((text) => text !== undefined), (room) => RealTimeManager.getOnlineUsers(room)],
+    ['userId', wrongTexts, (userId) => RealTimeManager.subscribeToPresence(userId, () => {})],
+    ['request', [5, 'text', {}, { signal: {} }, undefined, null], (signal) => RealTimeManager.keepPresent('u', signal)],
+  ]
+  it.each(wrong)('refuses a wrong %s', (path, values, call) => areRefused(path, values, call))
+})
+
+describe.concurrent('what chat apps tell', () => {
+  const wrong: [path: string, values: readonly unknown[], call: (value: never) => unknown][] = [
+    ['conversationId', wrongTexts, (id) => RealTimeManager.broadcastAIResponse(id, 'answer')],
+    ['response', [undefined], (response) => RealTimeManager.broadcastAIResponse('c', response)],
+    ['conversationId', wrongTexts, (id) => RealTimeManager.subscribeToAIResponses(id, () => {})],
+    ['conversationId', wrongTexts, (id) => RealTimeManager.broadcastTyping(id, 'u', true)],
+    ['userId', wrongTexts, (userId) => RealTimeManager.broadcastTyping('c', userId, true)],
+    ['isTyping', [undefined, 'yes', 1, null], (isTyping) => RealTimeManager.broadcastTyping('c', 'u', isTyping)],
+    ['conversationId', wrongTexts, (id) => RealTimeManager.subscribeToTyping(id, () => {})],
+    ['userId', wrongTexts, (userId) => RealTimeManager.broadcastNotification(userId, { id: '1', title: 't', message: 'm', type: 'info' })],
+    ['notification', [undefined, null, 5, 'text', []], (notification) => RealTimeManager.broadcastNotification('u', notification)],
+    ['userId', wrongTexts, (userId) => RealTimeManager.subscribeToNotifications(userId, () => {})],
   ]
   it.each(wrong)('refuses a wrong %s', (path, values, call) => areRefused(path, values, call))
 })
@@ -93,7 +129,8 @@ describe.concurrent('createEventStream', () => {
   const stream = (options: object) => createEventStream(request, 'room', options as never)
   const wrong: [path: string, values: readonly unknown[], call: (value: never) => unknown][] = [
     ['request', [undefined, null, 5, 'text', {}, { headers: {} }], (value) => createEventStream(value, 'room')],
-    ['channels', [...wrongTexts, [''], ['room', 5]], (channels) => createEventStream(request, channels)],
+    ['channels', wrongTexts, (channels) => createEventStream(request, channels)],
+    ['channels[1]', ['', 5, undefined, 'x'.repeat(1025)], (channel) => createEventStream(request, ['room', channel])],
     ['options', [5, 'text', true, [], null], (options) => createEventStream(request, 'room', options)],
     ['options.unknown', [1], (unknown) => stream({ unknown })],
     ['options.persistent', wrongSwitches, (persistent) => stream({ persistent })],

@@ -95,7 +95,7 @@ describe.concurrent('a message that is published while Redis is away', () => {
     await using _ = scene
     const [here, there] = [await heardOn(own, 'room'), await heardOn(other, 'room')]
     await own.publish('room', 'first')
-    await there.until(1)
+    await Promise.all([here.until(1), there.until(1)])
     for (const round of range(3)) {
       // The server takes them, and its answers are lost.
       await scene.proxy.set('blackhole', 'toClient')

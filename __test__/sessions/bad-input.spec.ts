@@ -143,7 +143,8 @@ describe.each(stores)('bad input of sessions on %s', (store) => {
 
   it('is refused as a request', async () => {
     const path = expect.any(String) as string
-    for (const source of [null, undefined, 5, 'cookie']) {
+    const promised = Promise.resolve(new Map())
+    for (const source of [null, undefined, 5, 'cookie', [], promised, { headers: promised }, { headers: 5 }, { headers: null }, { cookies: {} }]) {
       const outcome = await Promise.resolve().then(() => sessions.openSession(source as never)).then(() => 'it was taken', (error: unknown) => error)
       expect(outcome, shown(source)).toMatchObject({ name: 'HoldfastError', code: 'E_INVALID', path })
     }
@@ -160,10 +161,23 @@ describe.each(stores)('bad input of sessions on %s', (store) => {
 
   it('is refused as options and data of a request\'s session', async () => {
     await areRefused('options', wrongOptions, (options) => sessions.openSession(requestWith('session=a'), options))
+    await areRefused('options', wrongOptions, (options) => sessions.openSession(requestWith(), options))
     const opened = await sessions.openSession(requestWith())
     await areRefused('userId', wrongUsers, (user) => opened.authenticate(user))
     await areRefused('data.a', [1n], (a) => opened.set({ a }))
     await areRefused('data', [null, undefined, 5, 'text', []], (data) => opened.set(data as never))
+    await areRefused('change', [undefined, null, 5, {}], (change) => opened.update(change as never))
     expect([opened.session, opened.id]).toEqual([null, null])
+  })
+
+  it('is refused as an id or a time that a cookie is to carry', async () => {
+    const wrong = [null, undefined, 5, '', 'x; Domain=example.com', 'x\r\nset-cookie: a=b', 'ä']
+    const headers = new Headers()
+    await areRefused('sessionId', wrong, async (id) => sessions.cookies.set(headers, id as never))
+    await areRefused('sessionId', wrong, async (id) => sessions.cookies.header(id as never))
+    await areRefused('lastsMs', [Number.NaN, -1, '5', null], async (ms) => sessions.cookies.set(headers, 'id', ms as never))
+    expect(headers.getSetCookie()).toEqual([])
+    sessions.cookies.set(headers, 'id', Number.POSITIVE_INFINITY)
+    expect(headers.getSetCookie()[0]).toContain(`Max-Age=${400 * 86_400}`)
   })
 })

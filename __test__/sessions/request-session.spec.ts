@@ -4,6 +4,8 @@ import { asAnother, onStore, stores } from '../cache/stores'
 import { headerNames } from '../limits/limiters'
 import { found, HOUR, managerOf, NextCookies, opening, requestWith, unknownId, type Manager } from './sessions'
 
+type Opened = Awaited<ReturnType<Manager['openSession']>>
+
 describe.each(stores)('the session of a request on %s', (store) => {
   const { holdfast, open } = onStore(store)
   const options = { prefix: 'requests' }
@@ -31,13 +33,51 @@ describe.each(stores)('the session of a request on %s', (store) => {
     expect(await count()).toBe(before)
   })
 
-  it('that is there no more takes the cookie away', async () => {
-    for (const request of [requestOf('no id'), requestOf(unknownId()), requestOf(unknownId('u'))]) {
-      const opened = await sessions.openSession(request)
+  it('that is there no more takes the cookie away, but for a guest\'s', async () => {
+    for (const id of ['no id', unknownId(), unknownId('u')]) {
+      const opened = await sessions.openSession(requestOf(id))
       expect([opened.session, opened.id, opened.userId, opened.data]).toEqual([null, null, null, {}])
-      const headers = opened.commit(new Response(null)).headers
-      expect(headers.get('set-cookie')).toMatch(/=; .*Max-Age=0/)
+      const taken = id.startsWith('g') ? [] : [expect.stringMatching(/=; .*Max-Age=0/)]
+      expect(told(opened)).toEqual(taken)
     }
+  })
+
+  it('of a guest takes nothing more, and no cookie away, once somebody logged in beside it', async () => {
+    const id = await sessions.createSession(null, { cart: 1 })
+    const [before, login] = [await openWith(id), await openWith(id)]
+    await login.authenticate('ann')
+    const after = await openWith(id)
+    expect(told(after)).toEqual([])
+    const guests = await count()
+    await expect(before.set({ late: true })).rejects.toMatchObject({ code: 'E_CONFLICT', applied: 'no' })
+    expect(await before.rotate()).toBe(false)
+    expect(told(before)).toEqual([])
+    expect(await count()).toBe(guests)
+    expect(await other.getSessionData(login.id!)).toEqual({ cart: 1 })
+  })
+
+  it.each<[string, (opened: Opened) => Promise<unknown>[], object]>([
+    ['rotate and set', (opened) => [opened.rotate(), opened.set({ a: 1 })], { a: 1 }],
+    ['set and rotate', (opened) => [opened.set({ a: 1 }), opened.rotate()], { a: 1 }],
+    ['rotate and update', (opened) => [opened.rotate(), opened.update((data) => ({ ...data, a: 1 }))], { a: 1 }],
+    ['update and authenticate', (opened) => [opened.update((data) => ({ ...data, a: 1 })), opened.authenticate('ann')], { a: 1 }],
+  ])('keeps its last id and all that it was given by %s at once', async (_, calls, data) => {
+    const id = await sessions.createSession(null, { kept: true })
+    const opened = await openWith(id)
+    await Promise.all(calls(opened))
+    expect(opened.id).not.toBe(id)
+    expect(told(opened)).toEqual([sessions.cookies.header(opened.id!)])
+    expect(await other.getSessionData(opened.id!)).toEqual({ kept: true, ...data })
+  })
+
+  it('is one where several calls at once find none', async () => {
+    const before = await count()
+    const opened = await openWith(null)
+    await Promise.all([opened.set({ a: 1 }), opened.set({ b: 2 }), opened.authenticate('ann'), opened.set({ c: 3 })])
+    expect(opened.data).toEqual({ a: 1, b: 2, c: 3 })
+    expect(opened.userId).toBe('ann')
+    expect(await count()).toBe(before + 1)
+    expect(told(opened)).toEqual([sessions.cookies.header(opened.id!)])
   })
 
   it('is made of a guest when there is something to keep, and the client is told once', async () => {

@@ -156,6 +156,26 @@ describe.each(stores)('update on %s', (store) => {
     expect(await found(sessions, id)).toMatchObject({ data: { a: 1 }, version: 1 })
   })
 
+  it('refuses a function that changes its own session by a function, which would wait for itself', async () => {
+    const [id, beside] = [await sessions.createSession('ann', { n: 0 }), await sessions.createSession('ann', { n: 0 })]
+    const nested = sessions.update<Counted>(id, async (data) => {
+      await sessions.update<Counted>(beside, more)
+      await new Promise((resolve) => setImmediate(resolve))
+      await sessions.update<Counted>(id, more)
+      return data
+    })
+    await expect(nested).rejects.toMatchObject({ code: 'E_INVALID', path: 'change' })
+    expect([(await found(sessions, id)).data, (await found(sessions, beside)).data]).toEqual([{ n: 0 }, { n: 1 }])
+    expect((await sessions.update<Counted>(id, more))?.data.n).toBe(1)
+  })
+
+  it('waits for no function that never ends', async () => {
+    const id = await sessions.createSession('ann', { n: 0 })
+    void sessions.update<Counted>(id, () => new Promise(() => {}))
+    const [one, other] = await Promise.all([sessions.update<Counted>(id, more), sessions.update<Counted>(id, more)])
+    expect([one?.data.n, other?.data.n].sort()).toEqual([1, 2])
+  })
+
   it('gives null where there is no session, and calls nothing', async () => {
     expect(await sessions.update(unknownId(), () => expect.unreachable('it was called'))).toBeNull()
   })

@@ -50,6 +50,8 @@ const HINTS: readonly (readonly [header: string, preset: AddressPreset])[] = [
   ['cf-connecting-ip', 'cloudflare'],
 ]
 
+const numbered = (value: unknown): string => (typeof value === 'number' ? String(value) : describe(value))
+
 /** Finds addresses by one choice of options, and says once each what looks wrong with it. */
 export class Addresses {
   readonly missing: 'shared' | 'reject' | 'allow'
@@ -73,9 +75,9 @@ export class Addresses {
     if (preset !== undefined && !(typeof preset === 'string' && Object.hasOwn(PRESETS, preset)))
       throw invalid(`${path}.preset`, `${path}.preset is ${describe(preset)}; allowed: 'vercel', 'cloudflare', 'nginx', 'none'`, operation)
     if (trustedHops !== undefined && !(Number.isInteger(trustedHops) && trustedHops >= 1 && trustedHops <= 32))
-      throw invalid(`${path}.trustedHops`, `${path}.trustedHops is ${describe(trustedHops)}; allowed: 1 to 32`, operation)
+      throw invalid(`${path}.trustedHops`, `${path}.trustedHops is ${numbered(trustedHops)}; allowed: 1 to 32`, operation)
     if (!(Number.isInteger(ipv6Prefix) && ipv6Prefix >= 32 && ipv6Prefix <= 128))
-      throw invalid(`${path}.ipv6Prefix`, `${path}.ipv6Prefix is ${describe(ipv6Prefix)}; allowed: 32 to 128`, operation)
+      throw invalid(`${path}.ipv6Prefix`, `${path}.ipv6Prefix is ${numbered(ipv6Prefix)}; allowed: 32 to 128`, operation)
     if (!['shared', 'reject', 'allow'].includes(missing))
       throw invalid(`${path}.missing`, `${path}.missing is ${describe(missing)}; allowed: 'shared', 'reject', 'allow'`, operation)
     this.hops = trustedHops ?? 1

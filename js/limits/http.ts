@@ -81,7 +81,7 @@ export function routeLimiter<Incoming extends LimitedRequest>(
 ): RouteLimiter<Incoming> {
   const limiter = new RateLimiter(connection, options, operation)
   const headers = headerOptions(options.headers, operation)
-  const addresses = new Addresses(options.address ?? {}, warnOnce, operation)
+  const addresses = new Addresses(options.address === undefined ? {} : options.address, warnOnce, operation)
   const { keyGenerator, cost, message, problem = 'accept', skipSuccessfulRequests, skipFailedRequests } = options
   if (keyGenerator !== undefined && typeof keyGenerator !== 'function')
     throw invalid('options.keyGenerator', `options.keyGenerator is ${describe(keyGenerator)}; allowed: a function`, operation)
@@ -111,8 +111,12 @@ export function routeLimiter<Incoming extends LimitedRequest>(
   const isHeld = limiter.plan.hasSlots || skipSuccessfulRequests === true || skipFailedRequests === true
   const reserve = (key: string, estimate: RateLimitCost | undefined): Promise<RateLimitResult> =>
     limiter.reserve(key, { estimate })
-  const headersFor = (result: RateLimitResult, key = ''): Record<string, string> =>
-    headersOf(limiter.plan, key, result, headers)
+  function headersFor(result: RateLimitResult, key = ''): Record<string, string> {
+    if (!Array.isArray((result as Partial<RateLimitResult> | null | undefined)?.limits))
+      throw invalid('result', `result is ${describe(result)}; allowed: what check, consume, status or reserve answers`, operation)
+    if (typeof key !== 'string') throw invalid('key', `key is ${describe(key)}; allowed: a text`, operation)
+    return headersOf(limiter.plan, key, result, headers)
+  }
 
   function refusal(request: Incoming | undefined, result: RateLimitResult, key: string): Response {
     const asked = problem === 'accept' && (request?.headers.get('accept') ?? '').includes('application/problem+json')
@@ -143,10 +147,10 @@ export function routeLimiter<Incoming extends LimitedRequest>(
     refund: limiter.refund.bind(limiter),
     reset: limiter.reset.bind(limiter),
     headers: headersFor,
-    respond: (result: RateLimitResult, request?: Incoming, key?: string): Response =>
-      result.success
-        ? new Response(null, { status: 200, headers: headersFor(result, key) })
-        : refusal(request, result, key ?? ''),
+    respond(result: RateLimitResult, request?: Incoming, key?: string): Response {
+      const said = headersFor(result, key)
+      return result.success ? new Response(null, { status: 200, headers: said }) : refusal(request, result, key ?? '')
+    },
     async consume(request: Incoming): Promise<RateLimitResult> {
       const counted = await count(request)
       if (counted === 'uncounted') return unlimited(limiter)
@@ -155,6 +159,8 @@ export function routeLimiter<Incoming extends LimitedRequest>(
       return counted.result
     },
     wrap<Own extends Incoming, Rest extends unknown[]>(handler: RouteHandler<Own, Rest>): RouteHandler<Own, Rest> {
+      if (typeof handler !== 'function')
+        throw invalid('handler', `handler is ${describe(handler)}; allowed: a function that answers a Response`, operation)
       return async (request, ...rest) => {
         const counted = await (isHeld ? count(request, reserve) : count(request))
         if (counted === 'uncounted') return await handler(request, ...rest)
@@ -172,12 +178,51 @@ export function routeLimiter<Incoming extends LimitedRequest>(
           await settle(skipFailedRequests)
           throw thrown
         }
-        await settle(response.status > 0 && response.status < 400 ? skipSuccessfulRequests : skipFailedRequests)
-        return withHeaders(response, headersFor(result, key))
+        if (!isResponse(response)) {
+          await settle(skipFailedRequests)
+          throw invalid('handler', `handler answered ${describe(response)}; allowed: a Response`, operation)
+        }
+        const isSkipped = response.status > 0 && response.status < 400 ? skipSuccessfulRequests : skipFailedRequests
+        const answer = withHeaders(response, headersFor(result, key))
+        // A slot is in use for as long as the answer streams.
+        if (limiter.plan.hasSlots && answer.body !== null) return untilSent(answer, () => void settle(isSkipped).catch(ignore))
+        await settle(isSkipped)
+        return answer
       }
     },
   })
 }
+
+function isResponse(answer: unknown): answer is Response {
+  const { status, headers } = (answer ?? {}) as Partial<Response>
+  return typeof status === 'number' && typeof headers?.get === 'function'
+}
+
+/** The same response. When its body has ended, or failed, or nobody wants it any more, that is told. */
+function untilSent(response: Response, over: () => void): Response {
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read()
+        if (!done) return controller.enqueue(value)
+        over()
+        controller.close()
+      } catch (error) {
+        over()
+        controller.error(error)
+      }
+    },
+    async cancel(reason) {
+      over()
+      await reader.cancel(reason)
+    },
+  })
+  const { status, statusText, headers } = response
+  return new Response(body, { status, statusText, headers })
+}
+
+function ignore(): void {}
 
 /** The same response with more headers; those of a response that came from fetch can't be changed. */
 function withHeaders(response: Response, more: Record<string, string>): Response {
@@ -207,7 +252,7 @@ function unlimited(limiter: RateLimiter): RateLimitResult {
   return { success: true, reason: null, source: 'local', limit, remaining: limit, resetTime: Date.now(), limits }
 }
 
-function checkRequest(request: unknown, operation: string): void {
+export function checkRequest(request: unknown, operation: string): void {
   const headers = (request as { headers?: { get?: unknown } } | null | undefined)?.headers
   if (typeof headers?.get === 'function') return
   throw invalid('request', `request is ${describe(request)}; allowed: a Request, or an object with headers.get()`, operation)

@@ -103,8 +103,15 @@ export class RateLimiter {
   async commit(key: string, id: string, actual: RateLimitCost): Promise<boolean> {
     const operation = `${this.operation}.commit`
     checkId(id, operation)
-    const costs = costsOf(this.plan, actual, operation, 'actual')
+    const costs = this.checkActual(actual)
     return isDone((await this.ask(VERB_SETTLE, key, id, 0, costs, null, operation)) as Decision)
+  }
+
+  /** @internal What nobody knows is no 1. */
+  checkActual(actual: RateLimitCost): number | number[] {
+    const operation = `${this.operation}.commit`
+    if (actual === undefined) throw invalid('actual', 'actual is missing; allowed: what it came to', operation)
+    return costsOf(this.plan, actual, operation, 'actual')
   }
 
   /** Gives back what a reservation holds. False: there was nothing left to give back. */

@@ -160,7 +160,7 @@ export function costsOf(plan: LimiterPlan, cost: unknown, operation: string, pat
         operation,
       )
     return plan.names.map((name, index) =>
-      given[name] === undefined ? (plan.fixed[index] ?? 1) : whole(given[name], 0, `${path}.${name}`, operation),
+      Object.hasOwn(given, name) ? whole(given[name], 0, `${path}.${name}`, operation) : (plan.fixed[index] ?? 1),
     )
   }
   const one = cost === undefined ? 1 : whole(cost, 0, path, operation)
@@ -180,7 +180,8 @@ function rulesOf(options: LimiterOptions, operation: string): readonly Rule[] {
       windowMs === undefined
         ? whole(variable('RATE_LIMIT_WINDOW', DEFAULT_WINDOW_MS), 1, 'RATE_LIMIT_WINDOW', operation)
         : whole(windowMs, 1, 'options.windowMs', operation)
-    return [{ name: options.name ?? 'default', limit, windowMs: window }]
+    const name = options.name === undefined ? 'default' : nameOf(options.name, 'options.name', operation)
+    return [{ name, limit, windowMs: window }]
   }
   if (maxRequests !== undefined || windowMs !== undefined) {
     const path = maxRequests === undefined ? 'options.windowMs' : 'options.maxRequests'

@@ -2,7 +2,7 @@
 
 import type { Connection } from '../connection.js'
 import { describe, invalid } from '../errors.js'
-import { isLimited, routeLimiter, type LimitedRequest, type RateLimitOptions, type RouteLimiter } from './http.js'
+import { checkRequest, isLimited, routeLimiter, type LimitedRequest, type RateLimitOptions, type RouteLimiter } from './http.js'
 import type { RateLimitResult } from './result.js'
 
 /** The limiters that are ready to use. */
@@ -89,8 +89,9 @@ export class RateLimitManager {
 
   /** Limits a request by its path. */
   async apply(request: LimitedRequest): Promise<Response> {
+    checkRequest(request, 'applyRateLimit')
     const url = request.url
-    if (typeof url !== 'string')
+    if (typeof url !== 'string' || url === '' || !URL.canParse(url, 'http://localhost'))
       throw invalid('request.url', `request.url is ${describe(url)}; allowed: the url of the request`, 'applyRateLimit')
     const name = limiterOf(new URL(url, 'http://localhost').pathname)
     return name === null || !isLimited() ? new Response(null, { status: 200 }) : this.rateLimiters[name](request)
@@ -104,6 +105,8 @@ export class RateLimitManager {
 
   /** How a key stands; null: nothing was taken that counts still. */
   async stats(key: string, limiter?: Pick<RouteLimiter, 'status'>): Promise<RateLimitStats | null> {
+    if (limiter !== undefined && typeof (limiter as { status?: unknown } | null)?.status !== 'function')
+      throw invalid('limiter', `limiter is ${describe(limiter)}; allowed: what createRateLimiter answers`, 'getRateLimitStats')
     const result: RateLimitResult = await (limiter ?? this.limiterFor(undefined)).status(key)
     const { limit, remaining, resetTime, source } = result
     const count = limit - remaining
@@ -111,6 +114,8 @@ export class RateLimitManager {
   }
 
   private limiterFor<Incoming extends LimitedRequest>(options: RateLimitOptions<Incoming> | undefined): RouteLimiter<Incoming> {
+    // It throws.
+    if (options !== undefined && (typeof options !== 'object' || options === null)) return this.create(options, 'rateLimit')
     // Options that are written where they are used are a new object each time; those with functions in them as well.
     const kept = options === undefined ? undefined : this.givenBy.get(options)
     if (kept !== undefined) return kept as unknown as RouteLimiter<Incoming>

@@ -66,6 +66,12 @@ export class Reservation implements RateLimitResult {
 
   /** Counts what it came to instead of the estimate, also after it was lost. Once: again it answers what it answered; after a release, false. */
   commit(actual: RateLimitCost): Promise<boolean> {
+    try {
+      // It is held until it is known what it came to.
+      this.#limiter.checkActual(actual)
+    } catch (thrown) {
+      return Promise.reject(thrown as Error)
+    }
     return this.#settle('commit', (id) => this.#limiter.commit(this.#key, id, actual))
   }
 

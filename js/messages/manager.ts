@@ -205,8 +205,8 @@ export class PubSubManager {
       named(options, 'options', PUBLISH_NAMES, operation)
       const rest = restOf(data, options, operation)
       const isKept = flag(options.persistent, 'options.persistent', operation) === true
-      const lastsMs = isKept ? lifetimeMs(options.ttl, HOUR_MS, 'options.ttl', operation) : 0
-      const most = isKept ? Math.max(1, checkCount(options.maxLength, 1000, 'options.maxLength', operation)) : 0
+      const [ttlMs, length] = [lifetimeMs(options.ttl, HOUR_MS, 'options.ttl', operation), checkCount(options.maxLength, 1000, 'options.maxLength', operation, 1)]
+      const [lastsMs, most] = isKept ? [ttlMs, length] : [0, 0]
       const waits = flag(options.buffer, 'options.buffer', operation) !== false
       this.count(channel)
       const batch = this.connection.batch(operation)
@@ -229,6 +229,7 @@ export class PubSubManager {
 
   /** How channels stand in this process: one, or all that have subscribers or were published to. */
   getChannelStats(channel?: string): ChannelStats[] {
+    if (channel !== undefined) checkChannel(channel, `${this.name}.getChannelStats`)
     const names = channel === undefined ? new Set([...this.subscriptions.keys(), ...this.published.keys()]) : [channel]
     const { isConnected } = this.connection.look<{ isConnected: boolean }>('connection', `${this.name}.getChannelStats`)
     return Array.from(names, (name) => {
@@ -251,6 +252,7 @@ export class PubSubManager {
 
   /** How many subscribers a channel has in this process. */
   getSubscriberCount(channel: string): number {
+    checkChannel(channel, `${this.name}.getSubscriberCount`)
     return this.subscriptions.get(channel)?.size ?? 0
   }
 

@@ -1,6 +1,7 @@
 // What chat apps tell each other at once, under the seed's names.
 
 import { lifetimeMs, type Duration } from '../durations.js'
+import { flag, named } from '../checks.js'
 import { describe, invalid } from '../errors.js'
 import { AbortWait, signalOf, type Abortable } from './abort.js'
 import { checkSignal, checkText } from './checks.js'
@@ -87,49 +88,70 @@ export interface RealTime {
 const PRESENCE_SECONDS = 300
 const STATUSES: readonly string[] = ['online', 'offline', 'away']
 const LONGEST_TIMER = 2 ** 31 - 1
+const PRESENCE_NAMES: readonly string[] = ['room', 'ttl']
 
 export function realTimeOf(manager: PubSubManager): RealTime {
   const present = new Map<string, number>()
   const kept = new Set<AbortWait>()
-  const broadcastPresence = async (
-    userId: string,
-    status: PresenceStatus,
-    { room = 'all', ttl = PRESENCE_SECONDS }: PresenceOptions = {},
-  ): Promise<void> => {
+  const broadcastPresence = async (userId: string, status: PresenceStatus, options: PresenceOptions = {}): Promise<void> => {
+    const operation = 'RealTimeManager.broadcastPresence'
+    checkText(userId, 'userId', operation)
+    const { room, ttl } = placeOfPresence(options, operation)
     if (!STATUSES.includes(status))
-      throw invalid('status', `status is ${describe(status)}; allowed: 'online', 'offline' or 'away'`, 'RealTimeManager.broadcastPresence')
+      throw invalid('status', `status is ${describe(status)}; allowed: 'online', 'offline' or 'away'`, operation)
     await Promise.all([
       manager.setPresence(room, userId, status === 'offline' ? null : status, ttl),
       manager.publish(`presence:${userId}`, { type: 'presence', userId, status, timestamp: Date.now() }, { persistent: true, ttl: PRESENCE_SECONDS }),
     ])
   }
+  // Of whom nobody says who it is, nobody hears: a missing id would make one channel of all of theirs.
+  const hear = async <Event>(name: string, topic: string, path: string, id: string, handler: MessageHandler<Event>): Promise<Subscription<Event>> => {
+    checkText(id, path, `RealTimeManager.${name}`)
+    return await manager.subscribe<Event>(`${topic}:${id}`, handler)
+  }
   return {
     async broadcastAIResponse(conversationId, response, userId) {
+      const operation = 'RealTimeManager.broadcastAIResponse'
+      checkText(conversationId, 'conversationId', operation)
+      if (userId !== undefined) checkText(userId, 'userId', operation)
+      if (response === undefined) throw invalid('response', 'response is missing; allowed: what JSON can hold', operation)
       const data = { type: 'ai_response', conversationId, response, timestamp: Date.now() }
       await manager.publish(`ai:response:${conversationId}`, data, { persistent: true, userId })
     },
-    subscribeToAIResponses: (conversationId, handler) => manager.subscribe(`ai:response:${conversationId}`, handler),
+    subscribeToAIResponses: (conversationId, handler) =>
+      hear('subscribeToAIResponses', 'ai:response', 'conversationId', conversationId, handler),
     async broadcastTyping(conversationId, userId, isTyping) {
+      const operation = 'RealTimeManager.broadcastTyping'
+      checkText(conversationId, 'conversationId', operation)
+      checkText(userId, 'userId', operation)
+      if (flag(isTyping, 'isTyping', operation) === undefined)
+        throw invalid('isTyping', 'isTyping is missing; allowed: true or false', operation)
       const data = { type: 'typing', conversationId, userId, isTyping, timestamp: Date.now() }
       // Who was typing is of no use to anybody later.
       await manager.publish(`typing:${conversationId}`, data, { userId, buffer: false })
     },
-    subscribeToTyping: (conversationId, handler) => manager.subscribe(`typing:${conversationId}`, handler),
+    subscribeToTyping: (conversationId, handler) => hear('subscribeToTyping', 'typing', 'conversationId', conversationId, handler),
     broadcastPresence,
-    subscribeToPresence: (userId, handler) => manager.subscribe(`presence:${userId}`, handler),
+    subscribeToPresence: (userId, handler) => hear('subscribeToPresence', 'presence', 'userId', userId, handler),
     async broadcastNotification(userId, notification) {
+      const operation = 'RealTimeManager.broadcastNotification'
+      checkText(userId, 'userId', operation)
+      if (typeof notification !== 'object' || notification === null || Array.isArray(notification))
+        throw invalid('notification', `notification is ${describe(notification)}; allowed: an object`, operation)
       await manager.publish(`notifications:${userId}`, { ...notification, timestamp: Date.now() }, { persistent: true, userId })
     },
-    subscribeToNotifications: (userId, handler) => manager.subscribe(`notifications:${userId}`, handler),
-    getOnlineUsers: (room = 'all') => manager.getPresence(room),
+    subscribeToNotifications: (userId, handler) => hear('subscribeToNotifications', 'notifications', 'userId', userId, handler),
+    async getOnlineUsers(room = 'all') {
+      checkText(room, 'room', 'RealTimeManager.getOnlineUsers')
+      return await manager.getPresence(room)
+    },
     async keepPresent(userId, request, options = {}) {
-      checkText(userId, 'userId', 'RealTimeManager.keepPresent')
-      checkText(options.room ?? 'all', 'options.room', 'RealTimeManager.keepPresent')
-      checkSignal(request, 'signal', 'RealTimeManager.keepPresent')
+      const operation = 'RealTimeManager.keepPresent'
+      checkText(userId, 'userId', operation)
+      const { room, ttl, ms } = placeOfPresence(options, operation)
+      checkSignal(request, 'request', operation)
       if (signalOf(request).aborted) return
-      const { room = 'all', ttl = PRESENCE_SECONDS } = options
       const key = JSON.stringify([room, userId])
-      const ms = lifetimeMs(ttl, PRESENCE_SECONDS * 1000, 'options.ttl', 'RealTimeManager.keepPresent')
       // Somebody may be here several times.
       present.set(key, (present.get(key) ?? 0) + 1)
       const again = (): void => void manager.setPresence(room, userId, 'online', ttl).catch(ignore)
@@ -149,6 +171,14 @@ export function realTimeOf(manager: PubSubManager): RealTime {
       await broadcastPresence(userId, 'online', options)
     },
   }
+}
+
+/** Where somebody is present, and for how long. */
+function placeOfPresence(options: PresenceOptions, operation: string): { room: string; ttl: Duration; ms: number } {
+  named(options, 'options', PRESENCE_NAMES, operation)
+  const { room = 'all', ttl = PRESENCE_SECONDS } = options
+  checkText(room, 'options.room', operation)
+  return { room, ttl, ms: lifetimeMs(ttl, PRESENCE_SECONDS * 1000, 'options.ttl', operation) }
 }
 
 function ignore(): void {}

@@ -73,7 +73,7 @@ export function eventStream(
   const names = typeof channels === 'string' ? [channels] : channels
   if (!Array.isArray(names) || names.length === 0)
     throw invalid('channels', `channels is ${describe(channels)}; allowed: a channel, or some`, operation)
-  for (const name of names) checkText(name, 'channels', operation)
+  names.forEach((name, index) => checkText(name, typeof channels === 'string' ? 'channels' : `channels[${index}]`, operation))
   if (persistent && names.length > 1)
     throw invalid('options.persistent', 'options.persistent is true; allowed: false for several channels, since what a client has left off with is known of one', operation)
   const heartbeatMs = Math.min(lifetimeMs(options.heartbeat, HEARTBEAT_MS, 'options.heartbeat', operation), LONGEST_TIMER)

@@ -1,5 +1,6 @@
 // A subscription: messages of a channel or a pattern, by a handler or one after the other, and what it missed.
 
+import { describe, invalid } from '../errors.js'
 import { microtask } from '../timing.js'
 import type { Channels, Taker, Topic } from './channels.js'
 import { Follower } from './follower.js'
@@ -121,12 +122,16 @@ export class Subscription<Data = unknown> implements AsyncIterable<PubSubMessage
 
   /** Hears what happens to it. */
   on<Name extends keyof SubscriptionEvents>(event: Name, listener: SubscriptionEvents[Name]): this {
+    if (!Object.hasOwn(this.heard, event))
+      throw invalid('event', `event is ${typeof event === 'string' ? `'${String(event)}'` : describe(event)}; allowed: ${Object.keys(this.heard).join(', ')}`, 'Subscription.on')
+    if (typeof listener !== 'function')
+      throw invalid('listener', `listener is ${describe(listener)}; allowed: a function`, 'Subscription.on')
     ;(this.heard[event] as Set<unknown>).add(listener)
     return this
   }
 
   off<Name extends keyof SubscriptionEvents>(event: Name, listener: SubscriptionEvents[Name]): this {
-    ;(this.heard[event] as Set<unknown>).delete(listener)
+    ;(this.heard[event] as Set<unknown> | undefined)?.delete(listener)
     return this
   }
 
@@ -138,6 +143,8 @@ export class Subscription<Data = unknown> implements AsyncIterable<PubSubMessage
 
   /** The messages one after the other, if it has no handler. Leaving the loop ends it. */
   [Symbol.asyncIterator](): AsyncIterator<PubSubMessage<Data>, undefined> {
+    if (this.handler !== null)
+      throw invalid('handler', 'handler was given, and gets the messages; allowed: none, for a loop over them', 'Subscription')
     return {
       next: async () => {
         const result = await this.queue.next()

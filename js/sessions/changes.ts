@@ -8,6 +8,11 @@ import type { Change, Told } from './store.js'
 const MOST_NAME = 256
 const MOST_DATA = 1024 * 1024
 
+/** Whether a field may be called so. */
+export function isName(name: string): boolean {
+  return name !== '' && name.length <= MOST_NAME && name.isWellFormed()
+}
+
 /** What is to be set and removed, as it crosses. */
 export function changesOf(data: unknown, path: string, operation: string): Change[] {
   if (Object.prototype.toString.call(data) !== '[object Object]')
@@ -16,7 +21,7 @@ export function changesOf(data: unknown, path: string, operation: string): Chang
   const changes: Change[] = []
   for (const [name, value] of Object.entries(data as object) as [string, unknown][]) {
     const at = `${path}[${JSON.stringify(name)}]`
-    if (name === '' || name.length > MOST_NAME || !name.isWellFormed())
+    if (!isName(name))
       throw invalid(at, `a name in ${path} is empty, too long or no well-formed text; allowed: 1 to ${MOST_NAME} characters`, operation)
     const text = value === undefined ? null : toJson(value, /^[A-Za-z_$][\w$]*$/.test(name) ? `${path}.${name}` : at, operation)
     size += name.length + (text?.length ?? 0)
@@ -29,6 +34,12 @@ export function changesOf(data: unknown, path: string, operation: string): Chang
     changes.push([`:${name}`, text])
   }
   return changes
+}
+
+/** A function of the data. */
+export function checkChange(change: unknown, operation: string): void {
+  if (typeof change !== 'function')
+    throw invalid('change', `change is ${describe(change)}; allowed: a function of the data`, operation)
 }
 
 /** What of the fields is new, and what is gone. */

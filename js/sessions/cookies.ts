@@ -54,6 +54,10 @@ export interface HeaderReader {
   get(name: string): string | null
 }
 
+/** Of an id: letters, digits, and what stands for them. */
+const SENT = /^[\w-]{1,256}$/
+/** Browsers keep no cookie for longer. */
+const LONGEST_MS = 400 * 86_400_000
 const NAME = /^[\w!#$%&'*+.^`|~-]{1,64}$/
 const NAMES: readonly string[] = ['name', 'secure', 'sameSite', 'untilClosed']
 
@@ -87,17 +91,19 @@ export class SessionCookies {
   /** The id that a request carries; null: none. */
   read(source: CookieSource): string | null {
     const { name } = this.plan
-    if (typeof source !== 'object' || source === null)
-      throw invalid('request', `request is ${describe(source)}; allowed: a request, its headers, or a cookie store`, 'SessionCookies.read')
-    const headers = 'headers' in source ? source.headers : source
+    if (typeof source !== 'object' || source === null) throw unreadable(source)
+    const headers: unknown = 'headers' in source ? source.headers : source
     let text: unknown
-    if (typeof (headers as HeaderReader).get === 'function') {
+    if (typeof (headers as HeaderReader | null | undefined)?.get === 'function') {
       // A cookie store gives an object for a cookie.
       const cookie = (headers as HeaderReader | CookieStore).get(name) as { value?: unknown } | string | null | undefined
       if (typeof cookie === 'object' && cookie !== null) return typeof cookie.value === 'string' ? cookie.value : null
       text = (headers as HeaderReader).get('cookie')
       if (typeof text === 'object') return null
-    } else text = (headers as PlainHeaders)['cookie']
+    } else if (isPlainHeaders(headers)) {
+      const given = headers['cookie']
+      text = typeof given === 'object' ? given.join('; ') : given
+    } else throw unreadable(source)
     if (typeof text !== 'string') return null
     for (const part of text.split(';')) {
       const at = part.indexOf('=')
@@ -111,6 +117,9 @@ export class SessionCookies {
    * headers can't be changed (`Response.redirect`). The cookie lasts as long as `lastsMs`, by default as a session can.
    */
   set<Target extends CookieTarget>(target: Target, sessionId: string, lastsMs = this.lifetimeMs): Target {
+    checkSent(sessionId, 'SessionCookies.set')
+    if (typeof lastsMs !== 'number' || !(lastsMs >= 0))
+      throw invalid('lastsMs', `lastsMs is ${typeof lastsMs === 'number' ? lastsMs : describe(lastsMs)}; allowed: ms, 0 or above`, 'SessionCookies.set')
     if (!this.plan.secure) this.noteInsecure()
     return this.write(target, sessionId, this.maxAge(lastsMs))
   }
@@ -122,11 +131,13 @@ export class SessionCookies {
 
   /** The value of a `Set-Cookie` header that gives the client an id. */
   header(sessionId: string): string {
+    checkSent(sessionId, 'SessionCookies.header')
     return this.text(sessionId, this.maxAge(this.lifetimeMs))
   }
 
   private maxAge(lastsMs: number): number | null {
-    return this.plan.untilClosed ? null : Math.max(1, Math.ceil(lastsMs / 1000))
+    // What has no end is kept for as long as browsers keep anything.
+    return this.plan.untilClosed ? null : Math.max(1, Math.ceil(Math.min(lastsMs, LONGEST_MS) / 1000))
   }
 
   private write<Target extends CookieTarget>(target: Target, value: string, maxAge: number | null): Target {
@@ -176,6 +187,24 @@ export class SessionCookies {
       `the session cookie ${this.plan.name} is sent without Secure and without the prefix __Host-, as browsers need it for development on http. In production (NODE_ENV=production, or cookie.secure: true) it has both`,
     )
   }
+}
+
+/** Nothing else may stand in a cookie: an id that is none would open nothing, or write a header of its own. */
+function checkSent(id: unknown, operation: string): void {
+  if (typeof id === 'string' && SENT.test(id)) return
+  throw invalid('sessionId', `sessionId is ${describe(id)}; allowed: the id of a session`, operation)
+}
+
+function unreadable(source: unknown): Error {
+  const hint = typeof (source as { then?: unknown } | null)?.then === 'function' ? ' (await it)' : ''
+  const problem = `request is ${describe(source)}${hint}; allowed: a request, its headers, or a cookie store`
+  return invalid('request', problem, 'SessionCookies.read')
+}
+
+function isPlainHeaders(headers: unknown): headers is PlainHeaders {
+  if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) return false
+  if (typeof (headers as { then?: unknown }).then === 'function') return false
+  return Object.values(headers).every((value) => value === undefined || typeof value === 'string' || Array.isArray(value))
 }
 
 /** Whether others than the client may keep it. */

@@ -4,7 +4,7 @@ import type { Connection } from '../connection.js'
 import { lifetimeMs } from '../durations.js'
 import { HoldfastError, describe, invalid } from '../errors.js'
 import { FATE_DONE, FATE_MOVED } from '../generated/operations.js'
-import { sleep } from '../timing.js'
+import { sleep, within } from '../timing.js'
 import { isDamage, maybeApplied } from './applied.js'
 import { SessionCookies, type CookieSource } from './cookies.js'
 import {
@@ -19,7 +19,8 @@ import {
 } from './options.js'
 import { guestSessionsOf, type GuestSessions } from './guests.js'
 import { RequestSession, type OpenOptions } from './request.js'
-import { changesOf, differences, fieldsOf, parsed } from './changes.js'
+import { asChange, checkOutside } from './changing.js'
+import { changesOf, checkChange, differences, fieldsOf, isName, parsed } from './changes.js'
 import { LIST_USER, SHARDS, SessionStore, guestsIn, usersIn, type Change, type Told } from './store.js'
 
 /** A session as its user sees it. */
@@ -71,6 +72,8 @@ export type SessionUpdate<Data extends object> = (data: Data) => Data | undefine
 const ID = /^[ug][\w-]{65}$/
 const HANDLE = /^[ug][\w-]{22}\.[\w-]{43}$/
 const MOST_TRIES = 16
+/** For so long a change by a function waits for those before it. */
+const LONGEST_WAIT_MS = 5_000
 const PAGE = 500
 const MOST_USER = 512
 
@@ -160,11 +163,12 @@ export class SessionManager {
   ): Promise<SessionData<Data> | null> {
     const operation = `${this.name}.update`
     const { family, ttl } = callOptions(this.plan, options, operation)
-    if (typeof change !== 'function')
-      throw invalid('change', `change is ${describe(change)}; allowed: a function of the data`, operation)
+    checkChange(change, operation)
     if (!isId(sessionId, operation)) return null
+    checkOutside(sessionId, operation)
     const before = this.updating.get(sessionId) ?? Promise.resolve()
-    const own = before.then(() => this.updateNow(family, sessionId, change as unknown as SessionUpdate<SessionFields>, ttl, operation))
+    // Whoever waits is spared a conflict, and no more: a function that never ends keeps nobody from going on.
+    const own = within(before, LONGEST_WAIT_MS).then(() => this.updateNow(family, sessionId, change as unknown as SessionUpdate<SessionFields>, ttl, operation))
     const settled = own.then(ignore, ignore)
     this.updating.set(sessionId, settled)
     void settled.then(() => {
@@ -202,8 +206,8 @@ export class SessionManager {
 
   /** Sets one field of a session's data; undefined removes it. False: there is no such session. */
   async setSessionData(sessionId: string, key: string, value: unknown): Promise<boolean> {
-    if (typeof key !== 'string' || key === '')
-      throw invalid('key', `key is ${key === '' ? 'empty' : describe(key)}; allowed: the name of a field`, `${this.name}.setSessionData`)
+    if (typeof key !== 'string' || !isName(key))
+      throw invalid('key', `key is ${typeof key === 'string' ? 'empty, too long or no well-formed text' : describe(key)}; allowed: the name of a field, 1 to 256 characters`, `${this.name}.setSessionData`)
     return await this.updateSession(sessionId, { [key]: value })
   }
 
@@ -337,11 +341,12 @@ export class SessionManager {
   }
 
   /** The session that a request carries: read when it is asked for, and made when it has something to keep. */
-  openSession<Data extends object = SessionFields>(
+  async openSession<Data extends object = SessionFields>(
     source: CookieSource,
     options: OpenOptions = {},
   ): Promise<RequestSession<Data>> {
-    return RequestSession.open<Data>(this, source, options)
+    callOptions(this.plan, options, `${this.name}.openSession`)
+    return await RequestSession.open<Data>(this, source, options)
   }
 
   /** Refuses every later call of this manager with `E_CLOSED`, until the system is initialised anew. Sessions stay. */
@@ -366,7 +371,7 @@ export class SessionManager {
       if (found.is === 'absent') return null
       const { session, at } = found
       const before = new Map(Object.entries(session.data).map(([name, value]) => [`:${name}`, JSON.stringify(value)]))
-      const after = await change(session.data)
+      const after = await asChange(sessionId, change, session.data)
       const changes = after === undefined ? [] : differences(before, changesOf(after, 'data', operation))
       changes.push(...this.lifetimeOf(ttl, operation))
       if (changes.length === 0) return new Session(sessionId, session, session.leftMs, session.unusedMs, parsed(before))

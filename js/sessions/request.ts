@@ -1,11 +1,15 @@
 // The session that a request carries: its cookie is read once, and nothing is made before there is something to keep.
 
 import { HoldfastError } from '../errors.js'
+import { within } from '../timing.js'
 import { maybeApplied } from './applied.js'
-import { changesOf } from './changes.js'
+import { changesOf, checkChange } from './changes.js'
 import type { CookieSource, CookieTarget } from './cookies.js'
 import type { SessionData, SessionManager, SessionUpdate } from './manager.js'
 import type { SessionFields, SessionOptions } from './options.js'
+
+/** For so long a call waits for the one before it: that one may wait for something of the app's own. */
+const LONGEST_WAIT_MS = 30_000
 
 /** Options of `openSession`. */
 export interface OpenOptions extends SessionOptions {}
@@ -15,10 +19,13 @@ export class RequestSession<Data extends object = SessionFields> {
   private sent: string | null
   /** The client's cookie opens nothing any more. */
   private wasEnded: boolean
+  private isDestroyed = false
   /** An id that a write has made, until it was seen what it holds. */
   private made: string | null = null
   /** An id whose end was asked for, until it is known that it is ended. */
   private ending: string | null = null
+  /** The last call, until it is done. */
+  private last: Promise<unknown> = Promise.resolve()
 
   /** @internal */
   static async open<Data extends object>(
@@ -29,7 +36,7 @@ export class RequestSession<Data extends object = SessionFields> {
     const id = manager.cookies.read(source)
     if (id === null) return new RequestSession<Data>(manager, options, id, null, false)
     const { session, isKnown } = await manager.lookUp<Data>(id, options)
-    // A cookie that opens nothing is taken away, but not because Redis does not answer.
+    // A cookie that opens nothing is not one of which Redis does not answer.
     return new RequestSession<Data>(manager, options, id, session, session === null && isKnown)
   }
 
@@ -69,18 +76,22 @@ export class RequestSession<Data extends object = SessionFields> {
    * meanwhile takes nothing (`E_CONFLICT`): what belongs to a user is no guest's. Nor does one that nobody can vouch for
    * while Redis is away (`E_UNAVAILABLE`).
    */
-  async set(data: Partial<Data>): Promise<void> {
+  set(data: Partial<Data>): Promise<void> {
+    return this.inTurn(() => this.setNow(data))
+  }
+
+  private async setNow(data: Partial<Data>): Promise<void> {
     const { manager, options, found } = this
     const operation = 'RequestSession.set'
     if (found !== null) {
       if (await manager.updateSession(found.id, data, callOf(options))) return await this.look(found.id, operation)
       if (!(await this.isGone(found.id))) throw unavailable(operation, 'no')
-      if (!found.isGuest)
-        throw new HoldfastError({
-          code: 'E_CONFLICT',
-          message: 'the session was ended meanwhile; nothing was written',
-          operation,
-        })
+      // By a login beside this, or by whoever logs it out: another one in its place would undo that.
+      throw new HoldfastError({
+        code: 'E_CONFLICT',
+        message: 'the session was ended meanwhile; nothing was written',
+        operation,
+      })
     }
     if (changesOf(data, 'data', operation).every(([, value]) => value === null)) return
     // A guest's cookie in its place would log the user out for good.
@@ -89,8 +100,13 @@ export class RequestSession<Data extends object = SessionFields> {
   }
 
   /** Changes the data by a function of it, as `sessionManager.update`. False: there is no session. */
-  async update(change: SessionUpdate<Data>): Promise<boolean> {
+  update(change: SessionUpdate<Data>): Promise<boolean> {
+    return this.inTurn(() => this.updateNow(change))
+  }
+
+  private async updateNow(change: SessionUpdate<Data>): Promise<boolean> {
     const { found } = this
+    checkChange(change, 'RequestSession.update')
     if (found === null) return false
     const session = await this.manager.update<Data>(found.id, change, callOf(this.options))
     if (session === null) await this.isGone(found.id)
@@ -99,12 +115,18 @@ export class RequestSession<Data extends object = SessionFields> {
   }
 
   /** Logs a user in, under a new id; what a guest has kept stays. */
-  async authenticate(userId: string, data?: SessionFields): Promise<void> {
-    await this.look(await this.manager.authenticate(this.id, userId, data, this.options), 'RequestSession.authenticate')
+  authenticate(userId: string, data?: SessionFields): Promise<void> {
+    return this.inTurn(async () =>
+      this.look(await this.manager.authenticate(this.id, userId, data, this.options), 'RequestSession.authenticate'),
+    )
   }
 
   /** Gives it a new id. False: there is no session. */
-  async rotate(): Promise<boolean> {
+  rotate(): Promise<boolean> {
+    return this.inTurn(() => this.rotateNow())
+  }
+
+  private async rotateNow(): Promise<boolean> {
     const { found } = this
     if (found === null) return false
     const id = await this.manager.rotate(found.id, callOf(this.options))
@@ -114,13 +136,18 @@ export class RequestSession<Data extends object = SessionFields> {
   }
 
   /** Ends it. */
-  async destroy(): Promise<void> {
+  destroy(): Promise<void> {
+    return this.inTurn(() => this.destroyNow())
+  }
+
+  private async destroyNow(): Promise<void> {
     const { found, isUnknown, sent } = this
     // Redis may know what this process does not.
     this.ending = this.made ?? found?.id ?? (isUnknown ? sent : this.ending)
     this.found = null
     this.made = null
     this.wasEnded = true
+    this.isDestroyed = true
     if (this.ending !== null) await this.manager.deleteSession(this.ending, callOf(this.options))
     this.ending = null
   }
@@ -138,16 +165,31 @@ export class RequestSession<Data extends object = SessionFields> {
       return answer
     }
     if (found !== null && found.id !== sent) {
-      const answer = cookies.set(target, found.id, found.absoluteExpiresAt - Date.now())
+      const answer = cookies.set(target, found.id, Math.max(0, found.absoluteExpiresAt - Date.now()))
       this.sent = found.id
       return answer
     }
-    if (found === null && sent !== null && this.wasEnded) {
+    if (found === null && sent !== null && this.isOver) {
       const answer = cookies.clear(target)
       this.sent = null
       return answer
     }
     return target
+  }
+
+  /** Each call goes by what the one before it has come to. */
+  private inTurn<Result>(call: () => Promise<Result>): Promise<Result> {
+    const own = within(this.last, LONGEST_WAIT_MS).then(call)
+    this.last = own.catch(ignore)
+    return own
+  }
+
+  /**
+   * Whether the client is to forget its cookie. A guest's that opens nothing does no harm, and where somebody logs in
+   * beside this request, taking it away could take away the user's that came in its place.
+   */
+  private get isOver(): boolean {
+    return this.isDestroyed || (this.wasEnded && this.sent?.startsWith('g') !== true)
   }
 
   /** The cookie names a session that may be there: Redis did not answer when it was read. */
@@ -178,6 +220,8 @@ export class RequestSession<Data extends object = SessionFields> {
     return this.manager.lookUp<Data>(id, { ...callOf(this.options), sliding: false })
   }
 }
+
+function ignore(): void {}
 
 function unavailable(operation: string, applied: 'no' | 'unknown'): HoldfastError {
   return new HoldfastError({

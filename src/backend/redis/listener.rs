@@ -19,8 +19,8 @@ use crate::backend::message::{Arrived, Audience, Kind, Topic};
 use crate::base::error::{Error, Result};
 
 const EVERY: Duration = Duration::from_millis(500);
-/// For so long it is waited for an answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// For so long it is waited for an answer at least; for longer where silence is to mean less.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 /// A connection that lived for so long was a good one, µs.
 const STEADY: u64 = 5_000_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -180,7 +180,8 @@ impl Listening {
         tokio::pin!(answer);
         let mut pushed = Vec::new();
         // What is told meanwhile is a sign of life, too: the answer stands behind it.
-        let patience = tokio::time::sleep(PATIENCE);
+        let longest = LEAST_PATIENCE.max(2 * shared.config.silence);
+        let patience = tokio::time::sleep(longest);
         tokio::pin!(patience);
         let answered = loop {
             tokio::select! {
@@ -189,7 +190,7 @@ impl Listening {
                     if count == 0 {
                         return Err(closed());
                     }
-                    patience.as_mut().reset(tokio::time::Instant::now() + PATIENCE);
+                    patience.as_mut().reset(tokio::time::Instant::now() + longest);
                     hand_on(shared, pushed.drain(..))?;
                 }
                 answered = &mut answer => break answered,

@@ -151,7 +151,8 @@ fn tags_of(operation: &Operation) -> Option<usize> {
 
 /// How the replay of an intent of this stamp ended.
 pub fn outcome(intent: &Intent, stamp: Stamp, replies: &[Resp]) -> Result<Outcome> {
-    if let Wish::Publish(_) = intent.wish {
+    // Their answers say nothing of the intent: it was carried out, or the server refused.
+    if let Wish::Publish(_) | Wish::Rate(_) = intent.wish {
         let error = replies.iter().find(|reply| matches!(reply, Resp::ServerError(_)));
         return match error {
             Some(Resp::ServerError(error)) => Err(failure::from_server(error)),
