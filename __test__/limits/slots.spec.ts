@@ -48,7 +48,13 @@ describe.each(stores)('slots on %s', (store) => {
       await reader.read().catch(() => {})
       await waitFor('the slot to be free', async () => (await free())[0] === 1)
     }
-    expect((await limiter.wrap(() => new Response(null))(from(address))).status).toBe(200)
+    // Of what is whole already nobody has to read anything.
+    for (const body of [null, 'text', new Uint8Array(100_000)]) {
+      expect((await limiter.wrap(() => new Response(body))(from(address))).status).toBe(200)
+      await waitFor('the slot to be free', async () => (await free())[0] === 1)
+    }
+    const endless = (): Response => new Response(new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(1)) }))
+    expect((await limiter.wrap(endless)(new Request(from(address), { method: 'HEAD' }))).status).toBe(200)
     expect(await free()).toEqual([1])
   })
 

@@ -185,7 +185,7 @@ export function routeLimiter<Incoming extends LimitedRequest>(
         const isSkipped = response.status > 0 && response.status < 400 ? skipSuccessfulRequests : skipFailedRequests
         const answer = withHeaders(response, headersFor(result, key))
         // A slot is in use for as long as the answer streams.
-        if (limiter.plan.hasSlots && answer.body !== null) return untilSent(answer, () => void settle(isSkipped).catch(ignore))
+        if (limiter.plan.hasSlots && answer.body !== null && !isHead(request)) return untilSent(answer, () => void settle(isSkipped).catch(ignore))
         await settle(isSkipped)
         return answer
       }
@@ -198,26 +198,35 @@ function isResponse(answer: unknown): answer is Response {
   return typeof status === 'number' && typeof headers?.get === 'function'
 }
 
+/** Nobody reads the body of what is answered to it. */
+function isHead(request: LimitedRequest & { readonly method?: unknown }): boolean {
+  return request.method === 'HEAD'
+}
+
 /** The same response. When its body has ended, or failed, or nobody wants it any more, that is told. */
 function untilSent(response: Response, over: () => void): Response {
   const reader = (response.body as ReadableStream<Uint8Array>).getReader()
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      try {
-        const { done, value } = await reader.read()
-        if (!done) return controller.enqueue(value)
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await reader.read()
+          if (!done) return controller.enqueue(value)
+          over()
+          controller.close()
+        } catch (error) {
+          over()
+          controller.error(error)
+        }
+      },
+      async cancel(reason) {
         over()
-        controller.close()
-      } catch (error) {
-        over()
-        controller.error(error)
-      }
+        await reader.cancel(reason)
+      },
     },
-    async cancel(reason) {
-      over()
-      await reader.cancel(reason)
-    },
-  })
+    // A chunk more than is asked for: the end of what comes in one is seen though nobody reads it.
+    { highWaterMark: 2 },
+  )
   const { status, statusText, headers } = response
   return new Response(body, { status, statusText, headers })
 }

@@ -204,7 +204,7 @@ function unreadable(source: unknown): Error {
 function isPlainHeaders(headers: unknown): headers is PlainHeaders {
   if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) return false
   if (typeof (headers as { then?: unknown }).then === 'function') return false
-  return Object.values(headers).every((value) => value === undefined || typeof value === 'string' || Array.isArray(value))
+  return Object.values(headers).every((value) => typeof value !== 'function' && (typeof value !== 'object' || value === null || Array.isArray(value)))
 }
 
 /** Whether others than the client may keep it. */

@@ -165,10 +165,11 @@ export class SessionManager {
     const { family, ttl } = callOptions(this.plan, options, operation)
     checkChange(change, operation)
     if (!isId(sessionId, operation)) return null
-    checkOutside(sessionId, operation)
-    const before = this.updating.get(sessionId) ?? Promise.resolve()
+    checkOutside(this, sessionId, operation)
+    const before = this.updating.get(sessionId)
     // Whoever waits is spared a conflict, and no more: a function that never ends keeps nobody from going on.
-    const own = within(before, LONGEST_WAIT_MS).then(() => this.updateNow(family, sessionId, change as unknown as SessionUpdate<SessionFields>, ttl, operation))
+    const turn = before === undefined ? Promise.resolve() : within(before, LONGEST_WAIT_MS)
+    const own = turn.then(() => this.updateNow(family, sessionId, change as unknown as SessionUpdate<SessionFields>, ttl, operation))
     const settled = own.then(ignore, ignore)
     this.updating.set(sessionId, settled)
     void settled.then(() => {
@@ -371,7 +372,7 @@ export class SessionManager {
       if (found.is === 'absent') return null
       const { session, at } = found
       const before = new Map(Object.entries(session.data).map(([name, value]) => [`:${name}`, JSON.stringify(value)]))
-      const after = await asChange(sessionId, change, session.data)
+      const after = await asChange(this, sessionId, change, session.data)
       const changes = after === undefined ? [] : differences(before, changesOf(after, 'data', operation))
       changes.push(...this.lifetimeOf(ttl, operation))
       if (changes.length === 0) return new Session(sessionId, session, session.leftMs, session.unusedMs, parsed(before))
