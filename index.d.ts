@@ -737,6 +737,8 @@ declare class RequestSession<Data extends object = SessionFields> {
     private made;
     /** An id whose end was asked for, until it is known that it is ended. */
     private ending;
+    /** It was ended while this request had it. */
+    private isLost;
     /** The last call, until it is done. */
     private last;
     private constructor();
@@ -749,8 +751,8 @@ declare class RequestSession<Data extends object = SessionFields> {
     /** What it holds. */
     get data(): Partial<Data>;
     /**
-     * Sets fields; undefined removes one. Makes a guest's session where there is none. One of a user that was ended
-     * meanwhile takes nothing (`E_CONFLICT`): what belongs to a user is no guest's. Nor does one that nobody can vouch for
+     * Sets fields; undefined removes one. Makes a guest's session where there is none. One that was ended meanwhile
+     * takes nothing (`E_CONFLICT`), by a log-in beside this perhaps. Nor does one that nobody can vouch for
      * while Redis is away (`E_UNAVAILABLE`).
      */
     set(data: Partial<Data>): Promise<void>;

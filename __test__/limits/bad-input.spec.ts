@@ -196,7 +196,7 @@ describe.each(stores)('what is asked of a limiter on %s', (store) => {
 
   it('by a request needs its headers, and a url where the path decides', async () => {
     await areRefused('request', [null, undefined, 5, 'GET', {}, { headers: {} }, { headers: { 'x-forwarded-for': '203.0.113.7' } }], (request) => limiter(request))
-    await areRefused('request', [null, undefined, {}], (request) => holdfast.applyRateLimit(request))
+    await areRefused('request', [null, undefined], (request) => holdfast.applyRateLimit(request))
     await areRefused('request', [null, {}], (request) => holdfast.rateLimit(request))
     await areRefused('request', [null, {}], (request) => limiter.consume(request))
     await areRefused('request', [null, {}], (request) => limiter.wrap(() => expect.unreachable('the handler ran'))(request) as Promise<Response>)

@@ -53,9 +53,22 @@ describe.each(stores)('slots on %s', (store) => {
       expect((await limiter.wrap(() => new Response(body))(from(address))).status).toBe(200)
       await waitFor('the slot to be free', async () => (await free())[0] === 1)
     }
+    // Of an answer that can't be given on nothing stays.
+    const used = async (): Promise<Response> => {
+      const response = Response.json({})
+      await response.text()
+      return response
+    }
+    await expect(limiter.wrap(used)(from(address))).rejects.toThrow(TypeError)
+    expect(await free()).toEqual([1])
     const endless = (): Response => new Response(new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(1)) }))
     expect((await limiter.wrap(endless)(new Request(from(address), { method: 'HEAD' }))).status).toBe(200)
     expect(await free()).toEqual([1])
+    const client = new AbortController()
+    expect((await limiter.wrap(endless)(new Request(from(address), { signal: client.signal }))).status).toBe(200)
+    expect(await free()).toEqual([0])
+    client.abort()
+    await waitFor('the slot to be free', async () => (await free())[0] === 1)
   })
 
   it('are one for each who holds, whatever he estimates', async () => {

@@ -49,8 +49,11 @@ describe.each(stores)('the session of a request on %s', (store) => {
     const after = await openWith(id)
     expect(told(after)).toEqual([])
     const guests = await count()
-    await expect(before.set({ late: true })).rejects.toMatchObject({ code: 'E_CONFLICT', applied: 'no' })
+    const [first, second] = await Promise.allSettled([before.set({ late: true }), before.set({ later: true })])
+    for (const { reason } of [first, second] as PromiseRejectedResult[]) expect(reason).toMatchObject({ code: 'E_CONFLICT', applied: 'no' })
     expect(await before.rotate()).toBe(false)
+    expect(await before.update((data) => data)).toBe(false)
+    await expect(before.set({ late: true })).rejects.toMatchObject({ code: 'E_CONFLICT' })
     expect(told(before)).toEqual([])
     expect(await count()).toBe(guests)
     expect(await other.getSessionData(login.id!)).toEqual({ cart: 1 })
@@ -68,6 +71,21 @@ describe.each(stores)('the session of a request on %s', (store) => {
     expect(opened.id).not.toBe(id)
     expect(told(opened)).toEqual([sessions.cookies.header(opened.id!)])
     expect(await other.getSessionData(opened.id!)).toEqual({ kept: true, ...data })
+  })
+
+  it('refuses at once what its own change by a function would wait for', async () => {
+    const opened = await openWith(await sessions.createSession('ann', { n: 0 }))
+    const calls: (() => Promise<unknown>)[] = [
+      () => opened.update((data) => data),
+      () => opened.set({ n: 1 }),
+      () => opened.rotate(),
+      () => opened.authenticate('bob'),
+      () => opened.destroy(),
+    ]
+    for (const call of calls)
+      await expect(opened.update(async (data) => (await call(), data))).rejects.toMatchObject({ code: 'E_INVALID', path: 'change' })
+    expect(await opened.update((data) => ({ ...data, n: 2 }))).toBe(true)
+    expect(opened.session).toMatchObject({ userId: 'ann', data: { n: 2 } })
   })
 
   it('is one where several calls at once find none', async () => {

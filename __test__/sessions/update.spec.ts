@@ -169,6 +169,23 @@ describe.each(stores)('update on %s', (store) => {
     expect((await sessions.update<Counted>(id, more))?.data.n).toBe(1)
   })
 
+  it('takes what a function left behind when it was over, also while others run', async () => {
+    const [id, other] = [await sessions.createSession('ann', { n: 0 }), await sessions.createSession('ann', { n: 0 })]
+    const { opened, open: go } = gate()
+    let late: Promise<unknown> = Promise.resolve()
+    await sessions.update<Counted>(id, (data) => {
+      late = opened.then(() => sessions.update<Counted>(id, more))
+      return more(data)
+    })
+    const beside = sessions.update<Counted>(other, async (data) => {
+      go()
+      await late
+      return more(data)
+    })
+    await beside
+    expect((await found(sessions, id)).data).toEqual({ n: 2 })
+  })
+
   it('waits for no function that never ends', async () => {
     const id = await sessions.createSession('ann', { n: 0 })
     void sessions.update<Counted>(id, () => new Promise(() => {}))

@@ -171,21 +171,19 @@ export function routeLimiter<Incoming extends LimitedRequest>(
           // It gives back its own charge, whatever others were charged since.
           if (result instanceof Reservation) await (isSkipped ? result.release() : result.commit(price))
         }
-        let response: Response
+        let answer: Response
         try {
-          response = await handler(request, ...rest)
+          const response = await handler(request, ...rest)
+          if (!isResponse(response)) throw invalid('handler', `handler answered ${describe(response)}; allowed: a Response`, operation)
+          answer = withHeaders(response, headersFor(result, key))
         } catch (thrown) {
           await settle(skipFailedRequests)
           throw thrown
         }
-        if (!isResponse(response)) {
-          await settle(skipFailedRequests)
-          throw invalid('handler', `handler answered ${describe(response)}; allowed: a Response`, operation)
-        }
-        const isSkipped = response.status > 0 && response.status < 400 ? skipSuccessfulRequests : skipFailedRequests
-        const answer = withHeaders(response, headersFor(result, key))
+        const isSkipped = answer.status > 0 && answer.status < 400 ? skipSuccessfulRequests : skipFailedRequests
         // A slot is in use for as long as the answer streams.
-        if (limiter.plan.hasSlots && answer.body !== null && !isHead(request)) return untilSent(answer, () => void settle(isSkipped).catch(ignore))
+        if (limiter.plan.hasSlots && answer.body !== null && !isHead(request))
+          return untilSent(answer, (request as { readonly signal?: AbortSignal }).signal, () => void settle(isSkipped).catch(ignore))
         await settle(isSkipped)
         return answer
       }
@@ -203,8 +201,13 @@ function isHead(request: LimitedRequest & { readonly method?: unknown }): boolea
   return request.method === 'HEAD'
 }
 
-/** The same response. When its body has ended, or failed, or nobody wants it any more, that is told. */
-function untilSent(response: Response, over: () => void): Response {
+/** The same response. When its body has ended, or failed, or nobody wants it any more, that is told, once. */
+function untilSent(response: Response, signal: AbortSignal | undefined, tell: () => void): Response {
+  const over = (): void => {
+    signal?.removeEventListener('abort', over)
+    tell()
+  }
+  signal?.addEventListener('abort', over, { once: true })
   const reader = (response.body as ReadableStream<Uint8Array>).getReader()
   const body = new ReadableStream<Uint8Array>(
     {
@@ -261,7 +264,7 @@ function unlimited(limiter: RateLimiter): RateLimitResult {
   return { success: true, reason: null, source: 'local', limit, remaining: limit, resetTime: Date.now(), limits }
 }
 
-export function checkRequest(request: unknown, operation: string): void {
+function checkRequest(request: unknown, operation: string): void {
   const headers = (request as { headers?: { get?: unknown } } | null | undefined)?.headers
   if (typeof headers?.get === 'function') return
   throw invalid('request', `request is ${describe(request)}; allowed: a Request, or an object with headers.get()`, operation)

@@ -68,7 +68,7 @@ export class Reservation implements RateLimitResult {
   commit(actual: RateLimitCost): Promise<boolean> {
     try {
       // It is held until it is known what it came to.
-      this.#limiter.checkActual(actual)
+      if (this.id !== null) this.#limiter.checkActual(actual)
     } catch (thrown) {
       return Promise.reject(thrown as Error)
     }

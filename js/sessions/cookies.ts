@@ -102,7 +102,7 @@ export class SessionCookies {
       if (typeof text === 'object') return null
     } else if (isPlainHeaders(headers)) {
       const given = headers['cookie']
-      text = typeof given === 'object' ? given.join('; ') : given
+      text = Array.isArray(given) ? given.join('; ') : given
     } else throw unreadable(source)
     if (typeof text !== 'string') return null
     for (const part of text.split(';')) {

@@ -72,8 +72,8 @@ export type SessionUpdate<Data extends object> = (data: Data) => Data | undefine
 const ID = /^[ug][\w-]{65}$/
 const HANDLE = /^[ug][\w-]{22}\.[\w-]{43}$/
 const MOST_TRIES = 16
-/** For so long a change by a function waits for those before it. */
-const LONGEST_WAIT_MS = 5_000
+/** For so long the next change by a function waits for one that has begun. */
+const LONGEST_TURN_MS = 5_000
 const PAGE = 500
 const MOST_USER = 512
 
@@ -167,10 +167,11 @@ export class SessionManager {
     if (!isId(sessionId, operation)) return null
     checkOutside(this, sessionId, operation)
     const before = this.updating.get(sessionId)
-    // Whoever waits is spared a conflict, and no more: a function that never ends keeps nobody from going on.
-    const turn = before === undefined ? Promise.resolve() : within(before, LONGEST_WAIT_MS)
-    const own = turn.then(() => this.updateNow(family, sessionId, change as unknown as SessionUpdate<SessionFields>, ttl, operation))
-    const settled = own.then(ignore, ignore)
+    const run = () => this.updateNow(family, sessionId, change as unknown as SessionUpdate<SessionFields>, ttl, operation)
+    const own = before === undefined ? run() : before.then(run)
+    // Whoever waits is spared a conflict, and no more: a function that never ends keeps the next from going on for so long.
+    const done = own.then(ignore, ignore)
+    const settled = (before ?? Promise.resolve()).then(async () => void (await within(done, LONGEST_TURN_MS)))
     this.updating.set(sessionId, settled)
     void settled.then(() => {
       if (this.updating.get(sessionId) === settled) this.updating.delete(sessionId)

@@ -4,12 +4,13 @@ import { HoldfastError } from '../errors.js'
 import { within } from '../timing.js'
 import { maybeApplied } from './applied.js'
 import { changesOf, checkChange } from './changes.js'
+import { asChange, checkOutside } from './changing.js'
 import type { CookieSource, CookieTarget } from './cookies.js'
 import type { SessionData, SessionManager, SessionUpdate } from './manager.js'
 import type { SessionFields, SessionOptions } from './options.js'
 
-/** For so long a call waits for the one before it: that one may wait for something of the app's own. */
-const LONGEST_WAIT_MS = 30_000
+/** For so long the next call waits for one that has begun: that one may wait for something of the app's own. */
+const LONGEST_TURN_MS = 30_000
 
 /** Options of `openSession`. */
 export interface OpenOptions extends SessionOptions {}
@@ -24,8 +25,10 @@ export class RequestSession<Data extends object = SessionFields> {
   private made: string | null = null
   /** An id whose end was asked for, until it is known that it is ended. */
   private ending: string | null = null
+  /** It was ended while this request had it. */
+  private isLost = false
   /** The last call, until it is done. */
-  private last: Promise<unknown> = Promise.resolve()
+  private last: Promise<unknown> | null = null
 
   /** @internal */
   static async open<Data extends object>(
@@ -72,12 +75,12 @@ export class RequestSession<Data extends object = SessionFields> {
   }
 
   /**
-   * Sets fields; undefined removes one. Makes a guest's session where there is none. One of a user that was ended
-   * meanwhile takes nothing (`E_CONFLICT`): what belongs to a user is no guest's. Nor does one that nobody can vouch for
+   * Sets fields; undefined removes one. Makes a guest's session where there is none. One that was ended meanwhile
+   * takes nothing (`E_CONFLICT`), by a log-in beside this perhaps. Nor does one that nobody can vouch for
    * while Redis is away (`E_UNAVAILABLE`).
    */
   set(data: Partial<Data>): Promise<void> {
-    return this.inTurn(() => this.setNow(data))
+    return this.inTurn('RequestSession.set', () => this.setNow(data))
   }
 
   private async setNow(data: Partial<Data>): Promise<void> {
@@ -86,7 +89,9 @@ export class RequestSession<Data extends object = SessionFields> {
     if (found !== null) {
       if (await manager.updateSession(found.id, data, callOf(options))) return await this.look(found.id, operation)
       if (!(await this.isGone(found.id))) throw unavailable(operation, 'no')
-      // By a login beside this, or by whoever logs it out: another one in its place would undo that.
+    }
+    // By a login beside this, or by whoever logs it out: another one in its place would undo that.
+    if (this.isLost) {
       throw new HoldfastError({
         code: 'E_CONFLICT',
         message: 'the session was ended meanwhile; nothing was written',
@@ -101,14 +106,14 @@ export class RequestSession<Data extends object = SessionFields> {
 
   /** Changes the data by a function of it, as `sessionManager.update`. False: there is no session. */
   update(change: SessionUpdate<Data>): Promise<boolean> {
-    return this.inTurn(() => this.updateNow(change))
+    return this.inTurn('RequestSession.update', () => this.updateNow(change))
   }
 
   private async updateNow(change: SessionUpdate<Data>): Promise<boolean> {
     const { found } = this
     checkChange(change, 'RequestSession.update')
     if (found === null) return false
-    const session = await this.manager.update<Data>(found.id, change, callOf(this.options))
+    const session = await this.manager.update<Data>(found.id, (data) => asChange(this, '', change, data), callOf(this.options))
     if (session === null) await this.isGone(found.id)
     else this.found = session
     return session !== null
@@ -116,14 +121,14 @@ export class RequestSession<Data extends object = SessionFields> {
 
   /** Logs a user in, under a new id; what a guest has kept stays. */
   authenticate(userId: string, data?: SessionFields): Promise<void> {
-    return this.inTurn(async () =>
+    return this.inTurn('RequestSession.authenticate', async () =>
       this.look(await this.manager.authenticate(this.id, userId, data, this.options), 'RequestSession.authenticate'),
     )
   }
 
   /** Gives it a new id. False: there is no session. */
   rotate(): Promise<boolean> {
-    return this.inTurn(() => this.rotateNow())
+    return this.inTurn('RequestSession.rotate', () => this.rotateNow())
   }
 
   private async rotateNow(): Promise<boolean> {
@@ -137,7 +142,7 @@ export class RequestSession<Data extends object = SessionFields> {
 
   /** Ends it. */
   destroy(): Promise<void> {
-    return this.inTurn(() => this.destroyNow())
+    return this.inTurn('RequestSession.destroy', () => this.destroyNow())
   }
 
   private async destroyNow(): Promise<void> {
@@ -148,6 +153,7 @@ export class RequestSession<Data extends object = SessionFields> {
     this.made = null
     this.wasEnded = true
     this.isDestroyed = true
+    this.isLost = false
     if (this.ending !== null) await this.manager.deleteSession(this.ending, callOf(this.options))
     this.ending = null
   }
@@ -178,9 +184,20 @@ export class RequestSession<Data extends object = SessionFields> {
   }
 
   /** Each call goes by what the one before it has come to. */
-  private inTurn<Result>(call: () => Promise<Result>): Promise<Result> {
-    const own = within(this.last, LONGEST_WAIT_MS).then(call)
-    this.last = own.catch(ignore)
+  private inTurn<Result>(operation: string, call: () => Promise<Result>): Promise<Result> {
+    try {
+      checkOutside(this, '', operation)
+    } catch (thrown) {
+      return Promise.reject(thrown as Error)
+    }
+    const before = this.last
+    const own = before === null ? call() : before.then(call)
+    const done = own.then(ignore, ignore)
+    const last = (before ?? Promise.resolve()).then(() => within(done, LONGEST_TURN_MS))
+    this.last = last
+    void last.then(() => {
+      if (this.last === last) this.last = null
+    })
     return own
   }
 
@@ -205,6 +222,7 @@ export class RequestSession<Data extends object = SessionFields> {
     this.made = null
     this.found = session
     this.wasEnded = session === null
+    this.isLost = session === null
   }
 
   /** Whether a session that a call did not find is gone. While Redis is away nobody knows, and all stays as it was. */
@@ -213,6 +231,7 @@ export class RequestSession<Data extends object = SessionFields> {
     if (!isKnown) return false
     this.found = session
     this.wasEnded = session === null
+    this.isLost = session === null
     return this.wasEnded
   }
 
