@@ -3,7 +3,7 @@
 import { checkSignal } from './abort.js'
 import { LONGEST_MS, lifetimeMs, NO_EXPIRY, type Duration } from './durations.js'
 import { NO_TAGS } from './entries.js'
-import { describe, invalid } from './errors.js'
+import { describe, invalid, shown } from './errors.js'
 import {
   FLAG_L1_ONLY,
   FLAG_NO_COMPRESS,
@@ -227,8 +227,4 @@ export function isSet(value: unknown, otherwise: boolean, path: string, operatio
   if (value === undefined) return otherwise
   if (typeof value === 'boolean') return value
   throw invalid(path, `${path} is ${describe(value)}; allowed: true or false`, operation)
-}
-
-function shown(given: unknown): string {
-  return typeof given === 'number' ? String(given) : describe(given)
 }

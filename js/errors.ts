@@ -173,3 +173,8 @@ export function describe(value: unknown): string {
   if (typeof value === 'object') return 'an object'
   return `a ${typeof value}`
 }
+
+/** The same, of a number itself: it is what is wrong. */
+export function shown(value: unknown): string {
+  return typeof value === 'number' ? String(value) : describe(value)
+}

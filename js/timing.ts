@@ -24,6 +24,22 @@ export async function within<Value>(promise: Promise<Value>, ms: number): Promis
   }
 }
 
+/**
+ * Calls when what came before has ended, or had its time since it began. Whoever comes next waits for `turn` in the same
+ * way: a call that never ends keeps the next one for so long, and no more.
+ */
+export function inTurn<Result>(
+  before: Promise<unknown> | undefined,
+  call: () => Promise<Result>,
+  longestMs: number,
+): { result: Promise<Result>; turn: Promise<unknown> } {
+  const result = before === undefined ? call() : before.then(call)
+  const done = result.then(ignore, ignore)
+  return { result, turn: (before ?? Promise.resolve()).then(() => within(done, longestMs)) }
+}
+
+function ignore(): void {}
+
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => later(resolve, Math.max(1, ms)))
 }

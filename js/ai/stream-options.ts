@@ -3,7 +3,7 @@
 import { checkSignal } from '../abort.js'
 import { isSet } from '../cache-options.js'
 import type { Duration } from '../durations.js'
-import { describe, invalid } from '../errors.js'
+import { describe, invalid, shown } from '../errors.js'
 import { checkTags } from '../tags.js'
 import { checkFields, type AIScope } from './key-options.js'
 import type { AIParameters } from './request.js'
@@ -64,14 +64,12 @@ export function howToStream<Chunk>(options: StreamOptions<Chunk>, operation: str
   const { signal, pace, isComplete, continueUnheard, idleTimeoutMs, hardTimeoutMs } = options
   checkSignal(signal, operation)
   if (isComplete !== undefined && typeof isComplete !== 'function') {
-    const shown = describe(isComplete)
-    throw invalid('options.isComplete', `options.isComplete is ${shown}; allowed: a function`, operation)
+    throw invalid('options.isComplete', `options.isComplete is ${describe(isComplete)}; allowed: a function`, operation)
   }
   const isPace = typeof pace === 'number' ? pace >= 0 && pace <= LONGEST_TIMER_MS : typeof pace === 'function'
   if (pace !== undefined && !isPace) {
-    const shown = typeof pace === 'number' ? pace : describe(pace)
     const allowed = `0 to ${LONGEST_TIMER_MS} ms, or a function that tells them`
-    throw invalid('options.pace', `options.pace is ${shown}; allowed: ${allowed}`, operation)
+    throw invalid('options.pace', `options.pace is ${shown(pace)}; allowed: ${allowed}`, operation)
   }
   return {
     tags: options.tags === undefined ? [] : checkTags(options.tags, 'options.tags', operation),
@@ -85,6 +83,5 @@ export function howToStream<Chunk>(options: StreamOptions<Chunk>, operation: str
 function timeoutOf(given: unknown, path: string, operation: string): number | null {
   if (given === undefined) return null
   if (typeof given === 'number' && given >= 1 && given <= LONGEST_TIMER_MS) return given
-  const shown = typeof given === 'number' ? given : describe(given)
-  throw invalid(path, `${path} is ${shown}; allowed: 1 to ${LONGEST_TIMER_MS} ms`, operation)
+  throw invalid(path, `${path} is ${shown(given)}; allowed: 1 to ${LONGEST_TIMER_MS} ms`, operation)
 }

@@ -6,7 +6,7 @@
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net'
 
 import { named } from '../checks.js'
-import { describe, invalid } from '../errors.js'
+import { describe, invalid, shown } from '../errors.js'
 
 /** A platform whose own header says who asks, and which overwrites what clients send of it. */
 export type AddressPreset = 'vercel' | 'cloudflare' | 'nginx' | 'none'
@@ -50,8 +50,6 @@ const HINTS: readonly (readonly [header: string, preset: AddressPreset])[] = [
   ['cf-connecting-ip', 'cloudflare'],
 ]
 
-const numbered = (value: unknown): string => (typeof value === 'number' ? String(value) : describe(value))
-
 /** Finds addresses by one choice of options, and says once each what looks wrong with it. */
 export class Addresses {
   readonly missing: 'shared' | 'reject' | 'allow'
@@ -75,9 +73,9 @@ export class Addresses {
     if (preset !== undefined && !(typeof preset === 'string' && Object.hasOwn(PRESETS, preset)))
       throw invalid(`${path}.preset`, `${path}.preset is ${describe(preset)}; allowed: 'vercel', 'cloudflare', 'nginx', 'none'`, operation)
     if (trustedHops !== undefined && !(Number.isInteger(trustedHops) && trustedHops >= 1 && trustedHops <= 32))
-      throw invalid(`${path}.trustedHops`, `${path}.trustedHops is ${numbered(trustedHops)}; allowed: 1 to 32`, operation)
+      throw invalid(`${path}.trustedHops`, `${path}.trustedHops is ${shown(trustedHops)}; allowed: 1 to 32`, operation)
     if (!(Number.isInteger(ipv6Prefix) && ipv6Prefix >= 32 && ipv6Prefix <= 128))
-      throw invalid(`${path}.ipv6Prefix`, `${path}.ipv6Prefix is ${numbered(ipv6Prefix)}; allowed: 32 to 128`, operation)
+      throw invalid(`${path}.ipv6Prefix`, `${path}.ipv6Prefix is ${shown(ipv6Prefix)}; allowed: 32 to 128`, operation)
     if (!['shared', 'reject', 'allow'].includes(missing))
       throw invalid(`${path}.missing`, `${path}.missing is ${describe(missing)}; allowed: 'shared', 'reject', 'allow'`, operation)
     this.hops = trustedHops ?? 1

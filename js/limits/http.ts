@@ -264,8 +264,12 @@ function unlimited(limiter: RateLimiter): RateLimitResult {
   return { success: true, reason: null, source: 'local', limit, remaining: limit, resetTime: Date.now(), limits }
 }
 
+export function noRequest(request: unknown, operation: string): Error {
+  return invalid('request', `request is ${describe(request)}; allowed: a Request, or an object with headers.get()`, operation)
+}
+
 function checkRequest(request: unknown, operation: string): void {
   const headers = (request as { headers?: { get?: unknown } } | null | undefined)?.headers
   if (typeof headers?.get === 'function') return
-  throw invalid('request', `request is ${describe(request)}; allowed: a Request, or an object with headers.get()`, operation)
+  throw noRequest(request, operation)
 }

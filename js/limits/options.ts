@@ -2,7 +2,7 @@
 
 import { named } from '../checks.js'
 import { lifetimeMs, type Duration } from '../durations.js'
-import { describe, invalid } from '../errors.js'
+import { describe, invalid, shown } from '../errors.js'
 import { checkPrefix } from '../keys.js'
 
 /** How a limit counts. See docs/rate-limits.md for what each promises. */
@@ -188,8 +188,8 @@ function rulesOf(options: LimiterOptions, operation: string): readonly Rule[] {
     throw invalid(path, `${path} is given together with options.limits; allowed: one or the other`, operation)
   }
   if (!Array.isArray(limits) || limits.length === 0 || limits.length > MOST_LIMITS) {
-    const shown = Array.isArray(limits) ? `an array of ${limits.length}` : describe(limits)
-    throw invalid('options.limits', `options.limits is ${shown}; allowed: an array of 1 to ${MOST_LIMITS} limits`, operation)
+    const given = Array.isArray(limits) ? `an array of ${limits.length}` : describe(limits)
+    throw invalid('options.limits', `options.limits is ${given}; allowed: an array of 1 to ${MOST_LIMITS} limits`, operation)
   }
   const names = limits.map((rule: unknown) => (rule as RateLimitRule | null)?.name)
   const twice = names.findIndex((name, index) => name !== undefined && names.indexOf(name) < index)
@@ -223,8 +223,7 @@ function word(given: unknown, allowed: readonly unknown[], path: string, operati
 
 function whole(given: unknown, least: number, path: string, operation: string): number {
   if (typeof given === 'number' && Number.isSafeInteger(given) && given >= least && given <= MOST) return given
-  const shown = typeof given === 'number' ? String(given) : describe(given)
-  throw invalid(path, `${path} is ${shown}; allowed: a whole number from ${least} to ${MOST}`, operation)
+  throw invalid(path, `${path} is ${shown(given)}; allowed: a whole number from ${least} to ${MOST}`, operation)
 }
 
 function nameOf(given: unknown, path: string, operation: string): string {

@@ -2,7 +2,7 @@
 
 import type { Connection } from '../connection.js'
 import { describe, invalid } from '../errors.js'
-import { isLimited, routeLimiter, type LimitedRequest, type RateLimitOptions, type RouteLimiter } from './http.js'
+import { isLimited, noRequest, routeLimiter, type LimitedRequest, type RateLimitOptions, type RouteLimiter } from './http.js'
 import type { RateLimitResult } from './result.js'
 
 /** The limiters that are ready to use. */
@@ -89,8 +89,7 @@ export class RateLimitManager {
 
   /** Limits a request by its path. */
   async apply(request: LimitedRequest): Promise<Response> {
-    if (typeof request !== 'object' || request === null)
-      throw invalid('request', `request is ${describe(request)}; allowed: a Request, or an object with headers.get()`, 'applyRateLimit')
+    if (typeof request !== 'object' || request === null) throw noRequest(request, 'applyRateLimit')
     const url = request.url
     if (typeof url !== 'string' || url === '' || !URL.canParse(url, 'http://localhost'))
       throw invalid('request.url', `request.url is ${describe(url)}; allowed: the url of the request`, 'applyRateLimit')

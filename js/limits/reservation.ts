@@ -2,7 +2,7 @@
 // loop, so that a long answer keeps it and a dead process doesn't.
 
 import { named } from '../checks.js'
-import { describe, invalid } from '../errors.js'
+import { invalid, shown } from '../errors.js'
 import type { RateLimiter, RateLimitCost } from './limiter.js'
 import type { RateLimitReason, RateLimitResult, RateLimitSource, RateLimitState } from './result.js'
 
@@ -120,6 +120,5 @@ export function reserveTerms(
 
 function within(given: unknown, least: number, path: string, operation: string): void {
   if (typeof given === 'number' && given >= least && given <= LONGEST_MS) return
-  const shown = typeof given === 'number' ? String(given) : describe(given)
-  throw invalid(path, `${path} is ${shown}; allowed: ${least} to ${LONGEST_MS} ms`, operation)
+  throw invalid(path, `${path} is ${shown(given)}; allowed: ${least} to ${LONGEST_MS} ms`, operation)
 }

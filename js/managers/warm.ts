@@ -2,7 +2,7 @@
 
 import { abortable, answered, checkIsSignal } from '../abort.js'
 import { checkOptions, merged, type LoadOptions } from '../cache-options.js'
-import { HoldfastError, describe, invalid } from '../errors.js'
+import { HoldfastError, describe, invalid, shown } from '../errors.js'
 import { hear } from '../events.js'
 import { checkKey } from '../keys.js'
 import type { LoadContext } from '../load-context.js'
@@ -61,12 +61,10 @@ export async function warm(
   checkOptions(options, operation)
   const { concurrency = 8, onProgress, signal, ...each } = options
   if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > 1000) {
-    const shown = typeof concurrency === 'number' ? String(concurrency) : describe(concurrency)
-    throw invalid('options.concurrency', `options.concurrency is ${shown}; allowed: 1 to 1000`, operation)
+    throw invalid('options.concurrency', `options.concurrency is ${shown(concurrency)}; allowed: 1 to 1000`, operation)
   }
   if (onProgress !== undefined && typeof onProgress !== 'function') {
-    const shown = describe(onProgress)
-    throw invalid('options.onProgress', `options.onProgress is ${shown}; allowed: a function`, operation)
+    throw invalid('options.onProgress', `options.onProgress is ${describe(onProgress)}; allowed: a function`, operation)
   }
   if (signal !== undefined) checkIsSignal(signal, operation)
   askFor(cache, 'any', () => null, each, operation)

@@ -1,7 +1,7 @@
 // The cookie that carries a session's id: from a request, or the cookie store of Next, and into a response.
 
 import { flag, named } from '../checks.js'
-import { describe, invalid } from '../errors.js'
+import { describe, invalid, shown } from '../errors.js'
 import { warnOnce } from '../limits/warnings.js'
 
 /** The cookie of sessions. It is always `HttpOnly` with `Path=/` and no `Domain`. */
@@ -119,7 +119,7 @@ export class SessionCookies {
   set<Target extends CookieTarget>(target: Target, sessionId: string, lastsMs = this.lifetimeMs): Target {
     checkSent(sessionId, 'SessionCookies.set')
     if (typeof lastsMs !== 'number' || !(lastsMs >= 0))
-      throw invalid('lastsMs', `lastsMs is ${typeof lastsMs === 'number' ? lastsMs : describe(lastsMs)}; allowed: ms, 0 or above`, 'SessionCookies.set')
+      throw invalid('lastsMs', `lastsMs is ${shown(lastsMs)}; allowed: ms, 0 or above`, 'SessionCookies.set')
     if (!this.plan.secure) this.noteInsecure()
     return this.write(target, sessionId, this.maxAge(lastsMs))
   }

@@ -4,7 +4,7 @@ import type { Connection } from '../connection.js'
 import { lifetimeMs } from '../durations.js'
 import { HoldfastError, describe, invalid } from '../errors.js'
 import { FATE_DONE, FATE_MOVED } from '../generated/operations.js'
-import { sleep, within } from '../timing.js'
+import { inTurn, sleep } from '../timing.js'
 import { isDamage, maybeApplied } from './applied.js'
 import { SessionCookies, type CookieSource } from './cookies.js'
 import {
@@ -79,7 +79,7 @@ const MOST_USER = 512
 
 export class SessionManager {
   /** The last change of each session by a function, until it is done. */
-  private readonly updating = new Map<string, Promise<void>>()
+  private readonly updating = new Map<string, Promise<unknown>>()
   private decided: { readonly plan: SessionPlan; readonly store: SessionStore; readonly cookies: SessionCookies } | null = null
 
   /** @internal */
@@ -168,15 +168,13 @@ export class SessionManager {
     checkOutside(this, sessionId, operation)
     const before = this.updating.get(sessionId)
     const run = () => this.updateNow(family, sessionId, change as unknown as SessionUpdate<SessionFields>, ttl, operation)
-    const own = before === undefined ? run() : before.then(run)
-    // Whoever waits is spared a conflict, and no more: a function that never ends keeps the next from going on for so long.
-    const done = own.then(ignore, ignore)
-    const settled = (before ?? Promise.resolve()).then(async () => void (await within(done, LONGEST_TURN_MS)))
-    this.updating.set(sessionId, settled)
-    void settled.then(() => {
-      if (this.updating.get(sessionId) === settled) this.updating.delete(sessionId)
+    // Whoever waits is spared a conflict, and no more.
+    const { result, turn } = inTurn(before, run, LONGEST_TURN_MS)
+    this.updating.set(sessionId, turn)
+    void turn.then(() => {
+      if (this.updating.get(sessionId) === turn) this.updating.delete(sessionId)
     })
-    return (await own) as SessionData<Data> | null
+    return (await result) as SessionData<Data> | null
   }
 
   /** Ends a session for good: nothing that is under way brings it back. False: there was none. */
@@ -333,22 +331,21 @@ export class SessionManager {
   }
 
   /** @internal The same as `getSession`, and whether it is known that there is none. */
-  async lookUp<Data extends object>(sessionId: string, options: SessionOptions): Promise<{ session: SessionData<Data> | null; isKnown: boolean }> {
+  async lookUp<Data extends object>(sessionId: string | null, options: SessionOptions): Promise<{ session: SessionData<Data> | null; isKnown: boolean }> {
     const operation = `${this.name}.openSession`
     const { family, sliding = this.plan.sliding } = callOptions(this.plan, options, operation)
-    if (!ID.test(sessionId)) return { session: null, isKnown: true }
+    if (sessionId === null || !ID.test(sessionId)) return { session: null, isKnown: true }
     const found = await this.store.read(family, sessionId, operation)
     if (found.is !== 'done') return { session: null, isKnown: !('degraded' in found && found.degraded) }
     return { session: this.shownOf(family, sessionId, found.at, found.session, sliding, operation) as SessionData<Data>, isKnown: true }
   }
 
   /** The session that a request carries: read when it is asked for, and made when it has something to keep. */
-  async openSession<Data extends object = SessionFields>(
+  openSession<Data extends object = SessionFields>(
     source: CookieSource,
     options: OpenOptions = {},
   ): Promise<RequestSession<Data>> {
-    callOptions(this.plan, options, `${this.name}.openSession`)
-    return await RequestSession.open<Data>(this, source, options)
+    return RequestSession.open<Data>(this, source, options)
   }
 
   /** Refuses every later call of this manager with `E_CLOSED`, until the system is initialised anew. Sessions stay. */

@@ -1,7 +1,7 @@
 // The session that a request carries: its cookie is read once, and nothing is made before there is something to keep.
 
 import { HoldfastError } from '../errors.js'
-import { within } from '../timing.js'
+import { inTurn } from '../timing.js'
 import { maybeApplied } from './applied.js'
 import { changesOf, checkChange } from './changes.js'
 import { asChange, checkOutside } from './changing.js'
@@ -28,7 +28,7 @@ export class RequestSession<Data extends object = SessionFields> {
   /** It was ended while this request had it. */
   private isLost = false
   /** The last call, until it is done. */
-  private last: Promise<unknown> | null = null
+  private last: Promise<unknown> | undefined
 
   /** @internal */
   static async open<Data extends object>(
@@ -37,10 +37,9 @@ export class RequestSession<Data extends object = SessionFields> {
     options: OpenOptions,
   ): Promise<RequestSession<Data>> {
     const id = manager.cookies.read(source)
-    if (id === null) return new RequestSession<Data>(manager, options, id, null, false)
     const { session, isKnown } = await manager.lookUp<Data>(id, options)
     // A cookie that opens nothing is not one of which Redis does not answer.
-    return new RequestSession<Data>(manager, options, id, session, session === null && isKnown)
+    return new RequestSession<Data>(manager, options, id, session, id !== null && session === null && isKnown)
   }
 
   private constructor(
@@ -190,15 +189,12 @@ export class RequestSession<Data extends object = SessionFields> {
     } catch (thrown) {
       return Promise.reject(thrown as Error)
     }
-    const before = this.last
-    const own = before === null ? call() : before.then(call)
-    const done = own.then(ignore, ignore)
-    const last = (before ?? Promise.resolve()).then(() => within(done, LONGEST_TURN_MS))
-    this.last = last
-    void last.then(() => {
-      if (this.last === last) this.last = null
+    const { result, turn } = inTurn(this.last, call, LONGEST_TURN_MS)
+    this.last = turn
+    void turn.then(() => {
+      if (this.last === turn) this.last = undefined
     })
-    return own
+    return result
   }
 
   /**
@@ -239,8 +235,6 @@ export class RequestSession<Data extends object = SessionFields> {
     return this.manager.lookUp<Data>(id, { ...callOf(this.options), sliding: false })
   }
 }
-
-function ignore(): void {}
 
 function unavailable(operation: string, applied: 'no' | 'unknown'): HoldfastError {
   return new HoldfastError({
