@@ -11,11 +11,12 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast::backend::redis::Redis;
 use holdfast::backend::redis::gates::{Gate, Place};
+use holdfast::backend::redis::{Redis, State};
 use holdfast::backend::{
     Answer, Ask, Backend, Call, Lease, Loading, Operation, Policy, Raw, Reach, Removal, Reply,
     Scope, Tags, Value,
@@ -26,6 +27,7 @@ use holdfast::base::random;
 use holdfast::base::stamp::Stamps;
 use holdfast::config::{self, Target};
 use holdfast::resilience::fallback::Fallback;
+use parking_lot::Mutex;
 use support::{Caller, Server};
 
 struct Process {
@@ -34,16 +36,23 @@ struct Process {
     caller: Caller,
     keys: Keys,
     what: String,
+    /// The kinds of the events that were told.
+    told: Arc<Mutex<Vec<String>>>,
 }
 
 impl Process {
     fn on(server: &Server, what: String) -> Self {
+        Self::with(server, what, &serde_json::json!({}))
+    }
+
+    fn with(server: &Server, what: String, fallback: &serde_json::Value) -> Self {
         let prefix = format!("gate{:x}:", random::bits());
         let options = serde_json::json!({
             "url": server.url(), "keyPrefix": prefix,
             "silenceMs": 100, "commandTimeoutMs": 500, "connectTimeoutMs": 300,
             // What is looked at is one place, not how often it fails.
             "breaker": false,
+            "fallback": fallback,
         });
         let json = serde_json::json!({ "options": options, "env": {} }).to_string();
         let config = Arc::new(config::from_json(&json).unwrap());
@@ -54,8 +63,27 @@ impl Process {
         let stamps = Arc::new(Stamps::new(clock.clone(), random::bits()));
         let runtime = tokio::runtime::Handle::current();
         let redis = Redis::new(endpoint, config.clone(), stamps.clone(), clock.clone(), &runtime);
-        let fallback = Fallback::new(Some(redis), config, clock, stamps.clone(), Box::new(|_| {}));
-        Self { fallback, stamps, caller: Caller::new(), keys: Keys::new(&prefix), what }
+        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let all = told.clone();
+        let tell = move |event: serde_json::Value| {
+            all.lock().push(event["type"].as_str().unwrap().to_owned());
+        };
+        let fallback = Fallback::new(Some(redis), config, clock, stamps.clone(), Box::new(tell));
+        Self { fallback, stamps, caller: Caller::new(), keys: Keys::new(&prefix), what, told }
+    }
+
+    fn heard(&self, kind: &str) -> usize {
+        self.told.lock().iter().filter(|other| *other == kind).count()
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        for _ in 0..20_000 {
+            if holds(self) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("waited in vain until {what}; {:?}: {:?}", self.fallback.state(), self.told.lock());
     }
 
     fn gate(&self, place: Place, gate: Gate) {
@@ -263,4 +291,46 @@ async fn an_instance_that_starts_against_a_closed_gate_answers_and_heals() {
     while let Some(done) = cases.join_next().await {
         done.expect("see above");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_resync_ends_though_its_last_replay_is_answered_while_its_connection_is_in_doubt() {
+    let server = Server::start();
+    // A set would be looked after, which is a reason of its own to go on.
+    let merges = serde_json::json!({ "rawChanges": "merge" });
+    let mut process = Process::with(&server, "a connection in doubt".to_owned(), &merges);
+    process.fallback.force(true);
+    let change = || Operation::Command { args: vec!["INCR".into(), "away".into()] };
+    assert_eq!(process.run(change()).await, Ok(Reply::Raw(Raw::Integer(1))));
+    // The replay takes a while, and a dial takes longer.
+    process.gate(Place::Calls, Gate::Slow);
+    process.gate(Place::Probe, Gate::Slow);
+    process.fallback.force(false);
+    process.until("it replays", |process| process.fallback.state() == State::Resyncing).await;
+    let settler = process.caller.settler(9);
+    process.fallback.redis.as_ref().unwrap().reconnect(settler);
+    assert_eq!(process.caller.next().await.0, 9);
+    process.until("it is well", |process| process.fallback.state() == State::Online).await;
+    process.until("that is told", |process| process.heard("backend-recovered") == 1).await;
+    assert_eq!((process.heard("resync-start"), process.heard("resync-end")), (1, 1));
+    assert_eq!(process.run(change()).await, Ok(Reply::Raw(Raw::Integer(2))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_resync_that_is_broken_off_by_request_is_no_longer_under_way() {
+    let server = Server::start();
+    let mut process = Process::on(&server, "broken off".to_owned());
+    process.fallback.force(true);
+    let set = process.set("away", b"1".to_vec());
+    assert_eq!(process.run(set).await, Ok(Reply::Flag(true)));
+    process.gate(Place::Calls, Gate::Never);
+    process.fallback.force(false);
+    let runs = |process: &Process| process.fallback.resync.running.load(Ordering::Relaxed);
+    process.until("it replays", runs).await;
+    process.fallback.force(true);
+    process.until("it is broken off", |process| !runs(process)).await;
+    process.gate(Place::Calls, Gate::Open);
+    process.fallback.force(false);
+    process.until("it is well", |process| process.fallback.state() == State::Online).await;
+    assert!(process.exists("away").await);
 }

@@ -51,9 +51,7 @@ impl Fallback {
             }
             State::Invalidating if self.syncs() => self.begin_resync(depth),
             State::Degraded => {
-                if self.resync.running.swap(false, Ordering::Relaxed) {
-                    self.resync.last_failed.store(true, Ordering::Relaxed);
-                }
+                self.break_off();
                 if was_live {
                     self.away.store(true, Ordering::Relaxed);
                     self.emit(
@@ -62,8 +60,18 @@ impl Fallback {
                 }
                 self.tell_degraded(change, reason);
             }
-            State::Forced => self.tell_degraded(change, reason),
+            State::Forced => {
+                self.break_off();
+                self.tell_degraded(change, reason);
+            }
             _ => {}
+        }
+    }
+
+    /// A re-sync that is under way comes to no end.
+    fn break_off(&self) {
+        if self.resync.running.swap(false, Ordering::Relaxed) {
+            self.resync.last_failed.store(true, Ordering::Relaxed);
         }
     }
 

@@ -70,6 +70,8 @@ pub(super) struct Hub {
     /// Connections that we had; killed before anything is replayed.
     pub old_clients: Vec<Former>,
     pub replaying: usize,
+    /// Whether a re-sync began that has not ended: a connection that is replaced in its midst does not end it.
+    pub resyncing: bool,
     pub lane: Lane,
     /// What runs beside.
     pub side_jobs: FuturesUnordered<BoxFuture<'static, SideJob>>,
@@ -127,6 +129,7 @@ impl Hub {
             returning: None,
             old_clients: Vec::new(),
             replaying: 0,
+            resyncing: false,
             lane: Lane::default(),
             side_jobs: FuturesUnordered::new(),
             outage: watch::Sender::new(0),
@@ -352,6 +355,11 @@ impl Hub {
         }
         let change = Change { from: self.state, to, reason };
         self.state = to;
+        self.resyncing = match to {
+            State::Resyncing => true,
+            State::Suspect => self.resyncing,
+            _ => false,
+        };
         self.shared.view.lock().state = to;
         self.tell_near();
         if let Some(keeper) = self.shared.keeper() {

@@ -27,7 +27,9 @@ impl Hub {
         self.online_since = self.now();
         // What waits for its replay goes before its own key's next operation, those below included.
         self.knows_clears = false;
-        let state = if self.owes() { State::Resyncing } else { State::Online };
+        // A re-sync of which the last replay was answered meanwhile has its end still to come.
+        let resyncs = self.resyncing || self.owes();
+        let state = if resyncs { State::Resyncing } else { State::Online };
         self.step(state, reason);
         self.shared.view.lock().connections = self.links.len();
         self.answer_verdicts();
