@@ -69,6 +69,14 @@ describe.each(stores)('slots on %s', (store) => {
     expect(await free()).toEqual([0])
     client.abort()
     await waitFor('the slot to be free', async () => (await free())[0] === 1)
+    // Who went before there was an answer is told of nothing any more.
+    const early = new AbortController()
+    const slow = limiter.wrap(() => {
+      early.abort()
+      return endless()
+    })
+    expect((await slow(new Request(from(address), { signal: early.signal }))).status).toBe(200)
+    await waitFor('the slot to be free', async () => (await free())[0] === 1)
   })
 
   it('are one for each who holds, whatever he estimates', async () => {

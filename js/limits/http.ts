@@ -203,11 +203,16 @@ function isHead(request: LimitedRequest & { readonly method?: unknown }): boolea
 
 /** The same response. When its body has ended, or failed, or nobody wants it any more, that is told, once. */
 function untilSent(response: Response, signal: AbortSignal | undefined, tell: () => void): Response {
+  let isTold = false
   const over = (): void => {
+    if (isTold) return
+    isTold = true
     signal?.removeEventListener('abort', over)
     tell()
   }
-  signal?.addEventListener('abort', over, { once: true })
+  // Who went while the handler was at work is told of no more.
+  if (signal?.aborted) over()
+  else signal?.addEventListener('abort', over)
   const reader = (response.body as ReadableStream<Uint8Array>).getReader()
   const body = new ReadableStream<Uint8Array>(
     {
