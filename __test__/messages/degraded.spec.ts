@@ -5,7 +5,7 @@ import { range, turn } from '../boundary/inside'
 import { asAnother, type InstanceOptions } from '../cache/stores'
 import { Scene } from '../fault/outage'
 import { waitFor } from '../support/wait-for'
-import { hears, listenersOf, listening, type Heard, type Manager, type SubscribeOptions } from './messages'
+import { Foreign, hears, listenersOf, listening, type Heard, type Manager, type SubscribeOptions } from './messages'
 
 /** An instance behind the proxy, and another process that reaches the server. */
 async function start(options: InstanceOptions = {}): Promise<{ scene: Scene; own: Manager; other: Manager }> {
@@ -238,6 +238,25 @@ describe.concurrent('a subscription that begins while Redis is away', () => {
     await waitFor('the server to tell', async () => (await listenersOf(outside, `${scene.keyPrefix}room`)) === 1)
     await other.publish('room', 'after', { persistent: true })
     expect(await here.untilData('after')).not.toContain('before 0')
+  })
+
+  it('hears of a persistent channel what comes late on the connection that listens, though it found it there already', async () => {
+    const { scene, own, other } = await start()
+    await using _ = scene
+    await leave(scene)
+    const here = hears()
+    const subscription = await own.subscribe('room', here.handler, { persistent: true })
+    using foreign = await Foreign.listen(scene.server.port, `${scene.keyPrefix}room`)
+    for (const n of range(3)) await other.publish('room', n, { persistent: true })
+    await waitFor('the messages', () => foreign.payloads.length === 3)
+    await comeBack(scene)
+    const newest = await waitFor('it to find its place', () => subscription.lastEventId)
+    expect((JSON.parse(foreign.payloads[2] as string) as { seq: string }).seq).toBe(newest)
+    await scene.outside(async (client) => {
+      for (const payload of foreign.payloads.slice(1)) await client.call('PUBLISH', `${scene.keyPrefix}room`, payload)
+    })
+    await other.publish('room', 'after', { persistent: true })
+    expect(await here.untilData('after')).toEqual([1, 2, 'after'])
   })
 
   it('hears all that a persistent channel keeps where it asked for that', async () => {
