@@ -71,7 +71,8 @@ describe.concurrent('a message that is published while Redis is away', () => {
     for (const _ of range(3)) {
       await send(20)
       await leave(scene)
-      await send(500)
+      // More than go at once.
+      await send(1_300)
       const back = comeBack(scene)
       let done = false
       void back.then(() => (done = true))
@@ -172,6 +173,44 @@ describe.concurrent('a message that is published while Redis is away', () => {
     expect(there.data()).toEqual([...range(300), ...range(5).map((n) => `plain ${n + 15}`), 'end'])
     const kept = await other.getPersistentMessages('room', 1_000)
     expect(kept.map(({ data }) => data).reverse()).toEqual(range(300))
+  })
+
+  it('comes with all others though no connection lasts for them, kept once', async () => {
+    const { scene, own, other } = await start({ breaker: false })
+    await using _ = scene
+    const there = await heardOn(other, 'room')
+    await leave(scene)
+    const options = { persistent: true, maxLength: 100_000 }
+    const sent = [...range(4_000).map((n) => `${n} ${'x'.repeat(200)}`), 'end']
+    await Promise.all(sent.slice(0, -1).map((data) => own.publish('room', data, options)))
+    // Enough for a connection to open, and for a part of them.
+    await scene.proxy.set({ cutAfter: 500_000 }, 'toServer')
+    await scene.healed()
+    const connections = scene.proxy.counts.connections
+    await scene.proxy.set('pass')
+    await own.publish('room', 'end', options)
+    await there.untilData('end')
+    const seen = there.data()
+    expect(seen.filter((data, at) => seen.indexOf(data) === at)).toEqual(sent)
+    const kept = await scene.outside((client) => client.call('XRANGE', `${scene.keyPrefix}stream:room`, '-', '+'))
+    const numbers = (kept as [string, [string, string]][]).map(([, [, text]]) => (JSON.parse(`{${text}`) as { data: unknown }).data)
+    expect(numbers).toEqual(sent)
+    expect(connections).toBeGreaterThan(4)
+  })
+
+  it('takes no room from an entry of the cache that has the name of its channel, nor that from it', async () => {
+    const { scene, own, other } = await start()
+    await using _ = scene
+    const there = await heardOn(other, 'cache:name')
+    await leave(scene)
+    await own.publish('cache:name', 1, { persistent: true })
+    await scene.cache.set('name', 'value')
+    await own.publish('cache:name', 2, { persistent: true })
+    await scene.cache.delete('gone')
+    await own.publish('cache:gone', 3)
+    await comeBack(scene)
+    expect(await there.until(2)).toEqual([1, 2])
+    expect(await scene.stored(['name'])).toEqual(['value'])
   })
 
   it('is no less late for being read from what its channel keeps', async () => {

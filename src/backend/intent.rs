@@ -44,7 +44,7 @@ pub enum Wish {
     End(u64),
     /// Ends all sessions of a user but one; the key is that of the moments.
     EndAll(EndAll),
-    /// Publishes messages on the channel with this name.
+    /// Publishes messages on a channel; the key is that of its stream.
     Publish(Waiting),
 }
 
@@ -99,6 +99,7 @@ impl Intent {
                 Wish::Set { value, expires_at, fresh_until, since, expired }
             }
             Wish::Rate(owed) => Wish::Rate(owed.moved(moved, &|at| at)),
+            Wish::Publish(waiting) => Wish::Publish(waiting.moved(moved)),
             Wish::Session(delta) => Wish::Session(Box::new(delta.moved(moved))),
             Wish::EndAll(end) => Wish::EndAll(EndAll { others: end.others.map(moved), ..end }),
             wish => wish,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::base::error::{Error, Result};
+use crate::base::stamp::Stamp;
 
 /// A message: a JSON object without its first brace, so that what is learnt on its way is put in front.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,10 +17,9 @@ pub struct Message {
     pub sharded: bool,
 }
 
-/// How a message is kept: in its channel's stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How a message is kept in its channel's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {
-    pub stream: Bytes,
     /// For so long from the last one on.
     pub ms: u64,
     /// So many of the channel's, about.
@@ -48,9 +48,24 @@ pub struct Topic {
     pub name: Bytes,
 }
 
+/// A message that waits, since the moment of its stamp, by which it is known when it is settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub stamp: Stamp,
+    pub message: Message,
+}
+
 /// The messages of a channel that wait, in their order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Waiting(pub VecDeque<Message>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub channel: Bytes,
+    /// Those before these are on their way.
+    is_rest: bool,
+    all: VecDeque<Held>,
+    bytes: usize,
+    /// How many of them may be given up.
+    plain: usize,
+}
 
 impl Message {
     /// As others get it. `mark` says what happened to it on its way.
@@ -63,9 +78,7 @@ impl Message {
     }
 
     pub fn bytes(&self) -> usize {
-        size_of::<Self>()
-            + self.rest.len()
-            + self.kept.as_ref().map_or(0, |kept| kept.stream.len() + 32)
+        size_of::<Held>() + self.rest.len()
     }
 }
 
@@ -123,19 +136,99 @@ pub fn is_late(text: &[u8]) -> bool {
 }
 
 impl Waiting {
+    pub fn new(channel: Bytes) -> Self {
+        Self { channel, is_rest: false, all: VecDeque::new(), bytes: 0, plain: 0 }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Held> {
+        self.all.iter()
+    }
+
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Whether they don't go at once: so many, of so many bytes, behind nothing.
+    pub fn is_backlog(&self, most: usize, bytes: usize) -> bool {
+        self.is_rest || self.len() > most || self.bytes > bytes
+    }
+
     pub fn bytes(&self) -> usize {
-        self.0.iter().map(Message::bytes).sum()
+        self.bytes
     }
 
     /// How many of them may be given up.
     pub fn plain(&self) -> usize {
-        self.0.iter().filter(|message| message.kept.is_none()).count()
+        self.plain
+    }
+
+    /// When the first one was taken.
+    pub fn oldest(&self) -> Option<Stamp> {
+        self.all.front().map(|held| held.stamp)
+    }
+
+    pub fn push(&mut self, held: Held) {
+        self.bytes += held.message.bytes();
+        self.plain += usize::from(held.message.kept.is_none());
+        self.all.push_back(held);
+    }
+
+    /// Those that came after these stand behind them.
+    pub fn append(&mut self, later: Self) {
+        self.bytes += later.bytes;
+        self.plain += later.plain;
+        self.all.extend(later.all);
+    }
+
+    /// Takes out those that come first: so many, of so many bytes, but one at least.
+    pub fn split(&mut self, most: usize, bytes: usize) -> Self {
+        let mut first = Self::new(self.channel.clone());
+        while first.len() < most.max(1)
+            && let Some(held) = self.all.front()
+            && (first.is_empty() || first.bytes + held.message.bytes() <= bytes)
+            && let Some(held) = self.take(0)
+        {
+            first.push(held);
+        }
+        self.is_rest = true;
+        first
     }
 
     /// Gives up the oldest that may be. False: there is none.
     pub fn drop_oldest(&mut self) -> bool {
-        let at = self.0.iter().position(|message| message.kept.is_none());
-        at.is_some_and(|at| self.0.remove(at).is_some())
+        let at = self.all.iter().position(|held| held.message.kept.is_none());
+        at.is_some_and(|at| self.take(at).is_some())
+    }
+
+    /// Lets go of the one that is settled.
+    pub fn forget(&mut self, stamp: Stamp) {
+        if let Some(at) = self.all.iter().position(|held| held.stamp == stamp) {
+            self.take(at);
+        }
+    }
+
+    /// Those of which it holds, asked in their order, stay.
+    pub fn retain(&mut self, stays: impl FnMut(&Held) -> bool) {
+        self.all.retain(stays);
+        self.bytes = self.all.iter().map(|held| held.message.bytes()).sum();
+        self.plain = self.all.iter().filter(|held| held.message.kept.is_none()).count();
+    }
+
+    /// The same with other stamps.
+    pub fn moved(mut self, moved: &dyn Fn(Stamp) -> Stamp) -> Self {
+        self.all.iter_mut().for_each(|held| held.stamp = moved(held.stamp));
+        self
+    }
+
+    fn take(&mut self, at: usize) -> Option<Held> {
+        let held = self.all.remove(at)?;
+        self.bytes -= held.message.bytes();
+        self.plain -= usize::from(held.message.kept.is_none());
+        Some(held)
     }
 }
 

@@ -103,9 +103,10 @@ pub enum Operation {
     /// Asks something of a session, or of what is known of its user or of all. Atomic, but for a read of a user's: what
     /// ended all of these is read after it. What it changes merges, so that it may be sent twice.
     Session { key: Bytes, ask: Box<session::Ask> },
-    /// Publishes a message on a channel, whose name is the key. Those of a channel arrive in the order in which one
-    /// process handed them over. Sent twice it may arrive twice; whoever listens knows it by its id.
-    Publish { key: Bytes, message: message::Message, bounds: message::Bounds },
+    /// Publishes a message on a channel; the key is that of the channel's stream, whether it is kept there or not.
+    /// Those of a channel arrive in the order in which one process handed them over. Sent twice it may arrive twice;
+    /// whoever listens knows it by its id.
+    Publish { key: Bytes, channel: Bytes, message: message::Message, bounds: message::Bounds },
     /// Reads what a channel's stream keeps: behind an entry, the oldest first, or without one the newest first.
     Stream { key: Bytes, after: Option<Bytes>, count: u64 },
     /// Notes for so many ms that a user is in a room, with a status, or, without one, no longer; or tells who is.

@@ -288,11 +288,11 @@ impl<'a> Reader<'a> {
                 let channel = self.text();
                 let rest = self.value();
                 let messages = &handle.ok_or_else(Error::closed)?.core.messages;
-                let key = messages.channel(channel, whole, false)?;
-                let kept =
-                    (ms > 0).then(|| Kept { stream: messages.stream(channel, whole), ms, most });
+                let key = messages.stream(channel, whole);
+                let channel = messages.channel(channel, whole, false)?;
+                let kept = (ms > 0).then_some(Kept { ms, most });
                 let message = Message { rest: rest?, kept, sharded };
-                Ok(wished(Operation::Publish { key, message, bounds }, Counted::Not, 0))
+                Ok(wished(Operation::Publish { key, channel, message, bounds }, Counted::Not, 0))
             }
             opcode::STREAM => {
                 let whole = self.next() > 0.0;

@@ -212,22 +212,22 @@ impl Fallback {
             };
         }
         let moment = self.moment();
-        if let Operation::Publish { key, message, .. } = operation
+        if let Operation::Publish { key, channel, message, .. } = operation
             && !self.journals()
         {
             let store = &mut local.store.messages;
-            let id = message.kept.as_ref().map(|kept| store.keep(message, kept, moment.now));
+            let id = message.kept.map(|kept| store.keep(key, message, kept, moment.now));
             let mark = id.map(|id| [b"\"seq\":\"", id.as_ref(), b"\","].concat());
             let text = message.text(&mark.unwrap_or_default());
             if let Some(audience) = self.audience() {
-                audience.deliver(key, text, message.sharded, true);
+                audience.deliver(channel, text, message.sharded, true);
             }
             return Ok(Reply::Flag(true));
         }
-        if let Operation::Publish { key, message, .. } = operation
+        if let Operation::Publish { channel, message, .. } = operation
             && let Some(audience) = self.audience()
         {
-            audience.deliver(key, message.text(LOCAL), message.sharded, true);
+            audience.deliver(channel, message.text(LOCAL), message.sharded, true);
         }
         if self.journals() {
             let dropped = local.journal.dropped();
@@ -251,9 +251,9 @@ impl Fallback {
                 {
                     Ok(Reply::Flag(true))
                 }
-                Operation::Publish { key, message, bounds } => {
-                    let taken =
-                        local.journal.publish(key, self.stamps.next(), message.clone(), *bounds);
+                Operation::Publish { key, channel, message, bounds } => {
+                    let (stamp, message) = (self.stamps.next(), message.clone());
+                    let taken = local.journal.publish(key, channel, stamp, message, *bounds);
                     if taken { Ok(Reply::Flag(true)) } else { Err(memory::full()) }
                 }
                 operation => local.apply_journalled(operation, &moment),
@@ -428,9 +428,9 @@ impl Fallback {
                     self.local.lock().store.raise_marker(key, marker);
                 }
                 Operation::Clear { .. } => call.write = Some(Write::of_all(&self.marks)),
-                Operation::Publish { key, message, .. } => {
+                Operation::Publish { channel, message, .. } => {
                     if let Some(audience) = self.audience() {
-                        audience.deliver(key, message.text(AHEAD), message.sharded, false);
+                        audience.deliver(channel, message.text(AHEAD), message.sharded, false);
                     }
                 }
                 // What this process notes it knows, should the server go away.

@@ -21,9 +21,9 @@ use crate::base::error::Result;
 use crate::base::plant::Plant;
 use crate::base::stamp::Stamp;
 
-const DELETE_BATCH: usize = 512;
-/// A batch of sets is bounded by bytes too: it shares its connection with live calls.
-const SET_BYTES: usize = 256 * 1024;
+const BATCH: usize = 512;
+/// A batch of what brings values is bounded by bytes too: it shares its connection with live calls.
+const BATCH_BYTES: usize = 256 * 1024;
 
 /// Deletes or an invalidation on their way. Dropped before they are done, they go back.
 struct Taken<'a> {
@@ -37,7 +37,7 @@ impl<'a> Taken<'a> {
         let mut local = fallback.local.lock();
         let invalidations = local.journal.take_invalidations();
         let deletes = match invalidations.as_slice() {
-            [] => local.journal.take_deletes(DELETE_BATCH),
+            [] => local.journal.take_deletes(BATCH),
             _ => Vec::new(),
         };
         Self { fallback, invalidations, deletes }
@@ -374,6 +374,10 @@ impl Keeper for Fallback {
             return None;
         }
         let mut local = self.local.lock();
+        // It goes in parts.
+        if local.journal.has_backlog(key, BATCH, BATCH_BYTES) {
+            return None;
+        }
         let depth = local.journal.depth();
         let taken = local.journal.take(key);
         drop(local);
@@ -388,13 +392,17 @@ impl Keeper for Fallback {
         local.journal.covers(key) || (resting && local.journal.holds(key))
     }
 
+    fn has_backlog(&self, key: &Bytes) -> bool {
+        self.local.lock().journal.has_backlog(key, BATCH, BATCH_BYTES)
+    }
+
     fn take_intents(&self, at_most: usize) -> Vec<Intent> {
         if !self.syncs() {
             return Vec::new();
         }
         let mut local = self.local.lock();
         let depth = local.journal.depth();
-        let taken = local.journal.take_some(at_most, SET_BYTES);
+        let taken = local.journal.take_some(at_most, BATCH_BYTES);
         drop(local);
         if !taken.is_empty() {
             self.begin_by_hand(depth);

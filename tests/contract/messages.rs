@@ -8,15 +8,16 @@ use crate::subject::Subject;
 
 const BOUNDS: Bounds = Bounds { of_one: 10, of_all: 20 };
 
-fn message(s: &Subject, id: &str, stream: Option<(&str, u64, u64)>) -> Message {
+fn message(s: &Subject, id: &str, kept: Option<(&str, u64, u64)>) -> Operation {
     let rest = format!("\"id\":\"{id}\",\"timestamp\":1,\"data\":1}}").into();
-    let kept = stream.map(|(name, ms, most)| Kept { stream: s.key(name), ms, most });
-    Message { rest, kept, sharded: false }
+    let key = s.key(kept.map_or("stream", |(stream, ..)| stream));
+    let kept = kept.map(|(_, ms, most)| Kept { ms, most });
+    let message = Message { rest, kept, sharded: false };
+    Operation::Publish { key, channel: s.key("channel"), message, bounds: BOUNDS }
 }
 
-async fn publish(s: &mut Subject, message: Message) {
-    let key = s.key("channel");
-    assert_eq!(s.run(Operation::Publish { key, message, bounds: BOUNDS }).await, FLAG(true));
+async fn publish(s: &mut Subject, message: Operation) {
+    assert_eq!(s.run(message).await, FLAG(true));
 }
 
 async fn ids(s: &mut Subject, name: &str, after: Option<Bytes>, count: u64) -> Vec<String> {
@@ -99,8 +100,8 @@ pub fn publishing() -> Cases {
         wrong_type: case!(|s| {
             let key = s.key("stream");
             let planted = s.plant_list(&key).await;
-            let (key, message) = (s.key("channel"), message(s, "a", Some(("stream", 60_000, 10))));
-            let answer = s.run(Operation::Publish { key, message, bounds: BOUNDS }).await;
+            let message = message(s, "a", Some(("stream", 60_000, 10)));
+            let answer = s.run(message).await;
             // Memory keeps streams apart from everything else.
             assert!(answer.is_ok() || planted);
         }),

@@ -43,8 +43,8 @@ impl Messages {
     }
 
     /// Keeps a message for those who come later; answers its id.
-    pub fn keep(&mut self, message: &Message, kept: &Kept, now: u64) -> Bytes {
-        let mut place = self.take(&kept.stream);
+    pub fn keep(&mut self, stream: &Bytes, message: &Message, kept: Kept, now: u64) -> Bytes {
+        let mut place = self.take(stream);
         let over = matches!(&place, Some(Place::Stream { until, .. }) if *until <= now);
         if over || !matches!(place, Some(Place::Stream { .. })) {
             place = None;
@@ -65,7 +65,7 @@ impl Messages {
                 entries.pop_front();
             }
         }
-        self.put(kept.stream.clone(), place);
+        self.put(stream.clone(), place);
         id
     }
 

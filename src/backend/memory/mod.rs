@@ -131,9 +131,9 @@ pub fn apply(
             let decision = store.rates.apply(key, limiter, &act.verb, now, journalled);
             Reply::Decision(Box::new(decision))
         }
-        Operation::Publish { message, .. } => {
-            if let Some(kept) = message.kept.as_ref().filter(|_| !journalled) {
-                store.messages.keep(message, kept, now);
+        Operation::Publish { key, message, .. } => {
+            if let Some(kept) = message.kept.filter(|_| !journalled) {
+                store.messages.keep(key, message, kept, now);
             }
             Reply::Flag(true)
         }

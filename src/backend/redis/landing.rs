@@ -108,8 +108,14 @@ impl Hub {
                     let refused = replies.iter().any(|reply| matches!(reply, Resp::ServerError(_)));
                     // A change that went through does not settle those before it.
                     let merged = matches!(call.operation, Operation::Change { .. }) && !refused;
+                    // A message that was told, and what was read of those that are kept, stand.
+                    let stands = match call.operation {
+                        Operation::Publish { .. } => !refused,
+                        Operation::Stream { .. } => true,
+                        _ => merged,
+                    };
                     let key =
-                        call.operation.key().filter(|key| untaken.contains_key(*key) && !merged);
+                        call.operation.key().filter(|key| untaken.contains_key(*key) && !stands);
                     if let Some(key) = key.cloned() {
                         let done = call.operation.writes() && !refused;
                         match untaken.remove(&key) {

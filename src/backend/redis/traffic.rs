@@ -46,9 +46,16 @@ impl Hub {
         let owing_raw = owing.filter(|_| self.shared.config.merges_raw);
         let resting = self.rest_until.is_some() || !self.knows_clears;
         for mut call in calls {
-            // That is answered from what waits.
+            // That is answered from what waits, or waits behind it.
             if let Some((keeper, key)) = owing.zip(call.operation.key())
-                && keeper.answers_itself(key, resting)
+                && match call.operation {
+                    // Only the server knows what it keeps.
+                    Operation::Stream { .. } => false,
+                    Operation::Publish { .. } => {
+                        keeper.answers_itself(key, resting) || keeper.has_backlog(key)
+                    }
+                    _ => keeper.answers_itself(key, resting),
+                }
             {
                 owed.push(call);
                 continue;

@@ -131,14 +131,25 @@ impl State {
                     }
                 }
             }
-            Read::Message { channel, stamp, message } => {
-                let intent = self.intents.entry(channel.clone()).or_insert_with(|| {
-                    let wish = Wish::Publish(Waiting::default());
-                    Intent { key: channel, stamp, wish }
+            Read::Message { key, channel, held } => {
+                let stamp = held.stamp;
+                let intent = self.intents.entry(key.clone()).or_insert_with(|| {
+                    let wish = Wish::Publish(Waiting::new(channel));
+                    Intent { key, stamp, wish }
                 });
                 intent.stamp = stamp.max(intent.stamp);
                 if let Wish::Publish(waiting) = &mut intent.wish {
-                    waiting.0.push_back(message);
+                    waiting.push(held);
+                }
+            }
+            Read::Told { key, stamp } => {
+                if let Some(Intent { wish: Wish::Publish(waiting), .. }) =
+                    self.intents.get_mut(&key)
+                {
+                    waiting.forget(stamp);
+                    if waiting.is_empty() {
+                        self.intents.remove(&key);
+                    }
                 }
             }
             Read::Sent { key } => {
@@ -227,6 +238,7 @@ fn is_older_set(intent: &Intent, stamp: Stamp) -> bool {
 mod tests {
     use super::super::record::Record;
     use super::*;
+    use crate::backend::message::{Held, Message};
 
     fn stamp(micros: u64) -> Stamp {
         Stamp { micros, process: 1 }
@@ -264,5 +276,23 @@ mod tests {
         ]);
         assert_eq!(state.intents.into_values().collect::<Vec<_>>(), [second]);
         assert_eq!(state.invalidations.into_keys().collect::<Vec<_>>(), [scope("g:")]);
+    }
+
+    #[test]
+    fn of_the_messages_of_a_channel_those_wait_that_were_not_told() {
+        let (key, channel) = (Bytes::from_static(b"stream:c"), Bytes::from_static(b"c"));
+        let held = |micros: u64| Held {
+            stamp: stamp(micros),
+            message: Message { rest: micros.to_string().into(), kept: None, sharded: false },
+        };
+        let all = [held(3), held(1), held(2)];
+        let mut records: Vec<_> =
+            all.iter().map(|held| Record::Message { key: &key, channel: &channel, held }).collect();
+        records.push(Record::Told { key: &key, stamp: stamp(3) });
+        let some = state(&records);
+        let Wish::Publish(waiting) = &some.intents[&key].wish else { panic!("they wait") };
+        assert_eq!(waiting.iter().collect::<Vec<_>>(), [&all[1], &all[2]]);
+        records.extend([1, 2].map(|micros| Record::Told { key: &key, stamp: stamp(micros) }));
+        assert!(state(&records).intents.is_empty());
     }
 }

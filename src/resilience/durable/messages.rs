@@ -11,8 +11,7 @@ pub fn put(out: &mut Vec<u8>, message: &Message) {
     let Message { rest, kept, sharded } = message;
     let flags = if kept.is_some() { KEPT } else { 0 } | if *sharded { SHARDED } else { 0 };
     out.put_u8(flags);
-    if let Some(Kept { stream, ms, most }) = kept {
-        put_text(out, stream);
+    if let Some(Kept { ms, most }) = kept {
         out.put_u64_le(*ms);
         out.put_u64_le(*most);
     }
@@ -23,11 +22,7 @@ pub fn get(body: &mut Bytes) -> Option<Message> {
     let flags = body.try_get_u8().ok()?;
     let kept = match flags & KEPT {
         0 => None,
-        _ => Some(Kept {
-            stream: get_text(body)?,
-            ms: body.try_get_u64_le().ok()?,
-            most: body.try_get_u64_le().ok()?,
-        }),
+        _ => Some(Kept { ms: body.try_get_u64_le().ok()?, most: body.try_get_u64_le().ok()? }),
     };
     Some(Message { rest: get_text(body)?, kept, sharded: flags & SHARDED != 0 })
 }

@@ -240,6 +240,9 @@ impl Moved {
             Wish::Change(changes) => {
                 Wish::Change(changes.clone().moved(&|stamp| self.stamp(stamp)))
             }
+            Wish::Publish(waiting) => {
+                Wish::Publish(waiting.clone().moved(&|stamp| self.stamp(stamp)))
+            }
             Wish::Session(delta) => {
                 Wish::Session(Box::new(delta.as_ref().clone().moved(&|stamp| self.stamp(stamp))))
             }

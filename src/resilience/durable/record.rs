@@ -13,7 +13,7 @@ use super::super::journal::Invalidation;
 use super::{changes, messages, rates, sessions};
 use crate::backend::change::Entry;
 use crate::backend::intent::{EndAll, Intent, Wish};
-use crate::backend::message::Message;
+use crate::backend::message::Held;
 use crate::backend::rate::{Due, Limiter};
 use crate::backend::redis::Identity;
 use crate::backend::{Policy, Removal, Scope, Tags, Value};
@@ -38,9 +38,14 @@ pub enum Record<'a> {
     },
     /// A message was published.
     Message {
+        key: &'a Bytes,
         channel: &'a Bytes,
+        held: &'a Held,
+    },
+    /// A message was told.
+    Told {
+        key: &'a Bytes,
         stamp: Stamp,
-        message: &'a Message,
     },
     Invalidation {
         scope: &'a Scope,
@@ -85,7 +90,8 @@ pub enum Read {
     Intent(Intent),
     Change { key: Bytes, entry: Entry },
     Charge { key: Bytes, limiter: Arc<Limiter>, due: Due },
-    Message { channel: Bytes, stamp: Stamp, message: Message },
+    Message { key: Bytes, channel: Bytes, held: Held },
+    Told { key: Bytes, stamp: Stamp },
     Sent { key: Bytes },
     Done { key: Bytes, id: (u64, u64) },
     Invalidation(Invalidation),
@@ -128,10 +134,10 @@ impl Record<'_> {
             let entries = changes.entries().iter();
             return entries.for_each(|entry| Record::Change { key, entry }.encode(out));
         }
-        if let Self::Intent(Intent { key: channel, stamp, wish: Wish::Publish(waiting) }) = self {
-            let stamp = *stamp;
-            return waiting.0.iter().for_each(|message| {
-                Record::Message { channel, stamp, message }.encode(out);
+        if let Self::Intent(Intent { key, wish: Wish::Publish(waiting), .. }) = self {
+            let channel = &waiting.channel;
+            return waiting.iter().for_each(|held| {
+                Record::Message { key, channel, held }.encode(out);
             });
         }
         if let Self::Intent(Intent { key, wish: Wish::Rate(owed), .. }) = self {
@@ -209,12 +215,14 @@ impl Record<'_> {
                 wish: Wish::Change(_) | Wish::Rate(_) | Wish::Publish(_),
                 ..
             }) => {}
-            Self::Message { channel, stamp, message } => {
-                out.put_u8(19);
+            Self::Message { key, channel, held: Held { stamp, message } } => {
+                out.put_u8(20);
                 put_stamp(out, *stamp);
+                changes::put_text(out, key);
                 changes::put_text(out, channel);
                 messages::put(out, message);
             }
+            Self::Told { key, stamp } => put_stamped(out, 21, *stamp, key),
             Self::Intent(Intent { key, stamp, wish: Wish::Session(delta) }) => {
                 out.put_u8(16);
                 put_stamp(out, *stamp);
@@ -407,11 +415,15 @@ fn read(mut body: Bytes) -> Option<Read> {
             let wish = Wish::EndAll(EndAll { absolute_ms, keep, others });
             Read::Intent(Intent { key: body, stamp, wish })
         }
-        19 => {
+        // 19 was a message in another shape.
+        20 => {
             let stamp = get_stamp(&mut body)?;
+            let key = changes::get_text(&mut body)?;
             let channel = changes::get_text(&mut body)?;
-            Read::Message { channel, stamp, message: messages::get(&mut body)? }
+            let message = messages::get(&mut body)?;
+            Read::Message { key, channel, held: Held { stamp, message } }
         }
+        21 => Read::Told { stamp: get_stamp(&mut body)?, key: body },
         _ => return None,
     })
 }
@@ -457,7 +469,7 @@ fn get_text(body: &mut Bytes) -> Option<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::message::Kept;
+    use crate::backend::message::{Kept, Message};
     use crate::backend::session::{Delta, Field, Fields, Head};
     use proptest::prelude::*;
 
@@ -555,13 +567,14 @@ mod tests {
             Record::Intent(&intent).encode(&mut out);
             assert_eq!(next(&out.into()).unwrap().0, Read::Intent(intent));
         }
-        let kept = Some(Kept { stream: "stream:c".into(), ms: 7, most: 8 });
+        let kept = Some(Kept { ms: 7, most: 8 });
         for kept in [None, kept] {
             let message = Message { rest: "\"id\":\"1\"}".into(), kept, sharded: true };
-            let (channel, stamp) = (Bytes::from_static(b"c"), stamp(4));
+            let held = Held { stamp: stamp(4), message };
+            let (key, channel) = (key(), Bytes::from_static(b"c"));
             let mut out = Vec::new();
-            Record::Message { channel: &channel, stamp, message: &message }.encode(&mut out);
-            assert_eq!(next(&out.into()).unwrap().0, Read::Message { channel, stamp, message });
+            Record::Message { key: &key, channel: &channel, held: &held }.encode(&mut out);
+            assert_eq!(next(&out.into()).unwrap().0, Read::Message { key, channel, held });
         }
     }
 

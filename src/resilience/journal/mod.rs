@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use lru::LruCache;
 
+use self::messages::waiting;
 pub use self::weight::{OVERHEAD, value_bytes};
 use self::weight::{payload, sheddable, weight};
 use super::durable::{Log, Record, Snapshot};
@@ -148,16 +149,10 @@ impl Journal {
         let changed =
             self.changes.peek_lru().and_then(|(_, intent)| changes::of(intent)?.entries().first());
         let changed = changed.map(|entry| entry.stamp);
-        let others = [
-            &self.deletes,
-            &self.sets,
-            &self.rates,
-            &self.sessions,
-            &self.revocations,
-            &self.messages,
-        ];
+        let others = [&self.deletes, &self.sets, &self.rates, &self.sessions, &self.revocations];
         let first = others.into_iter().filter_map(first);
-        cleared.chain(first).chain(changed).min()
+        let told = self.messages.peek_lru().and_then(|(_, intent)| waiting(intent)?.oldest());
+        cleared.chain(first).chain(changed).chain(told).min()
     }
 
     /// The set or the delete that waits for this key.
@@ -263,7 +258,7 @@ impl Journal {
             Some(2) => self.take_from(|journal| &mut journal.sets, at_most, bytes),
             Some(3) => self.take_from(|journal| &mut journal.sessions, at_most, bytes),
             Some(4) => self.take_from(|journal| &mut journal.changes, at_most, bytes),
-            Some(5) => self.take_from(|journal| &mut journal.messages, at_most, bytes),
+            Some(5) => self.take_messages(at_most, bytes),
             Some(_) => self.take_from(|journal| &mut journal.rates, at_most, bytes),
             None => Vec::new(),
         }
@@ -307,7 +302,13 @@ impl Journal {
             let (key, entries) = (&intent.key, changes.entries());
             entries.iter().for_each(|entry| self.write(|| Record::Done { key, id: entry.id() }));
         }
-        self.write(|| Record::Settled { key: &intent.key, stamp: intent.stamp });
+        match &intent.wish {
+            // Others of its channel may wait.
+            Wish::Publish(waiting) => waiting.iter().for_each(|held| {
+                self.write(|| Record::Told { key: &intent.key, stamp: held.stamp });
+            }),
+            _ => self.write(|| Record::Settled { key: &intent.key, stamp: intent.stamp }),
+        }
         self.take_back(intent);
         self.note_empty();
     }
@@ -449,7 +450,7 @@ impl Journal {
             _ => self.bytes += weight(&intent),
         }
         self.payloads += sheddable(&intent);
-        self.plain += messages::waiting(&intent).map_or(0, Waiting::plain);
+        self.plain += waiting(&intent).map_or(0, Waiting::plain);
         let shelf = match intent.wish {
             Wish::Delete | Wish::Expire | Wish::Invalidate(_) => &mut self.deletes,
             Wish::Set { .. } => &mut self.sets,
@@ -487,6 +488,11 @@ impl Journal {
             self.write(|| Record::Sent { key: &intent.key });
         }
         self.unweigh(intent);
+        self.lend(intent);
+    }
+
+    /// It is on its way from now on, and not weighed any more.
+    fn lend(&mut self, intent: &Intent) {
         self.taken += 1;
         if self.log.is_some() {
             self.replaying.insert((intent.key.clone(), intent.stamp), intent.clone());
@@ -507,7 +513,7 @@ impl Journal {
             _ => self.bytes -= weight(intent),
         }
         self.payloads -= sheddable(intent);
-        self.plain -= messages::waiting(intent).map_or(0, Waiting::plain);
+        self.plain -= waiting(intent).map_or(0, Waiting::plain);
     }
 
     fn write<'a>(&self, record: impl FnOnce() -> Record<'a>) {

@@ -18,7 +18,7 @@ pub(super) fn payload(intent: &Intent) -> usize {
         Wish::Delete | Wish::Expire | Wish::End(_) | Wish::EndAll(_) => 0,
         Wish::Set { value, .. } => value_bytes(value),
         Wish::Invalidate(_) => REMOVALS,
-        Wish::Publish(waiting) => waiting.bytes(),
+        Wish::Publish(waiting) => waiting.channel.len() + waiting.bytes(),
         Wish::Session(delta) => size_of::<Delta>() + delta.bytes(),
         Wish::Change(changes) => changes.bytes(),
         Wish::Rate(owed) => owed.bytes(),

@@ -185,7 +185,7 @@ pub fn leave_untaken(intent: &mut Intent, replies: &[Resp]) {
     if let Wish::Publish(waiting) = &mut intent.wish {
         let mut replies = replies.iter();
         let taken = |reply: &Resp| !matches!(reply, Resp::ServerError(_));
-        waiting.0.retain(|_| !replies.next().is_some_and(taken));
+        waiting.retain(|_| !replies.next().is_some_and(taken));
     }
 }
 

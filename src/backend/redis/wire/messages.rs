@@ -8,8 +8,9 @@ use crate::backend::message::Message;
 use crate::backend::redis::script::PUBLISH;
 use crate::backend::{Answer, Operation, Raw, Reply};
 
-/// Publishes a message; `mark` says what happened to it on its way.
-pub fn publish(channel: &Bytes, message: &Message, mark: &[u8]) -> Cmd {
+/// Publishes a message, and keeps it in the channel's stream if it is to be kept; `mark` says what happened to it on its
+/// way.
+pub fn publish(stream: &Bytes, channel: &Bytes, message: &Message, mark: &[u8]) -> Cmd {
     let Some(kept) = &message.kept else {
         let name: &[u8] = if message.sharded { b"SPUBLISH" } else { b"PUBLISH" };
         return command(&[name, channel, &message.text(mark)]);
@@ -17,7 +18,7 @@ pub fn publish(channel: &Bytes, message: &Message, mark: &[u8]) -> Cmd {
     let how: &[u8] = if message.sharded { b"spublish" } else { b"publish" };
     let (ms, most) = (kept.ms.to_string(), kept.most.to_string());
     let args = [channel, &message.rest, mark, ms.as_bytes(), most.as_bytes(), how];
-    PUBLISH.call(&[&kept.stream], &args)
+    PUBLISH.call(&[stream], &args)
 }
 
 /// The answer to what concerns messages; `None`: it does not.

@@ -166,9 +166,9 @@ impl Wire {
                 1
             }
             Operation::Session { key, ask } => self.encode_session(key, ask, out),
-            Operation::Publish { key, message, .. } => {
+            Operation::Publish { key, channel, message, .. } => {
                 let mark = if repeated { LATE } else { b"" };
-                out.add_command(publish(key, message, mark));
+                out.add_command(publish(key, channel, message, mark));
                 1
             }
             Operation::Stream { key, after, count } => {

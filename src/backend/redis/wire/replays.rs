@@ -75,14 +75,14 @@ impl Wire {
                 return 1 + usize::from(others.is_some());
             }
             Wish::Publish(waiting) => {
-                if waiting.0.is_empty() {
+                if waiting.is_empty() {
                     out.add_command(command(&[b"EXISTS", key]));
                     return 1;
                 }
-                for message in &waiting.0 {
-                    out.add_command(publish(key, message, LATE));
+                for held in waiting.iter() {
+                    out.add_command(publish(key, &waiting.channel, &held.message, LATE));
                 }
-                return waiting.0.len();
+                return waiting.len();
             }
             Wish::Expire => out.add_command(self.expire(key, *stamp, false)),
             Wish::Delete => out.add_command(self.replay_delete(key, *stamp)),

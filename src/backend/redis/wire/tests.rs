@@ -86,12 +86,12 @@ fn script_calls(wire: &Wire, key: &Bytes, tag: &str) -> Vec<Cmd> {
 
 /// A message that is kept, and a look at a room.
 fn messages(wire: &Wire, key: &Bytes, out: &mut Pipeline) {
-    let kept = Some(Kept { stream: key.clone(), ms: 1, most: 1 });
+    let kept = Some(Kept { ms: 1, most: 1 });
     let message = Message { rest: Bytes::new(), kept, sharded: false };
     let bounds = Bounds { of_one: 1, of_all: 1 };
     let (user, status) = (Bytes::new(), Bytes::new());
     for operation in [
-        Operation::Publish { key: key.clone(), message, bounds },
+        Operation::Publish { key: key.clone(), channel: key.clone(), message, bounds },
         Operation::Presence { key: key.clone(), user, status, ms: 1 },
     ] {
         wire.encode(&operation, Sending::Live, out);
