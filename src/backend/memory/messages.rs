@@ -20,6 +20,7 @@ enum Place {
         began: u64,
         last: u64,
         entries: VecDeque<Bytes>,
+        bytes: usize,
         /// µs of the boot clock.
         until: u64,
     },
@@ -53,16 +54,20 @@ impl Messages {
             began: now.max(1),
             last: 0,
             entries: VecDeque::new(),
+            bytes: 0,
             until: 0,
         });
         let mut id = Bytes::new();
-        if let Place::Stream { began, last, entries, until } = &mut place {
+        if let Place::Stream { began, last, entries, bytes, until } = &mut place {
             *last += 1;
             *until = now.saturating_add(kept.ms.saturating_mul(1000));
             id = format!("{began}-{last}").into();
+            *bytes += ENTRY + message.rest.len();
             entries.push_back(message.rest.clone());
-            while entries.len() as u64 > kept.most.max(1) {
-                entries.pop_front();
+            while entries.len() as u64 > kept.most.max(1)
+                && let Some(oldest) = entries.pop_front()
+            {
+                *bytes -= ENTRY + oldest.len();
             }
         }
         self.put(stream.clone(), place);
@@ -71,18 +76,17 @@ impl Messages {
 
     /// What is kept behind an entry, the oldest first, or without one the newest first.
     pub fn read(&mut self, key: &[u8], after: Option<&[u8]>, count: u64, now: u64) -> Vec<Raw> {
-        let Some(Place::Stream { began, last, entries, until }) = self.places.get(key) else {
+        let Some(Place::Stream { began, last, entries, until, .. }) = self.places.get(key) else {
             return Vec::new();
         };
         if *until <= now {
             return Vec::new();
         }
         let first = last + 1 - entries.len() as u64;
-        let text = |(at, rest): (u64, &Bytes)| {
-            let mark = format!("{{\"seq\":\"{began}-{at}\",");
+        let text = |(at, rest): (usize, &Bytes)| {
+            let mark = format!("{{\"seq\":\"{began}-{}\",", first + at as u64);
             Raw::Bytes([mark.as_bytes(), rest].concat().into())
         };
-        let all = (first..).zip(entries);
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         match after {
             Some(after) => {
@@ -90,12 +94,12 @@ impl Messages {
                 // Of another stream of that name, all of this is new.
                 let seen = seen.filter(|(other, _)| other.parse() == Ok(*began));
                 let seen = seen.and_then(|(_, number)| number.parse().ok()).unwrap_or(0u64);
-                all.filter(|(at, _)| *at > seen).take(count).map(text).collect()
+                let known = usize::try_from(seen.saturating_add(1).saturating_sub(first))
+                    .unwrap_or(usize::MAX);
+                let known = known.min(entries.len());
+                (known..).zip(entries.range(known..)).take(count).map(text).collect()
             }
-            None => {
-                let all: Vec<_> = all.collect();
-                all.into_iter().rev().take(count).map(text).collect()
-            }
+            None => entries.iter().enumerate().rev().take(count).map(text).collect(),
         }
     }
 
@@ -147,9 +151,7 @@ fn weight(key: &[u8], place: &Place) -> usize {
     PLACE
         + 2 * key.len()
         + match place {
-            Place::Stream { entries, .. } => {
-                entries.iter().map(|entry| ENTRY + entry.len()).sum::<usize>()
-            }
+            Place::Stream { bytes, .. } => *bytes,
             Place::Room(users) => {
                 users.iter().map(|(user, (_, status))| 2 * ENTRY + user.len() + status.len()).sum()
             }
