@@ -19,8 +19,11 @@ const script = readFileSync(new URL('../../src/backend/redis/scripts/change.lua'
 /** Answers of ours are held back long enough, and nobody takes the server for silent. */
 const patient = { ...merge(), silenceMs: 10_000 }
 
-const refusals = async (judge: RespClient, code: string): Promise<number> =>
-  Number(new RegExp(`errorstat_${code}:count=(\\d+)`).exec(String(await judge.call('INFO', 'errorstats')))?.[1] ?? 0)
+/** How many scripts were refused: changes. Now and then something else is asked, and may be refused as well. */
+async function refusals(judge: RespClient): Promise<number> {
+  const stats = /cmdstat_evalsha:.*rejected_calls=(\d+),failed_calls=(\d+)/.exec(String(await judge.call('INFO', 'commandstats')))
+  return Number(stats?.[1] ?? 0) + Number(stats?.[2] ?? 0)
+}
 
 const counts = (scene: Scene, to: string): Promise<unknown> =>
   waitFor(`the counter to stand at ${to}`, async () => (await held(scene, ['GET', 'counter']))[0] === to)
@@ -34,10 +37,10 @@ describe('changes of one key that arrive in another order than they were made', 
     expect(await held(scene, ['GET', 'counter'])).toEqual(['12000'])
   })
 
-  it.each<[when: string, code: string, before: string[][], after: string[][]]>([
-    ['READONLY before a later one went through', 'READONLY', [['REPLICAOF', '127.0.0.1', '1']], [['REPLICAOF', 'NO', 'ONE']]],
-    ['NOSCRIPT before somebody loaded the script again', 'NOSCRIPT', [['SCRIPT', 'FLUSH']], [['SCRIPT', 'LOAD', script]]],
-  ])('one that met %s is carried out', async (_, code, before, after) => {
+  it.each<[when: string, before: string[][], after: string[][]]>([
+    ['READONLY before a later one went through', [['REPLICAOF', '127.0.0.1', '1']], [['REPLICAOF', 'NO', 'ONE']]],
+    ['NOSCRIPT before somebody loaded the script again', [['SCRIPT', 'FLUSH']], [['SCRIPT', 'LOAD', script]]],
+  ])('one that met %s is carried out', async (_, before, after) => {
     await using scene = await start(patient)
     const { holdfast, proxy, server } = scene
     await run(holdfast, [['INCRBY', 'counter', 0]])
@@ -47,7 +50,7 @@ describe('changes of one key that arrive in another order than they were made', 
     await proxy.set('blackhole', 'toClient')
     await judge.pipeline(before)
     const first = client.call('INCR', 'counter')
-    await waitFor('the refusal', async () => (await refusals(judge, code)) > 0)
+    await waitFor('the refusal', async () => (await refusals(judge)) > 0)
     await judge.pipeline(after)
     const second = client.call('INCR', 'counter')
     await counts(scene, '1')
@@ -65,11 +68,11 @@ describe('changes of one key that arrive in another order than they were made', 
     await run(holdfast, [['INCRBY', 'counter', 100]])
     await judge.call('CONFIG', 'SET', 'maxmemory', 1)
     await proxy.set('pass')
-    await waitFor('the first refusal', async () => (await refusals(judge, 'OOM')) > 0 && holdfast.isRedisAvailable())
+    await waitFor('the first refusal', async () => (await refusals(judge)) > 0 && holdfast.isRedisAvailable())
     await apart()
     await proxy.set('blackhole', 'toClient')
-    const before = await refusals(judge, 'OOM')
-    await waitFor('the next try', async () => (await refusals(judge, 'OOM')) > before)
+    const before = await refusals(judge)
+    await waitFor('the next try', async () => (await refusals(judge)) > before)
     await judge.call('CONFIG', 'SET', 'maxmemory', 0)
     const live = holdfast.redisClient.getClient().call('INCR', 'counter')
     await counts(scene, '1')

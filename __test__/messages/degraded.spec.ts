@@ -198,6 +198,44 @@ describe.concurrent('a message that is published while Redis is away', () => {
     expect(connections).toBeGreaterThan(4)
   })
 
+  it('goes before what is published while many come back, of which nothing is given up', async () => {
+    const { scene, own, other } = await start({ commandTimeoutMs: 60_000 })
+    await using _ = scene
+    const [here, there] = [await heardOn(own, 'room'), await heardOn(other, 'room')]
+    await leave(scene)
+    const late = range(6_000).map((n) => `${n} ${'x'.repeat(200)}`)
+    await Promise.all(late.map((data) => own.publish('room', data, { persistent: true, maxLength: 100_000 })))
+    // Slow enough for others to come in between.
+    await scene.proxy.set({ bytesPerSecond: 1_500_000 }, 'toServer')
+    await waitFor('some to come', () => there.messages.length > 0)
+    expect(there.messages.length).toBeLessThan(late.length)
+    const hears = await heardOn(own, 'room')
+    const live = range(300).map((n) => `live ${n}`)
+    const published = live.map((data, n) => own.publish('room', data, n % 3 === 0 ? { buffer: false } : { persistent: n % 3 === 1, maxLength: 100_000 }))
+    expect(await Promise.all(published)).toEqual(live.map(() => true))
+    await comeBack(scene)
+    await own.publish('room', 'end')
+    for (const [heard, data] of [[there, [...late, ...live, 'end']], [here, [...late, ...live, 'end']]] as const) {
+      await heard.untilData('end')
+      expect(heard.data()).toEqual(data)
+    }
+    await hears.untilData('end')
+    expect(hears.data().slice(-301)).toEqual([...live, 'end'])
+    expect(scene.holdfast.fallbackManager.getStats().dropped).toBe(0)
+  })
+
+  it('is not given up for one that is kept and waits for nobody', async () => {
+    const { scene, own, other } = await start()
+    await using _ = scene
+    const there = await heardOn(other, 'room')
+    await leave(scene)
+    await own.publish('room', 'plain')
+    await own.publish('other', 'kept', { persistent: true, buffer: false })
+    await comeBack(scene)
+    expect(await there.untilData('plain')).toEqual(['plain'])
+    expect((await other.getPersistentMessages('other')).map(({ data }) => data)).toEqual(['kept'])
+  })
+
   it('takes no room from an entry of the cache that has the name of its channel, nor that from it', async () => {
     const { scene, own, other } = await start()
     await using _ = scene

@@ -31,8 +31,8 @@ const BEGINNING: Place = { began: 0, number: 0 }
 export class Follower {
   /** The last event that was put; null: nobody knows what the channel kept as this began. */
   private last: Place | null
-  /** Whether the last one was found where this began, and not put: what comes live is new even if it stands no later. */
-  private isFound = false
+  /** Where the channel stood as this found its place: what comes live and stands there or before was not put yet. */
+  private found: Place | null = null
   /** When the stream began that stood here before. */
   private past: number | null = null
   /** Whether nothing can have been missed since it was known that the channel stands at the last one. */
@@ -106,9 +106,13 @@ export class Follower {
     }
     const place = placeOf(eventId)
     if (place !== null && this.last !== null) {
-      const isBefore = this.isFound && place.began === this.last.began && place.number <= this.last.number
-      if (!isBefore && !isBehind(place, this.last, this.past)) return true
-      if (!isBefore && !follows(place, this.last)) return false
+      if (this.found !== null && place.began === this.found.began && place.number <= this.found.number) {
+        // It was on its way on the connection that listens, and moves nothing.
+        if (!this.local.delete(id)) this.owner.put(message)
+        return true
+      }
+      if (!isBehind(place, this.last, this.past)) return true
+      if (!follows(place, this.last)) return false
     }
     this.hand(message, place)
     return true
@@ -127,7 +131,7 @@ export class Follower {
     const { last } = this
     if (last !== null && last.began !== 0 && last.began !== place.began) this.past = last.began
     this.last = place
-    this.isFound = false
+    this.found = null
     this.isGoneTold = false
   }
 
@@ -140,7 +144,7 @@ export class Follower {
       // Who begins without a server does not know what it keeps.
       if (place === null && this.plan.isAlone()) return
       this.last = place ?? BEGINNING
-      this.isFound = true
+      this.found = place
       if (newest?.eventId !== undefined) this.owner.stands(newest.eventId)
       this.isSure = true
     } catch (error) {

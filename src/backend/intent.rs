@@ -108,6 +108,16 @@ impl Intent {
     }
 }
 
+/// What goes next of the messages that wait under a key.
+#[derive(Debug)]
+pub enum Next {
+    /// None waits.
+    Nothing,
+    /// Those that wait stand behind some that are on their way.
+    Later,
+    Part(Intent),
+}
+
 /// How a replay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

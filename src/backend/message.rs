@@ -59,8 +59,6 @@ pub struct Held {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
     pub channel: Bytes,
-    /// Those before these are on their way.
-    is_rest: bool,
     all: VecDeque<Held>,
     bytes: usize,
     /// How many of them may be given up.
@@ -137,7 +135,7 @@ pub fn is_late(text: &[u8]) -> bool {
 
 impl Waiting {
     pub fn new(channel: Bytes) -> Self {
-        Self { channel, is_rest: false, all: VecDeque::new(), bytes: 0, plain: 0 }
+        Self { channel, all: VecDeque::new(), bytes: 0, plain: 0 }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Held> {
@@ -150,11 +148,6 @@ impl Waiting {
 
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
-    }
-
-    /// Whether they don't go at once: so many, of so many bytes, behind nothing.
-    pub fn is_backlog(&self, most: usize, bytes: usize) -> bool {
-        self.is_rest || self.len() > most || self.bytes > bytes
     }
 
     pub fn bytes(&self) -> usize {
@@ -194,14 +187,13 @@ impl Waiting {
         {
             first.push(held);
         }
-        self.is_rest = true;
         first
     }
 
-    /// Gives up the oldest that may be. False: there is none.
-    pub fn drop_oldest(&mut self) -> bool {
-        let at = self.all.iter().position(|held| held.message.kept.is_none());
-        at.is_some_and(|at| self.take(at).is_some())
+    /// Gives up the oldest that may be.
+    pub fn drop_oldest(&mut self) -> Option<Held> {
+        let at = self.all.iter().position(|held| held.message.kept.is_none())?;
+        self.take(at)
     }
 
     /// Lets go of the one that is settled.

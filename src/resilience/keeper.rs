@@ -10,7 +10,7 @@ use super::journal::Invalidation;
 use super::local::Local;
 use super::near::seconds;
 use crate::backend::change::{Changes, KNOWN_MS};
-use crate::backend::intent::{Intent, Outcome, Wish};
+use crate::backend::intent::{Intent, Next, Outcome, Wish};
 use crate::backend::memory::store::{Data, Entry, Marks, Standing};
 use crate::backend::message::Audience;
 use crate::backend::rate::Told;
@@ -374,10 +374,6 @@ impl Keeper for Fallback {
             return None;
         }
         let mut local = self.local.lock();
-        // It goes in parts.
-        if local.journal.has_backlog(key, BATCH, BATCH_BYTES) {
-            return None;
-        }
         let depth = local.journal.depth();
         let taken = local.journal.take(key);
         drop(local);
@@ -392,8 +388,18 @@ impl Keeper for Fallback {
         local.journal.covers(key) || (resting && local.journal.holds(key))
     }
 
-    fn has_backlog(&self, key: &Bytes) -> bool {
-        self.local.lock().journal.has_backlog(key, BATCH, BATCH_BYTES)
+    fn next_messages(&self, key: &Bytes) -> Next {
+        if !self.syncs() {
+            return Next::Nothing;
+        }
+        let mut local = self.local.lock();
+        let depth = local.journal.depth();
+        let next = local.journal.next_messages(key, BATCH, BATCH_BYTES);
+        drop(local);
+        if let Next::Part(_) = next {
+            self.begin_by_hand(depth);
+        }
+        next
     }
 
     fn take_intents(&self, at_most: usize) -> Vec<Intent> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -94,6 +95,8 @@ pub(super) struct Hub {
     pub knows_clears: bool,
     /// Clears that wait for the replays under way.
     pub clears: Vec<Call>,
+    /// What is published where more waits for its replay than goes at once, by the key.
+    pub behind: BTreeMap<Bytes, Vec<Call>>,
     /// Until then nothing is replayed: the server takes nothing more.
     pub rest_until: Option<u64>,
     pub breaker: Breaker,
@@ -143,6 +146,7 @@ impl Hub {
             invalidating: false,
             knows_clears: false,
             clears: Vec::new(),
+            behind: BTreeMap::new(),
             rest_until: None,
         }
     }
@@ -205,6 +209,7 @@ impl Hub {
         self.batches.is_empty()
             && self.lane.is_empty()
             && self.clears.is_empty()
+            && self.behind.is_empty()
             && self.side_jobs.is_empty()
     }
 
@@ -414,7 +419,8 @@ impl Hub {
             Item::Call { call, .. } => Some(call),
             Item::Replay { .. } => None,
         });
-        let left = sent.chain(self.waiting.drain(..)).chain(self.clears.drain(..));
+        let behind = std::mem::take(&mut self.behind).into_values().flatten();
+        let left = sent.chain(behind).chain(self.waiting.drain(..)).chain(self.clears.drain(..));
         settle_all(left.map(|call| (call.settler, Err(Error::closed()))));
         settle_all(
             self.verdicts

@@ -69,7 +69,7 @@ impl Hub {
         let mut ended = Vec::new();
         // Intents that the server did not take, by their keys: what was asked of these right behind them is
         // answered from what still waits, unless it was a write, which settles them.
-        let mut untaken: HashMap<Bytes, Intent> = HashMap::new();
+        let mut untaken: HashMap<Bytes, Vec<Intent>> = HashMap::new();
         let mut owed = Vec::new();
         // What a call of the script of limits said of the keys that share it.
         let mut said = None;
@@ -88,7 +88,7 @@ impl Hub {
                         Some(outcome) => ended.push((intent, Some(outcome))),
                         None => {
                             wire::leave_untaken(&mut intent, &replies);
-                            untaken.insert(intent.key.clone(), intent);
+                            untaken.entry(intent.key.clone()).or_default().push(intent);
                         }
                     }
                 }
@@ -119,9 +119,11 @@ impl Hub {
                     if let Some(key) = key.cloned() {
                         let done = call.operation.writes() && !refused;
                         match untaken.remove(&key) {
-                            Some(intent) if done => ended.push((intent, Some(Outcome::Superseded))),
-                            Some(intent) => {
-                                untaken.insert(key, intent);
+                            Some(intents) if done => ended.extend(
+                                intents.into_iter().map(|one| (one, Some(Outcome::Superseded))),
+                            ),
+                            Some(intents) => {
+                                untaken.insert(key, intents);
                                 owed.push(call);
                                 continue;
                             }
@@ -144,7 +146,9 @@ impl Hub {
                 }
             }
         }
-        ended.extend(untaken.into_values().map(|intent| (intent, None)));
+        // What comes back stands before what waits, so the last one goes first.
+        let untaken = untaken.into_values().flat_map(|intents| intents.into_iter().rev());
+        ended.extend(untaken.map(|intent| (intent, None)));
         if let Some(keeper) = self.shared.keeper() {
             keeper.replayed(ended);
         }

@@ -43,7 +43,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::intent::{Intent, Outcome};
+use super::intent::{Intent, Next, Outcome};
 use super::limits::Limits;
 use super::message::Audience;
 use super::rate::Told;
@@ -140,13 +140,13 @@ pub trait Keeper: Send + Sync {
     /// Nothing is left to invalidate, so reads may go to the server again. Answers false when an
     /// invalidation came in the meantime.
     fn go_live(&self) -> bool;
-    /// The intent of this key, if it still waits; it is sent before the key's own operation. Of a backlog nothing.
+    /// The intent of this key, if it still waits; it is sent before the key's own operation.
     fn take_intent(&self, key: &Bytes) -> Option<Intent>;
     /// Whether memory knows better than the server what this key holds: its family was cleared, or its
     /// intent waits while the replay rests.
     fn answers_itself(&self, key: &Bytes, resting: bool) -> bool;
-    /// Whether more messages wait under this key than go at once: those that come now wait behind them.
-    fn has_backlog(&self, key: &Bytes) -> bool;
+    /// What goes next of the messages that wait under this key: before those that are published now, and in parts.
+    fn next_messages(&self, key: &Bytes) -> Next;
     fn take_intents(&self, at_most: usize) -> Vec<Intent>;
     /// Replays that ended, or came back for another try.
     fn replayed(&self, ended: Vec<(Intent, Option<Outcome>)>);

@@ -143,11 +143,15 @@ impl Hub {
             }
         }
         self.replaying = 0;
+        // What comes back stands before what waits, so the last one goes first.
+        replays.reverse();
         if let Some(keeper) = self.shared.keeper() {
             keeper.replayed(replays);
         }
         self.unanswered(calls, Applied::Unknown);
-        let waiting: Vec<Call> = self.waiting.drain(..).chain(self.clears.drain(..)).collect();
+        let behind = std::mem::take(&mut self.behind).into_values().flatten();
+        let waiting: Vec<Call> =
+            behind.chain(self.waiting.drain(..)).chain(self.clears.drain(..)).collect();
         self.unanswered(waiting, Applied::No);
     }
 

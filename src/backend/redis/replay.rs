@@ -1,11 +1,12 @@
 //! The journal's way back to the server, beside live traffic.
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::hub::{Hub, MILLI, SideJob};
 use super::items::Item;
 use super::state::State;
 use super::{Keeper, Owed, Replayer};
-use crate::backend::intent::{Intent, Outcome};
+use crate::backend::intent::{Intent, Next, Outcome};
 use crate::base::error::Result;
 
 /// How many intents are on their way at once.
@@ -68,6 +69,11 @@ impl Hub {
     /// Replays the journal in batches, between live traffic.
     pub fn pump_replay(&mut self) {
         self.start_clears();
+        self.pump();
+        self.follow();
+    }
+
+    fn pump(&mut self) {
         if self.state != State::Resyncing || self.replaying > 0 || self.rest_until.is_some() {
             return;
         }
@@ -100,6 +106,37 @@ impl Hub {
         }
         self.send(outgoing);
         self.start_lane();
+    }
+
+    /// Sends the next part of what waits where others publish meanwhile, and these when nothing is left before them.
+    fn follow(&mut self) {
+        if self.behind.is_empty() || !self.state.live() {
+            return;
+        }
+        let Some(keeper) = self.shared.keeper() else { return };
+        let keys: Vec<Bytes> = self.behind.keys().cloned().collect();
+        let mut outgoing = self.outgoing(keys.len());
+        let mut free = Vec::new();
+        for key in keys {
+            // While the replay rests they wait with the others.
+            let rests = self.rest_until.is_some();
+            let next = if rests { Next::Nothing } else { keeper.next_messages(&key) };
+            let is_last = match next {
+                Next::Nothing => true,
+                Next::Later => false,
+                Next::Part(intent) => {
+                    self.replaying += 1;
+                    let at = self.link_of(Some(&key));
+                    self.add_replay(&mut outgoing[at], intent);
+                    !keeper.answers_itself(&key, true)
+                }
+            };
+            if is_last {
+                free.extend(self.behind.remove(&key).into_iter().flatten());
+            }
+        }
+        self.send(outgoing);
+        self.dispatch(free);
     }
 
     /// Looks what others cleared, before sets are replayed and after that. Its end leads to the replay again.

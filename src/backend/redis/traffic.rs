@@ -15,7 +15,7 @@ use super::state::State;
 use super::wire::{self, Sending};
 use super::{Keeper, failure, raw};
 use crate::backend::change::is_read;
-use crate::backend::intent::{Intent, Wish};
+use crate::backend::intent::{Intent, Next, Wish};
 use crate::backend::session::{Deed, Known};
 use crate::backend::{Call, Operation, settle_all};
 use crate::base::error::{Applied, Error, ErrorKind};
@@ -46,21 +46,25 @@ impl Hub {
         let owing_raw = owing.filter(|_| self.shared.config.merges_raw);
         let resting = self.rest_until.is_some() || !self.knows_clears;
         for mut call in calls {
-            // That is answered from what waits, or waits behind it.
-            if let Some((keeper, key)) = owing.zip(call.operation.key())
-                && match call.operation {
-                    // Only the server knows what it keeps.
-                    Operation::Stream { .. } => false,
-                    Operation::Publish { .. } => {
-                        keeper.answers_itself(key, resting) || keeper.has_backlog(key)
-                    }
-                    _ => keeper.answers_itself(key, resting),
-                }
+            // That is answered from what waits. Only the server knows what a channel keeps, and no clear is about messages.
+            let rests = match call.operation {
+                Operation::Stream { .. } => None,
+                Operation::Publish { .. } => Some(self.rest_until.is_some()),
+                _ => Some(resting),
+            };
+            if let Some(((keeper, key), rests)) = owing.zip(call.operation.key()).zip(rests)
+                && keeper.answers_itself(key, rests)
             {
                 owed.push(call);
                 continue;
             }
-            let mut intent = self.take_intent(owing, call.operation.key());
+            let (mut intent, more) = self.goes_before(owing, &call.operation);
+            if let (Operation::Publish { key, .. }, true) = (&call.operation, more) {
+                let at = self.link_of(Some(key));
+                intent.into_iter().for_each(|intent| self.add_replay(&mut outgoing[at], intent));
+                self.behind.entry(key.clone()).or_default().push(call);
+                continue;
+            }
             let replays_in_lane =
                 intent.as_ref().is_some_and(|intent| self.replays_in_lane(intent));
             if self.lane.wants(&call.operation) || replays_in_lane {
@@ -169,6 +173,32 @@ impl Hub {
         let intent = keeper.zip(key).and_then(|(keeper, key)| keeper.take_intent(key));
         self.replaying += usize::from(intent.is_some());
         intent
+    }
+
+    /// What waits and goes before this, and whether more waits behind that: messages go in parts.
+    fn goes_before(
+        &mut self,
+        owing: Option<&Arc<dyn Keeper>>,
+        operation: &Operation,
+    ) -> (Option<Intent>, bool) {
+        let Some((keeper, key)) = owing.zip(operation.key()) else { return (None, false) };
+        if !matches!(operation, Operation::Publish { .. } | Operation::Stream { .. }) {
+            return (self.take_intent(Some(keeper), Some(key)), false);
+        }
+        if self.rest_until.is_some() {
+            return (None, false);
+        }
+        if self.behind.contains_key(key) {
+            return (None, true);
+        }
+        match keeper.next_messages(key) {
+            Next::Nothing => (None, false),
+            Next::Later => (None, true),
+            Next::Part(intent) => {
+                self.replaying += 1;
+                (Some(intent), keeper.answers_itself(key, true))
+            }
+        }
     }
 
     /// An empty pipeline for each connection, for so many calls in all.

@@ -79,13 +79,12 @@ impl Hub {
             let late: Vec<Call> = self.waiting.drain(..late).collect();
             self.unanswered(late, Applied::No);
         }
-        let late = self.clears.iter().filter(|call| now.saturating_sub(call.since) > timeout);
-        if late.count() > 0 {
-            // The journal has them from here.
-            let (late, rest) = std::mem::take(&mut self.clears)
-                .into_iter()
-                .partition(|call| now.saturating_sub(call.since) > timeout);
-            self.clears = rest;
+        // The journal has from here what waited for replays.
+        let is_late = |call: &mut Call| now.saturating_sub(call.since) > timeout;
+        let waits = self.behind.values_mut().chain(std::iter::once(&mut self.clears));
+        let late: Vec<Call> = waits.flat_map(|calls| calls.extract_if(.., is_late)).collect();
+        if !late.is_empty() {
+            self.behind.retain(|_, calls| !calls.is_empty());
             self.unanswered(late, Applied::No);
             self.catch_up();
         }

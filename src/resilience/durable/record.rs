@@ -42,7 +42,7 @@ pub enum Record<'a> {
         channel: &'a Bytes,
         held: &'a Held,
     },
-    /// A message was told.
+    /// A message was told, or given up.
     Told {
         key: &'a Bytes,
         stamp: Stamp,

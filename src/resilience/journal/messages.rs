@@ -1,13 +1,16 @@
 //! Messages that wait for a server: those of a channel together, in their order, under the key of its stream.
 //!
 //! So many may wait, of a channel and of all; the oldest is given up for a newer one. Of those that are kept in a stream
-//! none is: when there is no room they are refused. However many wait, a part of them goes at once.
+//! none is: when there is no room they are refused. They go in parts, of a channel one after the other: a part that comes
+//! back stands where it stood.
+use std::collections::HashSet;
+
 use bytes::Bytes;
 
 use super::super::durable::Record;
 use super::weight::weight;
 use super::{Journal, OVERHEAD};
-use crate::backend::intent::{Intent, Wish};
+use crate::backend::intent::{Intent, Next, Wish};
 use crate::backend::message::{Bounds, Held, Message, Waiting};
 use crate::base::stamp::Stamp;
 
@@ -41,12 +44,16 @@ impl Journal {
         };
         if let Wish::Publish(waiting) = &mut intent.wish {
             waiting.push(held);
-            if plain && waiting.plain() > bounds.of_one {
-                self.dropped += u64::from(waiting.drop_oldest());
+            while plain
+                && waiting.plain() > bounds.of_one
+                && let Some(oldest) = waiting.drop_oldest()
+            {
+                self.dropped += 1;
+                self.write(|| Record::Told { key, stamp: oldest.stamp });
             }
         }
         self.put(intent);
-        while self.plain > bounds.of_all && self.give_up_message() {}
+        while plain && self.plain > bounds.of_all && self.give_up_message() {}
         self.shed(self.limit);
         true
     }
@@ -56,43 +63,77 @@ impl Journal {
         waiting(self.messages.peek(key)?)
     }
 
-    /// Whether more messages wait under a key than go at once: so many, of so many bytes.
-    pub fn has_backlog(&self, key: &[u8], at_most: usize, bytes: usize) -> bool {
-        self.messages(key).is_some_and(|all| all.is_backlog(at_most, bytes))
+    /// The next part of what waits under a key: so many, of so many bytes, but one at least.
+    pub fn next_messages(&mut self, key: &Bytes, at_most: usize, bytes: usize) -> Next {
+        if !self.messages.contains(key) {
+            return Next::Nothing;
+        }
+        if self.out.contains(key) {
+            return Next::Later;
+        }
+        self.take_part(key, at_most, bytes).map_or(Next::Nothing, Next::Part)
     }
 
-    /// Messages of those channels that wait longest: so many in all, of so many bytes, but one at least. What is left of
-    /// a channel is the next.
+    /// A part of each of those channels that were quiet longest: so many messages in all, of so many bytes.
     pub(super) fn take_messages(&mut self, at_most: usize, bytes: usize) -> Vec<Intent> {
         let (mut taken, mut count, mut room) = (Vec::new(), at_most, bytes);
-        while count > 0
-            && room > 0
-            && let Some((key, mut intent)) = self.messages.pop_lru()
-        {
-            self.unweigh(&intent);
-            let Wish::Publish(waiting) = &mut intent.wish else { continue };
-            let first = waiting.split(count, room);
-            count -= first.len();
-            room = room.saturating_sub(first.bytes());
-            let stamp = first.iter().map(|held| held.stamp).max().unwrap_or(intent.stamp);
-            let first = Intent { key: key.clone(), stamp, wish: Wish::Publish(first) };
-            let is_all = waiting.is_empty();
-            if !is_all {
-                self.put(intent);
-                self.messages.demote(&key);
-            }
-            self.lend(&first);
-            taken.push(first);
-            // Two parts of a channel are never on their way at once: the first may come back.
-            if !is_all {
+        let keys = self.messages.iter().rev().map(|(key, _)| key);
+        let keys: Vec<Bytes> =
+            keys.filter(|key| !self.out.contains(*key)).take(at_most).cloned().collect();
+        for key in keys {
+            if count == 0 || room == 0 {
                 break;
             }
+            let Some(part) = self.take_part(&key, count, room) else { continue };
+            let Some(waiting) = waiting(&part) else { continue };
+            count -= waiting.len().min(count);
+            room = room.saturating_sub(waiting.bytes());
+            taken.push(part);
         }
         taken
     }
 
-    /// Messages of another process, or such that may have been sent, go before those that came meanwhile.
-    pub(super) fn put_messages(&mut self, mut former: Intent) {
+    fn take_part(&mut self, key: &Bytes, at_most: usize, bytes: usize) -> Option<Intent> {
+        let mut intent = self.messages.pop(key)?;
+        self.unweigh(&intent);
+        let Wish::Publish(waiting) = &mut intent.wish else { return None };
+        let first = waiting.split(at_most, bytes);
+        let stamp = first.iter().map(|held| held.stamp).max().unwrap_or(intent.stamp);
+        let first = Intent { key: key.clone(), stamp, wish: Wish::Publish(first) };
+        if !waiting.is_empty() {
+            self.put(intent);
+            self.messages.demote(key);
+        }
+        self.lend(&first);
+        Some(first)
+    }
+
+    /// A part comes back, without those that were told.
+    pub(super) fn put_part(&mut self, part: Intent, before: Option<&Intent>) {
+        let stays: HashSet<Stamp> = stamps(&part).collect();
+        for stamp in before.into_iter().flat_map(stamps).filter(|stamp| !stays.contains(stamp)) {
+            self.write(|| Record::Told { key: &part.key, stamp });
+        }
+        self.put_messages(part);
+    }
+
+    /// Messages that another process left behind; those that wait already, or are on their way, are not taken twice.
+    pub(super) fn adopt_messages(&mut self, mut intent: Intent) {
+        let on_its_way = self.replaying.values().filter(|other| other.key == intent.key);
+        let known = on_its_way.chain(self.messages.peek(&intent.key));
+        let known: HashSet<Stamp> = known.flat_map(stamps).collect();
+        if let Wish::Publish(waiting) = &mut intent.wish {
+            waiting.retain(|held| !known.contains(&held.stamp));
+            if waiting.is_empty() {
+                return;
+            }
+        }
+        self.write(|| Record::Intent(&intent));
+        self.put_messages(intent);
+    }
+
+    /// They go before those that came meanwhile.
+    fn put_messages(&mut self, mut former: Intent) {
         if let Some(later) = self.messages.pop(&former.key) {
             self.unweigh(&later);
             former.stamp = former.stamp.max(later.stamp);
@@ -111,17 +152,22 @@ impl Journal {
         let Some(intent) = self.messages.peek_mut(&key) else { return false };
         let before = weight(intent);
         let Wish::Publish(waiting) = &mut intent.wish else { return false };
-        waiting.drop_oldest();
+        let Some(oldest) = waiting.drop_oldest() else { return false };
         let empty = waiting.is_empty();
         let after = weight(intent);
         self.bytes -= before - after;
         self.plain -= 1;
         self.dropped += 1;
+        self.write(|| Record::Told { key: &key, stamp: oldest.stamp });
         if empty && let Some(intent) = self.messages.pop(&key) {
             self.unweigh(&intent);
         }
         true
     }
+}
+
+fn stamps(intent: &Intent) -> impl Iterator<Item = Stamp> {
+    waiting(intent).into_iter().flat_map(Waiting::iter).map(|held| held.stamp)
 }
 
 pub(super) fn waiting(intent: &Intent) -> Option<&Waiting> {

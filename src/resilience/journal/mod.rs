@@ -16,7 +16,7 @@ mod sessions;
 mod tests;
 mod weight;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use lru::LruCache;
@@ -60,8 +60,10 @@ pub struct Journal {
     sessions: Shelf,
     /// What ended sessions; they are neither dropped nor collapsed.
     revocations: Shelf,
-    /// Messages, by their channels, and how many of them may be given up.
+    /// Messages, by the keys of their channels' streams, and how many of them may be given up.
     messages: Shelf,
+    /// The keys of which messages are on their way.
+    out: HashSet<Bytes>,
     plain: usize,
     invalidations: Scopes<Stamp>,
     /// Those that are being carried out.
@@ -92,6 +94,7 @@ impl Journal {
             sessions: LruCache::unbounded(),
             revocations: LruCache::unbounded(),
             messages: LruCache::unbounded(),
+            out: HashSet::new(),
             plain: 0,
             invalidations: Scopes::default(),
             under_way: Scopes::default(),
@@ -151,7 +154,8 @@ impl Journal {
         let changed = changed.map(|entry| entry.stamp);
         let others = [&self.deletes, &self.sets, &self.rates, &self.sessions, &self.revocations];
         let first = others.into_iter().filter_map(first);
-        let told = self.messages.peek_lru().and_then(|(_, intent)| waiting(intent)?.oldest());
+        // The channel that was quiet longest need not be the one that waits longest.
+        let told = self.messages.iter().filter_map(|(_, intent)| waiting(intent)?.oldest());
         cleared.chain(first).chain(changed).chain(told).min()
     }
 
@@ -243,7 +247,11 @@ impl Journal {
         (covered, changes)
     }
 
+    /// What waits for this key, but for messages, which go in parts.
     pub fn take(&mut self, key: &[u8]) -> Option<Intent> {
+        if self.messages.contains(key) {
+            return None;
+        }
         let intent = self.pop(key)?;
         self.take_out(&intent);
         Some(intent)
@@ -316,7 +324,7 @@ impl Journal {
     /// Takes back an intent whose replay did not end, unless a newer one came for its key. It was
     /// counted as kept once already, so it is not refused now. It is the first of those that wait.
     pub fn put_back(&mut self, mut intent: Intent) {
-        self.take_back(&intent);
+        let before = self.take_back(&intent);
         if let Wish::Change(changes) = &mut intent.wish {
             changes.mark_sent();
             return self.put_before(intent);
@@ -331,7 +339,7 @@ impl Journal {
         match intent.wish {
             Wish::Session(_) => return self.put_session(intent),
             Wish::End(_) | Wish::EndAll(_) => return self.put_end(intent),
-            Wish::Publish(_) => return self.put_messages(intent),
+            Wish::Publish(_) => return self.put_part(intent, before.as_ref()),
             _ => {}
         }
         let mut intent = self.expired_meanwhile(intent);
@@ -365,10 +373,7 @@ impl Journal {
                 return self.put_session(intent);
             }
             Wish::End(_) | Wish::EndAll(_) => return self.end_session(intent),
-            Wish::Publish(_) => {
-                self.write(|| Record::Intent(&intent));
-                return self.put_messages(intent);
-            }
+            Wish::Publish(_) => return self.adopt_messages(intent),
             Wish::Expire
                 if self.sets.peek(&intent.key).is_some_and(|set| set.stamp < intent.stamp) =>
             {
@@ -494,17 +499,22 @@ impl Journal {
     /// It is on its way from now on, and not weighed any more.
     fn lend(&mut self, intent: &Intent) {
         self.taken += 1;
+        if let Wish::Publish(_) = intent.wish {
+            self.out.insert(intent.key.clone());
+        }
         if self.log.is_some() {
             self.replaying.insert((intent.key.clone(), intent.stamp), intent.clone());
         }
     }
 
-    /// The opposite, but for the weight.
-    fn take_back(&mut self, intent: &Intent) {
+    /// The opposite, but for the weight. Answers it as it was sent, where the log still has it.
+    fn take_back(&mut self, intent: &Intent) -> Option<Intent> {
         self.taken = self.taken.saturating_sub(1);
-        if self.log.is_some() {
-            self.replaying.remove(&(intent.key.clone(), intent.stamp));
+        if let Wish::Publish(_) = intent.wish {
+            self.out.remove(&intent.key);
         }
+        self.log.as_ref()?;
+        self.replaying.remove(&(intent.key.clone(), intent.stamp))
     }
 
     fn unweigh(&mut self, intent: &Intent) {
