@@ -224,6 +224,33 @@ describe.concurrent('a message that is published while Redis is away', () => {
     expect(scene.holdfast.fallbackManager.getStats().dropped).toBe(0)
   })
 
+  it('of many on several channels comes in its order, beside all else that waits', async () => {
+    const { scene, own, other } = await start({ commandTimeoutMs: 60_000 })
+    await using _ = scene
+    const rooms = range(4).map((n) => `room ${n}`)
+    const there = await Promise.all(rooms.map((room) => heardOn(other, room)))
+    await leave(scene)
+    const late = range(1_200).map((n) => `${n} ${'x'.repeat(200)}`)
+    await Promise.all(late.flatMap((data) => rooms.map((room) => own.publish(room, data, { persistent: true, maxLength: 100_000 }))))
+    const keys = range(200).map((n) => `key:${n}`)
+    await Promise.all(keys.map((key) => scene.cache.set(key, key)))
+    await scene.proxy.set({ bytesPerSecond: 1_500_000 }, 'toServer')
+    await waitFor('some to come', () => there.some(({ messages }) => messages.length > 0))
+    const live: string[] = []
+    for (const n of range(20)) {
+      live.push(`live ${n}`)
+      await Promise.all([...rooms.map((room) => own.publish(room, `live ${n}`)), scene.cache.set('live', n)])
+    }
+    const cleared = scene.cache.deletePattern('key:1*')
+    await comeBack(scene)
+    await cleared
+    for (const heard of there) {
+      await heard.untilData('live 19')
+      expect(heard.data()).toEqual([...late, ...live])
+    }
+    expect(await scene.stored(keys)).toEqual(keys.map((key) => (key.startsWith('key:1') ? null : key)))
+  })
+
   it('is not given up for one that is kept and waits for nobody', async () => {
     const { scene, own, other } = await start()
     await using _ = scene

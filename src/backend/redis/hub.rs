@@ -71,6 +71,8 @@ pub(super) struct Hub {
     /// Connections that we had; killed before anything is replayed.
     pub old_clients: Vec<Former>,
     pub replaying: usize,
+    /// How many of these are parts of what waits to be published.
+    pub parts: usize,
     /// Whether a re-sync began that has not ended: a connection that is replaced in its midst does not end it.
     pub resyncing: bool,
     pub lane: Lane,
@@ -97,6 +99,8 @@ pub(super) struct Hub {
     pub clears: Vec<Call>,
     /// What is published where more waits for its replay than goes at once, by the key.
     pub behind: BTreeMap<Bytes, Vec<Call>>,
+    /// Whose turn came last.
+    pub followed: Bytes,
     /// Until then nothing is replayed: the server takes nothing more.
     pub rest_until: Option<u64>,
     pub breaker: Breaker,
@@ -132,6 +136,7 @@ impl Hub {
             returning: None,
             old_clients: Vec::new(),
             replaying: 0,
+            parts: 0,
             resyncing: false,
             lane: Lane::default(),
             side_jobs: FuturesUnordered::new(),
@@ -147,6 +152,7 @@ impl Hub {
             knows_clears: false,
             clears: Vec::new(),
             behind: BTreeMap::new(),
+            followed: Bytes::new(),
             rest_until: None,
         }
     }
@@ -325,6 +331,7 @@ impl Hub {
                     self.catch_up();
                 } else if self.state.live() {
                     self.rest();
+                    self.pump_replay();
                 }
             }
             SideJob::Other => {}

@@ -79,7 +79,7 @@ impl Hub {
         for item in items {
             match item {
                 Item::Replay { mut intent, replies, announced } => {
-                    self.replaying = self.replaying.saturating_sub(1);
+                    self.came_back(&intent);
                     let replies: Vec<Resp> = values.by_ref().take(replies).collect();
                     values.by_ref().take(usize::from(announced)).for_each(drop);
                     let stamp = self.shared.wire.stamps.settle(intent.stamp);
@@ -130,11 +130,14 @@ impl Hub {
                             None => {}
                         }
                     }
-                    // What goes before it was refused meanwhile: the server does not know better.
-                    let behind =
-                        keeper.as_ref().zip(call.operation.key()).is_some_and(|(keeper, key)| {
-                            reads(&call.operation) && keeper.answers_itself(key, true)
-                        });
+                    // What goes before it was refused meanwhile: the server does not know better, or it goes again behind that.
+                    let asked = match call.operation {
+                        Operation::Publish { .. } if refused => self.shared.keeper(),
+                        _ => keeper.clone().filter(|_| reads(&call.operation)),
+                    };
+                    let behind = asked
+                        .zip(call.operation.key())
+                        .is_some_and(|(keeper, key)| keeper.answers_itself(key, true));
                     if behind {
                         owed.push(call);
                         continue;

@@ -242,7 +242,7 @@ impl Hub {
         }
         let Some(mut item) = self.lane.queue.pop_front() else { return false };
         if let Some(intent) = self.intent_before(&item) {
-            self.replaying += 1;
+            self.went(&intent);
             self.lane.queue.push_front(item);
             *self.lane.keys.entry(intent.key.clone()).or_default() += 1;
             item = Item::replay(intent);

@@ -142,7 +142,7 @@ impl Hub {
                 Item::Replay { intent, .. } => replays.push((intent, None)),
             }
         }
-        self.replaying = 0;
+        (self.replaying, self.parts) = (0, 0);
         // What comes back stands before what waits, so the last one goes first.
         replays.reverse();
         if let Some(keeper) = self.shared.keeper() {

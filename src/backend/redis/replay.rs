@@ -1,4 +1,6 @@
 //! The journal's way back to the server, beside live traffic.
+use std::ops::Bound;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
@@ -6,11 +8,13 @@ use super::hub::{Hub, MILLI, SideJob};
 use super::items::Item;
 use super::state::State;
 use super::{Keeper, Owed, Replayer};
-use crate::backend::intent::{Intent, Next, Outcome};
+use crate::backend::intent::{Intent, Next, Outcome, Wish};
 use crate::base::error::Result;
 
 /// How many intents are on their way at once.
 const BATCH: usize = 512;
+/// How many bytes of messages go at once, about.
+const BYTES: usize = 256 * 1024;
 /// How long the replay waits when the server takes nothing more.
 const REST: u64 = 1_000 * MILLI;
 
@@ -73,6 +77,19 @@ impl Hub {
         self.follow();
     }
 
+    /// It is on its way.
+    pub fn went(&mut self, intent: &Intent) {
+        self.replaying += 1;
+        self.parts += usize::from(matches!(intent.wish, Wish::Publish(_)));
+    }
+
+    /// The opposite, however it ended.
+    pub fn came_back(&mut self, intent: &Intent) {
+        self.replaying = self.replaying.saturating_sub(1);
+        let parts = usize::from(matches!(intent.wish, Wish::Publish(_)));
+        self.parts = self.parts.saturating_sub(parts);
+    }
+
     fn pump(&mut self) {
         if self.state != State::Resyncing || self.replaying > 0 || self.rest_until.is_some() {
             return;
@@ -90,11 +107,14 @@ impl Hub {
             return self.heed_clears();
         }
         if intents.is_empty() {
+            if keeper.owes() != Owed::Nothing {
+                return;
+            }
             keeper.resynced();
             self.answer_resyncs();
             return self.step(State::Online, None);
         }
-        self.replaying += intents.len();
+        intents.iter().for_each(|intent| self.went(intent));
         let mut outgoing = self.outgoing(intents.len());
         for intent in intents {
             if self.replays_in_lane(&intent) {
@@ -108,24 +128,35 @@ impl Hub {
         self.start_lane();
     }
 
-    /// Sends the next part of what waits where others publish meanwhile, and these when nothing is left before them.
+    /// Sends the next part of what waits where others publish meanwhile, and these when nothing is left before them. All that
+    /// are on their way come back before the next go, so that the others that wait have their turn, too.
     fn follow(&mut self) {
-        if self.behind.is_empty() || !self.state.live() {
+        let rests = self.rest_until.is_some();
+        let goes = self.state.live() && self.grown.is_none() && (self.parts == 0 || rests);
+        if self.behind.is_empty() || !goes {
             return;
         }
         let Some(keeper) = self.shared.keeper() else { return };
-        let keys: Vec<Bytes> = self.behind.keys().cloned().collect();
+        let (before, after) = (..=self.followed.clone(), self.followed.clone());
+        let after = self.behind.range((Bound::Excluded(after), Bound::Unbounded));
+        let keys = after.chain(self.behind.range(before)).map(|(key, _)| key.clone());
+        let keys: Vec<Bytes> = keys.collect();
         let mut outgoing = self.outgoing(keys.len());
-        let mut free = Vec::new();
+        let (mut free, mut room) = (Vec::new(), BYTES);
         for key in keys {
+            if room == 0 {
+                break;
+            }
             // While the replay rests they wait with the others.
-            let rests = self.rest_until.is_some();
             let next = if rests { Next::Nothing } else { keeper.next_messages(&key) };
             let is_last = match next {
                 Next::Nothing => true,
                 Next::Later => false,
                 Next::Part(intent) => {
-                    self.replaying += 1;
+                    if let Wish::Publish(waiting) = &intent.wish {
+                        room = room.saturating_sub(waiting.bytes());
+                    }
+                    self.went(&intent);
                     let at = self.link_of(Some(&key));
                     self.add_replay(&mut outgoing[at], intent);
                     !keeper.answers_itself(&key, true)
@@ -134,6 +165,7 @@ impl Hub {
             if is_last {
                 free.extend(self.behind.remove(&key).into_iter().flatten());
             }
+            self.followed = key;
         }
         self.send(outgoing);
         self.dispatch(free);
@@ -166,7 +198,7 @@ impl Hub {
 
     /// Replays that ended, or came back.
     pub fn replayed(&mut self, ended: Vec<(Intent, Option<Outcome>)>) {
-        self.replaying = self.replaying.saturating_sub(ended.len());
+        ended.iter().for_each(|(intent, _)| self.came_back(intent));
         if let Some(keeper) = self.shared.keeper() {
             keeper.replayed(ended);
         }

@@ -1,4 +1,5 @@
 //! How calls are sent: one pipeline per connection for all that came together, in the order of each key.
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -46,6 +47,12 @@ impl Hub {
         let owing_raw = owing.filter(|_| self.shared.config.merges_raw);
         let resting = self.rest_until.is_some() || !self.knows_clears;
         for mut call in calls {
+            if let Operation::Publish { key, .. } = &call.operation
+                && let Some(behind) = self.behind.get_mut(key)
+            {
+                behind.push(call);
+                continue;
+            }
             // That is answered from what waits. Only the server knows what a channel keeps, and no clear is about messages.
             let rests = match call.operation {
                 Operation::Stream { .. } => None,
@@ -171,7 +178,7 @@ impl Hub {
         key: Option<&Bytes>,
     ) -> Option<Intent> {
         let intent = keeper.zip(key).and_then(|(keeper, key)| keeper.take_intent(key));
-        self.replaying += usize::from(intent.is_some());
+        intent.iter().for_each(|intent| self.went(intent));
         intent
     }
 
@@ -188,14 +195,14 @@ impl Hub {
         if self.rest_until.is_some() {
             return (None, false);
         }
-        if self.behind.contains_key(key) {
-            return (None, true);
+        if self.parts > 0 {
+            return (None, keeper.answers_itself(key, true));
         }
         match keeper.next_messages(key) {
             Next::Nothing => (None, false),
             Next::Later => (None, true),
             Next::Part(intent) => {
-                self.replaying += 1;
+                self.went(&intent);
                 (Some(intent), keeper.answers_itself(key, true))
             }
         }
@@ -273,6 +280,8 @@ impl Hub {
         let mut outgoing = self.outgoing(items.len());
         let mut given_up = Vec::new();
         let mut cleared = Vec::new();
+        // The channels of which one was given up: those that came later go behind it.
+        let mut over: HashSet<Bytes> = HashSet::new();
         for item in items {
             match item {
                 Item::Replay { mut intent, .. } => {
@@ -285,7 +294,13 @@ impl Hub {
                 Item::Call { mut call, seen, .. } => {
                     call.attempts += 1;
                     let late = now.saturating_sub(call.since) > timeout;
-                    if call.operation.is_raw() || late || call.attempts > most {
+                    let channel = match &call.operation {
+                        Operation::Publish { key, .. } => Some(key),
+                        _ => None,
+                    };
+                    let follows = channel.is_some_and(|key| over.contains(key));
+                    if call.operation.is_raw() || late || call.attempts > most || follows {
+                        over.extend(channel.cloned());
                         given_up.push(call);
                     } else if matches!(call.operation, Operation::Clear { .. }) {
                         cleared.push(call);
@@ -427,6 +442,7 @@ impl Hub {
             self.shared.view.lock().connections = self.links.len();
             let held: Vec<Call> = self.held.drain(..).collect();
             self.dispatch(held);
+            self.pump_replay();
         }
     }
 

@@ -73,12 +73,6 @@ impl Hub {
         }
         self.refresh_time(now);
         let timeout = micros(self.shared.config.command_timeout);
-        let late =
-            self.waiting.iter().filter(|call| now.saturating_sub(call.since) > timeout).count();
-        if late > 0 {
-            let late: Vec<Call> = self.waiting.drain(..late).collect();
-            self.unanswered(late, Applied::No);
-        }
         // The journal has from here what waited for replays.
         let is_late = |call: &mut Call| now.saturating_sub(call.since) > timeout;
         let waits = self.behind.values_mut().chain(std::iter::once(&mut self.clears));
@@ -87,6 +81,12 @@ impl Hub {
             self.behind.retain(|_, calls| !calls.is_empty());
             self.unanswered(late, Applied::No);
             self.catch_up();
+        }
+        let late =
+            self.waiting.iter().filter(|call| now.saturating_sub(call.since) > timeout).count();
+        if late > 0 {
+            let late: Vec<Call> = self.waiting.drain(..late).collect();
+            self.unanswered(late, Applied::No);
         }
     }
 

@@ -74,7 +74,7 @@ impl Journal {
         self.take_part(key, at_most, bytes).map_or(Next::Nothing, Next::Part)
     }
 
-    /// A part of each of those channels that were quiet longest: so many messages in all, of so many bytes.
+    /// A part of each of those channels that came back, or were quiet longest: so many messages in all, of so many bytes.
     pub(super) fn take_messages(&mut self, at_most: usize, bytes: usize) -> Vec<Intent> {
         let (mut taken, mut count, mut room) = (Vec::new(), at_most, bytes);
         let keys = self.messages.iter().rev().map(|(key, _)| key);
@@ -114,7 +114,9 @@ impl Journal {
         for stamp in before.into_iter().flat_map(stamps).filter(|stamp| !stays.contains(stamp)) {
             self.write(|| Record::Told { key: &part.key, stamp });
         }
+        let key = part.key.clone();
         self.put_messages(part);
+        self.messages.demote(&key);
     }
 
     /// Messages that another process left behind; those that wait already, or are on their way, are not taken twice.
@@ -144,7 +146,7 @@ impl Journal {
         self.put(former);
     }
 
-    /// The oldest of the channel that waits longest. False: there is none that may be given up.
+    /// The oldest of the channel that is being replayed, or was quiet longest. False: there is none that may be given up.
     fn give_up_message(&mut self) -> bool {
         let mut all = self.messages.iter().rev();
         let first = all.find(|(_, intent)| waiting(intent).is_some_and(|all| all.plain() > 0));
