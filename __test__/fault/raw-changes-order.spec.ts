@@ -16,8 +16,11 @@ import { held, leave, merge, run, settled, start } from './raw'
 const counter = new URL('children/counter.mjs', import.meta.url)
 const script = readFileSync(new URL('../../src/backend/redis/scripts/change.lua', import.meta.url), 'utf8')
 
-/** Answers of ours are held back long enough, and nobody takes the server for silent. */
-const patient = { ...merge(), silenceMs: 10_000 }
+/**
+ * Answers of ours are held back long enough, and nobody takes the server for silent. No other connection opens, whose
+ * first question is a script that is refused.
+ */
+const patient = { ...merge(), silenceMs: 10_000, nearCache: false }
 
 /** How many scripts were refused: changes. Now and then something else is asked, and may be refused as well. */
 async function refusals(judge: RespClient): Promise<number> {
