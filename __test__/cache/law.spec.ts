@@ -85,7 +85,7 @@ describe.each(settings)('the cache on $name', ({ store, sequences, mix, options,
     return new Play(new Player(`s${played++}_`, cores), mix)
   }
 
-  it('answers like a Map, whatever is called', { timeout: 180_000 }, async () => {
+  it('answers like a Map, whatever is called', { timeout: 600_000 }, async () => {
     const random = generator(seed)
     for (let sequence = 0; sequence < sequences; sequence++) {
       const steps = drawn(random, LENGTH)

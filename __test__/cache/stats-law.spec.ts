@@ -26,7 +26,7 @@ describe.each(stores)('statistics on %s', (store) => {
   const { open, closeAll } = opener({ url, keyPrefix: `stats-law:${randomUUID()}:`, ...patient })
   afterAll(closeAll)
 
-  it(`equal an independent count over ${CALLS} random calls`, { timeout: 180_000 }, async () => {
+  it(`equal an independent count over ${CALLS} random calls`, { timeout: 600_000 }, async () => {
     const random = generator(seed)
     const fallback = { maxMemoryMb: 2 }
     const instance = open({ fallback })
