@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::fallback::Fallback;
-use super::journal::Invalidation;
+use super::journal::Journal;
 use super::local::Local;
 use super::near::seconds;
 use crate::backend::change::{Changes, KNOWN_MS};
@@ -21,52 +21,9 @@ use crate::base::error::Result;
 use crate::base::plant::Plant;
 use crate::base::stamp::Stamp;
 
-const BATCH: usize = 512;
+pub(super) const BATCH: usize = 512;
 /// A batch of what brings values is bounded by bytes too: it shares its connection with live calls.
 const BATCH_BYTES: usize = 256 * 1024;
-
-/// Deletes or an invalidation on their way. Dropped before they are done, they go back.
-struct Taken<'a> {
-    fallback: &'a Fallback,
-    invalidations: Vec<Invalidation>,
-    deletes: Vec<Intent>,
-}
-
-impl<'a> Taken<'a> {
-    fn some(fallback: &'a Fallback) -> Self {
-        let mut local = fallback.local.lock();
-        let invalidations = local.journal.take_invalidations();
-        let deletes = match invalidations.as_slice() {
-            [] => local.journal.take_deletes(BATCH),
-            _ => Vec::new(),
-        };
-        Self { fallback, invalidations, deletes }
-    }
-
-    fn done(&mut self, outcomes: &[Outcome]) {
-        let moment = self.fallback.moment();
-        let mut local = self.fallback.local.lock();
-        for intent in self.deletes.drain(..) {
-            local.journal.settle(&intent);
-            local.heed_end(&intent, &moment);
-        }
-        for invalidation in self.invalidations.drain(..) {
-            local.journal.settle_invalidation(&invalidation);
-        }
-        drop(local);
-        outcomes.iter().for_each(|outcome| self.fallback.count(Some(*outcome)));
-    }
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        let mut local = self.fallback.local.lock();
-        for invalidation in self.invalidations.drain(..) {
-            local.journal.put_back_invalidation(invalidation);
-        }
-        self.deletes.drain(..).for_each(|intent| local.journal.put_back(intent));
-    }
-}
 
 impl Keeper for Fallback {
     fn sending(&self, call: &Call) -> std::result::Result<u32, Answer> {
@@ -320,27 +277,7 @@ impl Keeper for Fallback {
 
     fn invalidate(&self, mut replayer: Replayer) -> BoxFuture<'static, Result<()>> {
         let Some(this) = self.this.upgrade() else { return Box::pin(async { Ok(()) }) };
-        Box::pin(async move {
-            if !this.syncs() {
-                return Ok(());
-            }
-            this.heed_clears(&mut replayer).await?;
-            loop {
-                let mut taken = Taken::some(&this);
-                let outcomes = if !taken.invalidations.is_empty() {
-                    let all = taken.invalidations.iter();
-                    let all = all.map(|one| (one.scope.clone(), one.stamp)).collect();
-                    let outcome = replayer.clear(&all).await?;
-                    vec![outcome; taken.invalidations.len()]
-                } else if taken.deletes.is_empty() {
-                    return Ok(());
-                } else {
-                    let certain = |intent: &Intent| this.may_write_absent(intent);
-                    replayer.deletes(&taken.deletes, &certain).await?
-                };
-                taken.done(&outcomes);
-            }
-        })
+        Box::pin(async move { Self::remove_first(&this, &mut replayer).await })
     }
 
     fn owes(&self) -> Owed {
@@ -370,17 +307,7 @@ impl Keeper for Fallback {
     }
 
     fn take_intent(&self, key: &Bytes) -> Option<Intent> {
-        if !self.syncs() {
-            return None;
-        }
-        let mut local = self.local.lock();
-        let depth = local.journal.depth();
-        let taken = local.journal.take(key);
-        drop(local);
-        if taken.is_some() {
-            self.begin_by_hand(depth);
-        }
-        taken
+        self.take_out(|journal| journal.take(key), Option::is_some)?
     }
 
     fn answers_itself(&self, key: &Bytes, resting: bool) -> bool {
@@ -389,31 +316,13 @@ impl Keeper for Fallback {
     }
 
     fn next_messages(&self, key: &Bytes) -> Next {
-        if !self.syncs() {
-            return Next::Nothing;
-        }
-        let mut local = self.local.lock();
-        let depth = local.journal.depth();
-        let next = local.journal.next_messages(key, BATCH, BATCH_BYTES);
-        drop(local);
-        if let Next::Part(_) = next {
-            self.begin_by_hand(depth);
-        }
-        next
+        let next = |journal: &mut Journal| journal.next_messages(key, BATCH, BATCH_BYTES);
+        self.take_out(next, |next| matches!(next, Next::Part(_))).unwrap_or(Next::Nothing)
     }
 
     fn take_intents(&self, at_most: usize) -> Vec<Intent> {
-        if !self.syncs() {
-            return Vec::new();
-        }
-        let mut local = self.local.lock();
-        let depth = local.journal.depth();
-        let taken = local.journal.take_some(at_most, BATCH_BYTES);
-        drop(local);
-        if !taken.is_empty() {
-            self.begin_by_hand(depth);
-        }
-        taken
+        let some = |journal: &mut Journal| journal.take_some(at_most, BATCH_BYTES);
+        self.take_out(some, |taken| !taken.is_empty()).unwrap_or_default()
     }
 
     fn replayed(&self, ended: Vec<(Intent, Option<Outcome>)>) {
@@ -572,6 +481,25 @@ impl Fallback {
         local.bump(key);
     }
 
+    /// Takes something out of the journal, to be replayed. One that was asked for by hand begins with it.
+    fn take_out<Taken>(
+        &self,
+        take: impl FnOnce(&mut Journal) -> Taken,
+        is_any: impl FnOnce(&Taken) -> bool,
+    ) -> Option<Taken> {
+        if !self.syncs() {
+            return None;
+        }
+        let mut local = self.local.lock();
+        let depth = local.journal.depth();
+        let taken = take(&mut local.journal);
+        drop(local);
+        if is_any(&taken) {
+            self.begin_by_hand(depth);
+        }
+        Some(taken)
+    }
+
     /// What happened while nothing was owed decides nothing.
     fn forget_fate(&self, now: u64) {
         let local = self.local.lock();
@@ -594,7 +522,7 @@ impl Fallback {
         automatic || self.by_hand.load(Ordering::Acquire)
     }
 
-    fn count(&self, outcome: Option<Outcome>) {
+    pub(super) fn count(&self, outcome: Option<Outcome>) {
         let counter = match outcome {
             Some(Outcome::Applied) => &self.resync.replayed,
             Some(Outcome::Superseded) => &self.resync.superseded,

@@ -10,5 +10,6 @@ mod keeper;
 pub mod local;
 mod near;
 mod rates;
+mod removals;
 mod sessions;
 mod telling;

@@ -106,13 +106,12 @@ impl Hub {
                     let replies: Vec<Resp> = values.by_ref().take(replies).collect();
                     values.by_ref().take(usize::from(announced)).for_each(drop);
                     let refused = replies.iter().any(|reply| matches!(reply, Resp::ServerError(_)));
-                    // A change that went through does not settle those before it.
-                    let merged = matches!(call.operation, Operation::Change { .. }) && !refused;
-                    // A message that was told, and what was read of those that are kept, stand.
+                    // A change that went through does not settle those before it. It stands, as does a message that was told,
+                    // and what was read of those that are kept.
                     let stands = match call.operation {
-                        Operation::Publish { .. } => !refused,
+                        Operation::Change { .. } | Operation::Publish { .. } => !refused,
                         Operation::Stream { .. } => true,
-                        _ => merged,
+                        _ => false,
                     };
                     let key =
                         call.operation.key().filter(|key| untaken.contains_key(*key) && !stands);

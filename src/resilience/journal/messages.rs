@@ -65,10 +65,7 @@ impl Journal {
 
     /// The next part of what waits under a key: so many, of so many bytes, but one at least.
     pub fn next_messages(&mut self, key: &Bytes, at_most: usize, bytes: usize) -> Next {
-        if !self.messages.contains(key) {
-            return Next::Nothing;
-        }
-        if self.out.contains(key) {
+        if self.out.contains(key) && self.messages.contains(key) {
             return Next::Later;
         }
         self.take_part(key, at_most, bytes).map_or(Next::Nothing, Next::Part)
